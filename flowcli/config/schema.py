@@ -1,0 +1,327 @@
+"""The config as frozen, checked values.
+
+Every class here is one mapping of the YAML file, in the very shape in which a user writes it: a part is a mapping with
+one key, its name, over its options (``spline: {bins: 8}``). So the JSON schema that editors use comes from these
+classes too, and the builder is one ``match`` over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+
+Auto = Literal["auto"]
+Size = Annotated[int, Field(ge=1, le=65_536)]
+Bound = Annotated[float, Field(gt=0, le=1000)]
+
+
+class Options(BaseModel):
+    """A mapping of the config: frozen, and without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _named(part: Any) -> Any:
+    """A part written as its bare name, ``spline``, has the default options."""
+    return {part: {}} if isinstance(part, str) else part
+
+
+def _name(part: Any) -> str | None:
+    """The name of a part: its only key, or ``repeat``, which stands beside ``layers``."""
+    if isinstance(part, BaseModel):
+        return next(iter(type(part).model_fields))
+    if isinstance(part, dict) and part:
+        return "repeat" if "repeat" in part else str(next(iter(part)))
+    return None
+
+
+# --- networks ---------------------------------------------------------------------------------------------------------
+
+
+class Net(Options):
+    """The network that gives a transform its parameters."""
+
+    hidden: Annotated[tuple[Size, ...], Field(min_length=1, max_length=64, strict=False)] | Auto = (128, 128)
+    residual: bool = True
+    activation: Literal["relu", "silu", "tanh"] = "silu"
+    dropout: Annotated[float, Field(ge=0, lt=1)] | Auto = 0.0
+
+
+# --- transforms of one coordinate -------------------------------------------------------------------------------------
+
+
+class AffineOptions(Options):
+    """Scale and shift; the log-scale stays within ``bound``."""
+
+    bound: Bound = 5.0
+
+
+class SplineOptions(Options):
+    """A rational-quadratic spline on [-bound, bound], the identity outside."""
+
+    bins: Annotated[int, Field(ge=2, le=256)] = 8
+    bound: Bound = 5.0
+
+
+class MixtureCdfOptions(Options):
+    """The logit of the distribution function of a mixture of logistics."""
+
+    components: Annotated[int, Field(ge=1, le=256)] = 8
+    bound: Bound = 5.0
+
+
+class Affine(Options):
+    """``affine: {...}``."""
+
+    affine: AffineOptions
+
+
+class Spline(Options):
+    """``spline: {...}``."""
+
+    spline: SplineOptions
+
+
+class MixtureCdf(Options):
+    """``mixture_cdf: {...}``."""
+
+    mixture_cdf: MixtureCdfOptions
+
+
+Transform = Annotated[
+    Annotated[Affine, Tag("affine")] | Annotated[Spline, Tag("spline")] | Annotated[MixtureCdf, Tag("mixture_cdf")],
+    Discriminator(_name),
+    BeforeValidator(_named),
+]
+
+# --- layers -----------------------------------------------------------------------------------------------------------
+
+
+class Marginal(Options):
+    """``marginal: quantile``: each column made near-normal by a map fitted to the training rows; only as first layer."""
+
+    marginal: Literal["none", "quantile", "auto"]
+
+
+class Linear(Options):
+    """``linear: lu`` or ``rotation``: columns mixed by an invertible matrix."""
+
+    linear: Literal["lu", "rotation", "random_rotation"]
+
+
+class Permutation(Options):
+    """``permutation: random`` or ``reverse``: a fixed order of the columns."""
+
+    permutation: Literal["random", "reverse"]
+
+
+class ActNormOptions(Options):
+    """Nothing to choose."""
+
+
+class ActNorm(Options):
+    """``actnorm: {}``: scale and shift per column, from the data at the start."""
+
+    actnorm: ActNormOptions
+
+
+class ElementwiseOptions(Options):
+    """One set of parameters per column."""
+
+    transform: Transform
+
+
+class Elementwise(Options):
+    """``elementwise: {...}``."""
+
+    elementwise: ElementwiseOptions
+
+
+class CouplingOptions(Options):
+    """One half of the columns is transformed given the other half."""
+
+    transform: Transform
+    net: Net = Net()
+    mask: Literal["even", "odd", "first_half", "second_half"] = "even"
+
+
+class Coupling(Options):
+    """``coupling: {...}``."""
+
+    coupling: CouplingOptions
+
+
+class AutoregressiveOptions(Options):
+    """Each column is transformed given those before it."""
+
+    transform: Transform
+    net: Net = Net()
+    order: Literal["natural", "reverse"] = "natural"
+
+
+class Autoregressive(Options):
+    """``autoregressive: {...}``."""
+
+    autoregressive: AutoregressiveOptions
+
+
+class Repeat(Options):
+    """``repeat: 5`` over ``layers: [...]``: the layers, so many times, each time with weights of its own."""
+
+    repeat: Annotated[int, Field(ge=0, le=1000)] | Auto
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1, strict=False)]
+
+
+Layer = Annotated[
+    Annotated[Marginal, Tag("marginal")]
+    | Annotated[Linear, Tag("linear")]
+    | Annotated[Permutation, Tag("permutation")]
+    | Annotated[ActNorm, Tag("actnorm")]
+    | Annotated[Elementwise, Tag("elementwise")]
+    | Annotated[Coupling, Tag("coupling")]
+    | Annotated[Autoregressive, Tag("autoregressive")]
+    | Annotated[Repeat, Tag("repeat")],
+    Discriminator(_name),
+    BeforeValidator(_named),
+]
+
+# --- bases ------------------------------------------------------------------------------------------------------------
+
+
+class NormalOptions(Options):
+    """Independent normals; standard ones unless ``learnable``."""
+
+    learnable: bool = False
+
+
+class StudentTOptions(Options):
+    """Independent Student t's with learnable degrees of freedom, location and scale."""
+
+    degrees_of_freedom: Annotated[float, Field(gt=0, le=1e4)] = 10.0
+
+
+class MixtureOptions(Options):
+    """Gaussians with full covariance."""
+
+    components: Annotated[int, Field(ge=1, le=1024)] | Auto = 8
+    start: Literal["em", "random"] = "em"
+
+
+class AutoregressiveMixtureOptions(Options):
+    """A mixture's exact conditionals, corrected by a masked network."""
+
+    components: Annotated[int, Field(ge=1, le=1024)] | Auto = 16
+    start: Literal["em", "random"] = "em"
+    net: Net = Net(hidden=(256, 256))
+
+
+class Normal(Options):
+    """``normal: {...}``."""
+
+    normal: NormalOptions
+
+
+class StudentT(Options):
+    """``student_t: {...}``."""
+
+    student_t: StudentTOptions
+
+
+class Mixture(Options):
+    """``mixture: {...}``."""
+
+    mixture: MixtureOptions
+
+
+class AutoregressiveMixture(Options):
+    """``autoregressive_mixture: {...}``."""
+
+    autoregressive_mixture: AutoregressiveMixtureOptions
+
+
+Base = Annotated[
+    Annotated[Normal, Tag("normal")]
+    | Annotated[StudentT, Tag("student_t")]
+    | Annotated[Mixture, Tag("mixture")]
+    | Annotated[AutoregressiveMixture, Tag("autoregressive_mixture")],
+    Discriminator(_name),
+    BeforeValidator(_named),
+]
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+
+
+class FlowConfig(Options):
+    """The architecture: layers in the order in which data passes them, then the base."""
+
+    layers: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
+    base: Base = Normal(normal=NormalOptions())
+
+    @model_validator(mode="after")
+    def _marginal_comes_first(self) -> FlowConfig:
+        if any(isinstance(layer, Marginal) for layer in _flatten(self.layers[1:])) or (
+            self.layers and isinstance(self.layers[0], Repeat) and any(map(_is_marginal, _flatten(self.layers[:1])))
+        ):
+            raise ValueError("marginal may only be the first layer, because it is fitted to the columns themselves")
+        return self
+
+
+class TrainConfig(Options):
+    """How the flow is fitted.
+
+    Attributes:
+        batch_size: Rows per step.
+        epochs: Passes over the training rows, at most.
+        learning_rate: The peak of the schedule.
+        schedule: ``cosine`` falls to zero over all epochs; ``plateau`` halves whenever the held-out nats stop rising.
+        warmup: Steps over which the learning rate rises to its peak.
+        patience: Evaluations without a better held-out figure before the fit stops; 0 never stops early.
+        clip: Largest norm of the gradient.
+        weight_decay: Decay of the networks' matrices (not of biases, scales, or the base).
+        average: Decay of the running average of weights that is evaluated and kept; 0 keeps the plain weights.
+        noise: Standard deviation of noise added to the coordinates (which have unit scale) in each step.
+        valid: Share of the rows held out to stop the fit and to score it.
+    """
+
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | Auto = "auto"
+    epochs: Annotated[int, Field(ge=0, le=1_000_000)] | Auto = "auto"
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    warmup: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+    patience: Annotated[int, Field(ge=0, le=1_000_000)] | Auto = "auto"
+    clip: Annotated[float, Field(gt=0, le=1e6)] = 5.0
+    weight_decay: Annotated[float, Field(ge=0, le=10)] | Auto = 0.0
+    average: Annotated[float, Field(ge=0, lt=1)] | Auto = "auto"
+    noise: Annotated[float, Field(ge=0, le=1)] | Auto = 0.0
+    valid: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+
+
+class Config(Options):
+    """A whole config file."""
+
+    flow: FlowConfig
+    train: TrainConfig = TrainConfig()
+    columns: dict[str, str] = {}
+
+    def to_json(self) -> dict[str, Any]:
+        """The config as plain JSON values, every default written out, in the shape of the YAML file."""
+        return self.model_dump(mode="json")
+
+
+def _is_marginal(layer: Layer) -> bool:
+    return isinstance(layer, Marginal)
+
+
+def _flatten(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers with those inside of repeats."""
+    flat: list[Layer] = []
+    for layer in layers:
+        flat.extend(_flatten(layer.layers) if isinstance(layer, Repeat) else [layer])
+    return flat
+
+
+Repeat.model_rebuild()
+FlowConfig.model_rebuild()
+Config.model_rebuild()
