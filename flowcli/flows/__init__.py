@@ -1,1 +1,11 @@
+"""The mathematics of normalizing flows, on tensors alone.
 
+A flow is a chain of layers over a base. Three ideas combine freely: how one coordinate is bent given its parameters
+(``elementwise``), who supplies the parameters (``layers``, with ``networks``), and what lies below (``bases``).
+"""
+
+from flowcli.flows.build import build
+from flowcli.flows.context import Context
+from flowcli.flows.flow import Flow
+
+__all__ = ["Context", "Flow", "build"]

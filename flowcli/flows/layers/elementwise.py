@@ -1,0 +1,37 @@
+"""A bijection per column, with parameters of its own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from flowcli.flows.context import NO_CONTEXT, Context
+from flowcli.flows.elementwise import Bijection
+from flowcli.flows.transform import Transform
+
+
+class Elementwise(Transform):
+    """Every column is bent by itself, whatever the others are.
+
+    Args:
+        columns: D.
+        bijection: How a column is bent.
+    """
+
+    def __init__(self, columns: int, bijection: Bijection) -> None:
+        super().__init__()
+        self.bijection = bijection
+        self.theta = nn.Parameter(torch.zeros(bijection.parameters, columns))
+
+    def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
+        z, log_derivative = self.bijection.forward(x, self.theta[:, None, :])
+        return z, log_derivative.sum(-1)
+
+    def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x, log_derivative = self.bijection.inverse(z, self.theta[:, None, :])
+        return x, log_derivative.sum(-1)
+
+    @torch.no_grad()
+    def start(self, x: Tensor) -> None:
+        """Parameters that suit the rows x (N, D)."""
+        self.theta.copy_(self.bijection.start(x))

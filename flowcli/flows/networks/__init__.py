@@ -1,0 +1,7 @@
+"""Networks that give transforms their parameters: masked (autoregressive) and dense (coupling)."""
+
+from flowcli.flows.networks.dense import DenseNetwork
+from flowcli.flows.networks.masked import MaskedNetwork
+from flowcli.flows.networks.stepper import Stepper
+
+__all__ = ["DenseNetwork", "MaskedNetwork", "Stepper"]
