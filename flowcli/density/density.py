@@ -1,0 +1,170 @@
+"""A density over the rows of a table: coordinates, and a flow over them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flowcli.config.schema import Config
+from flowcli.density.coordinates import Coordinates
+from flowcli.errors import NumericsError
+from flowcli.flows import Flow
+from flowcli.table.schema import Schema
+
+Rows = NDArray[np.float64]
+
+# A sample whose latent comes back farther away than this (in units of the base) is redone in float64.
+ROUND_TRIP = 1e-4
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The change of variables, term by term: log_prob = base_log_prob + log_det.
+
+    Attributes:
+        latents: z = f(x), (B, D).
+        base_log_prob: log p_Z(z), (B,).
+        log_det: log|det df/dx|, in the units of the table, (B,).
+    """
+
+    latents: Rows
+    base_log_prob: Rows
+    log_det: Rows
+
+    @property
+    def log_prob(self) -> Rows:
+        """The log-density of each row, in nats, (B,)."""
+        return np.asarray(self.base_log_prob + self.log_det)
+
+
+@dataclass
+class Density:
+    """What a model file holds, ready to score rows and to draw them.
+
+    Attributes:
+        coordinates: From columns to coordinates.
+        flow: The density of the coordinates, in float32.
+        config: The config, with everything that was left to ``auto`` decided.
+        summary: What is known of the training: rows, held-out nats, history, seed.
+    """
+
+    coordinates: Coordinates
+    flow: Flow
+    config: Config
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """A density is for use: no dropout, no gradients."""
+        self.flow.eval().requires_grad_(False)
+
+    @property
+    def schema(self) -> Schema:
+        """The columns."""
+        return self.coordinates.schema
+
+    @property
+    def device(self) -> torch.device:
+        """Where the numbers live."""
+        return self.coordinates.center.device
+
+    def to(self, device: torch.device | str) -> Density:
+        """The same density on another device."""
+        return Density(self.coordinates.to(device), copy.deepcopy(self.flow).to(device), self.config, self.summary)
+
+    @property
+    def block_rows(self) -> int:
+        """How many rows are computed at once: what fits a processor's cache, and the same whatever the caller asks."""
+        return max(128, 2048 // (1 + self.coordinates.columns // 32))
+
+    def log_prob(self, values: Rows, *, double: bool = False) -> Rows:
+        """Log-density of each row, in nats per row, in the units of the table.
+
+        Args:
+            values: Rows (B, N_c) in the schema's order, without missing values.
+            double: Compute the flow in float64 too.
+
+        Returns:
+            (B,), finite or minus infinity.
+        """
+        return self.terms(values, double=double).log_prob
+
+    def terms(self, values: Rows, *, double: bool = False) -> Terms:
+        """The terms of the log-density of each row; see ``log_prob``."""
+        parts = [self._terms(values[i : i + self.block_rows], double) for i in range(0, len(values), self.block_rows)]
+        if not parts:
+            return Terms(np.empty((0, self.coordinates.columns)), np.empty(0), np.empty(0))
+        latents, base_log_prob, log_det = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
+        return Terms(latents, base_log_prob, log_det)
+
+    @torch.inference_mode()
+    def _terms(self, values: Rows, double: bool) -> tuple[Tensor, Tensor, Tensor]:
+        u, log_det = self.coordinates.forward(torch.as_tensor(values, dtype=torch.float64).to(self.device))
+        if not u.shape[1]:  # nothing but constants
+            return u, torch.zeros_like(log_det), log_det
+        flow = self._double if double else self.flow
+        z, flow_log_det = flow(u if double else u.float())
+        base_log_prob = flow.base.log_prob(z)
+        z, base_log_prob, log_det = z.double(), base_log_prob.double(), log_det + flow_log_det
+        lost = ~(base_log_prob + flow_log_det).isfinite()
+        if lost.any():
+            if double:  # beyond float64's reach too: the density there is zero to every digit
+                base_log_prob = torch.where(lost, -torch.inf, base_log_prob)
+                log_det = torch.where(lost & ~log_det.isfinite(), 0.0, log_det)
+            else:
+                z[lost], base_log_prob[lost], log_det[lost] = self._terms(np.asarray(values)[lost.cpu().numpy()], True)
+        return z, base_log_prob, log_det
+
+    @cached_property
+    def _double(self) -> Flow:
+        return copy.deepcopy(self.flow).double()
+
+    def sample(self, rows: int, *, seed: int) -> Rows:
+        """Draw rows (rows, N_c). A smaller number of rows with the same seed is a beginning of this one."""
+        blocks = list(self.sample_blocks(rows, seed=seed))
+        return np.concatenate(blocks) if blocks else np.empty((0, len(self.schema.columns)))
+
+    def sample_blocks(self, rows: int, *, seed: int) -> Iterator[Rows]:
+        """Draw rows block by block, each (b, N_c); see ``sample``.
+
+        Raises:
+            NumericsError: A row came out that is not finite.
+        """
+        for block, start in enumerate(range(0, rows, self.block_rows)):
+            state = np.random.SeedSequence([seed, block]).generate_state(1, np.uint64)[0]
+            generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
+            # Always a whole block, so that its numbers do not depend on how many rows were asked for.
+            values = self._sample(self.block_rows, generator)
+            yield values[: rows - start]
+
+    @torch.inference_mode()
+    def _sample(self, rows: int, generator: torch.Generator) -> Rows:
+        if not self.coordinates.columns:
+            u = torch.empty(rows, 0, dtype=torch.float64, device=self.device)
+        else:
+            z = self.flow.base.sample(rows, generator)
+            u = self.flow.inverse(z)[0]
+            again, _ = self.flow(u)
+            missed = ~((again - z).abs() <= ROUND_TRIP * (1 + z.abs())).all(1)
+            u = u.double()
+            if missed.any():
+                u[missed] = self._double.inverse(z[missed].double())[0]
+        values = self._on_grid(self.coordinates.inverse(u))
+        if not values.isfinite().all():
+            raise NumericsError("a drawn row is not finite; the model puts mass beyond what numbers can hold")
+        return np.asarray(values.cpu().numpy())
+
+    def _on_grid(self, values: Tensor) -> Tensor:
+        """Rounded columns land on the grid that the data had."""
+        for i, column in enumerate(self.schema.columns):
+            if column.step and column.kind != "constant":
+                grid = torch.round(values[:, i] / column.step) * column.step
+                values[:, i] = grid if column.decimals is None else torch.round(grid, decimals=column.decimals)
+        return values

@@ -1,0 +1,128 @@
+"""Each column made near-normal by a fitted, smooth map."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from flowcli.flows.elementwise import rational_quadratic
+from flowcli.flows.elementwise.rational_quadratic import Bin
+
+TAIL_ROWS = 10  # rows beyond the outermost inner knot on each side
+
+
+class QuantileMap:
+    """A strictly increasing, continuously differentiable bijection of the whole line for each column.
+
+    Knots lie at quantiles of the training rows, equally spaced in the normal quantile that they are mapped to; between
+    them runs a monotone rational quadratic, beyond them a straight line with the same slope. So the log-derivative is
+    exact everywhere. All numbers are float64.
+
+    Args:
+        positions: Knots along each column, (D, K), strictly increasing.
+        heights: What they are mapped to, (D, K), strictly increasing.
+        slopes: The derivative at each knot, (D, K), positive.
+    """
+
+    def __init__(self, positions: Tensor, heights: Tensor, slopes: Tensor) -> None:
+        self.positions, self.heights, self.slopes = positions, heights, slopes
+
+    @classmethod
+    def fit(cls, x: Tensor) -> QuantileMap:
+        """Fit to rows x (N, D) in float64. The number of knots grows with the root of N."""
+        rows = len(x)
+        inner = max(8, min(64, round(math.sqrt(rows) / 2)))
+        reach = _normal_quantile(torch.tensor(1 - min(TAIL_ROWS, rows / 4) / rows, dtype=torch.float64))
+        end = _normal_quantile(torch.tensor(1 - 0.5 / rows, dtype=torch.float64))
+        z = torch.cat([-end[None], torch.linspace(-float(reach), float(reach), inner, dtype=torch.float64), end[None]])
+        shares = torch.special.ndtr(z)
+        shares[0], shares[-1] = 0.0, 1.0
+        ordered = torch.sort(x, dim=0).values
+        place = shares * (rows - 1)
+        left = place.floor().long().clamp_max(rows - 2)
+        quantiles = torch.lerp(ordered[left], ordered[left + 1], (place - left).to(x)[:, None])
+        columns = [_distinct(quantiles[:, d], z) for d in range(x.shape[1])]
+        longest = max(len(positions) for positions, _ in columns)
+        padded = [_padded(positions, heights, longest) for positions, heights in columns]
+        positions, heights = (torch.stack(part) for part in zip(*padded, strict=True))
+        return cls(positions, heights, _slopes(positions, heights))
+
+    def to(self, device: torch.device | str) -> QuantileMap:
+        """The same map on another device."""
+        return QuantileMap(self.positions.to(device), self.heights.to(device), self.slopes.to(device))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z (B, D) and the log-derivatives (B, D) of rows x (B, D)."""
+        value = x.t().contiguous()
+        inside, bins = self._locate(value, self.positions)
+        z, log_derivative = rational_quadratic.forward(value, bins)
+        low, high = value < self.positions[:, :1], value >= self.positions[:, -1:]
+        z = torch.where(low, self.heights[:, :1] + (value - self.positions[:, :1]) * self.slopes[:, :1], z)
+        z = torch.where(high, self.heights[:, -1:] + (value - self.positions[:, -1:]) * self.slopes[:, -1:], z)
+        end = torch.where(low, self.slopes[:, :1], self.slopes[:, -1:]).log()
+        return z.t(), torch.where(inside, log_derivative, end).t()
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """Return the rows x (B, D) of z (B, D)."""
+        value = z.t().contiguous()
+        _, bins = self._locate(value, self.heights)
+        x, _ = rational_quadratic.inverse(value, bins)
+        low, high = value < self.heights[:, :1], value >= self.heights[:, -1:]
+        x = torch.where(low, self.positions[:, :1] + (value - self.heights[:, :1]) / self.slopes[:, :1], x)
+        x = torch.where(high, self.positions[:, -1:] + (value - self.heights[:, -1:]) / self.slopes[:, -1:], x)
+        return x.t()
+
+    def _locate(self, value: Tensor, edges: Tensor) -> tuple[Tensor, Bin]:
+        """Which values (D, B) lie between the outermost knots, and the bin of each."""
+        above = torch.searchsorted(edges.contiguous(), value, right=True)
+        inside = (above > 0) & (above < edges.shape[1])
+        left = (above - 1).clamp(0, edges.shape[1] - 2)
+        return inside, Bin(
+            x0=self.positions.gather(1, left),
+            x1=self.positions.gather(1, left + 1),
+            y0=self.heights.gather(1, left),
+            y1=self.heights.gather(1, left + 1),
+            d0=self.slopes.gather(1, left),
+            d1=self.slopes.gather(1, left + 1),
+        )
+
+
+def _normal_quantile(share: Tensor) -> Tensor:
+    return torch.special.ndtri(share)
+
+
+def _distinct(positions: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
+    """The knots without those that (nearly) coincide with the one before; where values repeat, heights are averaged."""
+    least = 1e-9 * float(positions[len(positions) * 3 // 4] - positions[len(positions) // 4])
+    kept: list[tuple[float, list[float]]] = []
+    for position, height in zip(positions.tolist(), heights.tolist(), strict=True):
+        if kept and position - kept[-1][0] <= max(least, 1e-12 * abs(position)):
+            kept[-1][1].append(height)
+        else:
+            kept.append((position, [height]))
+    if len(kept) == 1:  # nothing but one value: a straight line through it
+        position, spread = kept[0][0], max(1e-12 * abs(kept[0][0]), 1e-12)
+        kept = [(position - spread, [-1.0]), (position + spread, [1.0])]
+    at = torch.tensor([position for position, _ in kept], dtype=torch.float64)
+    return at, torch.tensor([sum(h) / len(h) for _, h in kept], dtype=torch.float64)
+
+
+def _padded(positions: Tensor, heights: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The same map with more knots: further ones on the straight line that continues it."""
+    missing = count - len(positions)
+    if not missing:
+        return positions, heights
+    width, rise = positions[-1] - positions[-2], heights[-1] - heights[-2]
+    steps = torch.arange(1, missing + 1, dtype=torch.float64)
+    return torch.cat([positions, positions[-1] + steps * width]), torch.cat([heights, heights[-1] + steps * rise])
+
+
+def _slopes(positions: Tensor, heights: Tensor) -> Tensor:
+    """Positive derivatives at the knots: weighted geometric means of the secants on both sides."""
+    widths = positions.diff(dim=1)
+    log_secants = torch.log(heights.diff(dim=1)) - torch.log(widths)
+    share = widths[:, 1:] / (widths[:, 1:] + widths[:, :-1])
+    inner = torch.lerp(log_secants[:, 1:], log_secants[:, :-1], share)
+    return torch.exp(torch.cat([log_secants[:, :1], inner, log_secants[:, -1:]], dim=1))

@@ -1,0 +1,31 @@
+"""A running average of the weights, which generalises better than the last ones."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from flowcli.flows import Flow
+
+
+class Average:
+    """An exponential moving average of a flow's parameters, short-sighted at the beginning.
+
+    Args:
+        flow: The flow that is trained.
+        decay: How much of the average is kept in each step, in the long run; 0 keeps the last weights.
+    """
+
+    def __init__(self, flow: Flow, decay: float) -> None:
+        self.flow = copy.deepcopy(flow).eval().requires_grad_(False)
+        self._decay = decay
+        self._from: list[Tensor] = list(flow.parameters())
+        self._to: list[Tensor] = list(self.flow.parameters())
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after step number ``step``, counted from 1."""
+        decay = min(self._decay, step / (10 + step))
+        torch._foreach_lerp_(self._to, self._from, 1 - decay)

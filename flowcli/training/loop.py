@@ -1,0 +1,315 @@
+"""The fit itself: maximum likelihood, one visible loop.
+
+Every row goes forward through the flow to its latent, takes the base's log-density there and the log-det on the way; the
+mean of the negative sum is what a step descends. The base is never sampled.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from flowcli.errors import NumericsError
+from flowcli.flows import Flow
+from flowcli.training.average import Average
+from flowcli.training.rows import TrainingRows, mixed
+from flowcli.training.schedule import rate_factor
+
+MOST_SETBACKS = 3
+SCORING_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a fit runs, with nothing left to decide."""
+
+    batch_size: int
+    steps: int
+    evaluate_every: int
+    learning_rate: float
+    schedule: Literal["cosine", "plateau", "constant"]
+    warmup: int
+    patience: int
+    clip: float
+    weight_decay: float
+    average: float
+    noise: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Where a fit stands. Nats are means per row, in the units of the table.
+
+    Attributes:
+        step: Steps taken, of ``steps``.
+        steps: Steps of the whole fit, if nothing stops it early.
+        epoch: Passes over the training rows so far.
+        train_nats: Mean over the batches since the last evaluation, with dropout and noise, if any.
+        held_out_nats: Mean over the held-out rows, of the averaged weights.
+        held_out_error: Standard error of that mean.
+        learning_rate: Of the last step.
+        rows_per_second: Training speed since the last evaluation.
+        seconds: Spent so far, resumed parts included.
+        best: Whether no earlier evaluation was better.
+    """
+
+    step: int
+    steps: int
+    epoch: float
+    train_nats: float
+    held_out_nats: float
+    held_out_error: float
+    learning_rate: float
+    rows_per_second: float
+    seconds: float
+    best: bool
+
+
+@dataclass(frozen=True)
+class Setback:
+    """The numbers went wrong; the fit goes on from the last good evaluation with half the learning rate."""
+
+    step: int
+    back_to: int
+    learning_rate: float
+
+
+Event = Evaluation | Setback
+Outcome = Literal["running", "finished", "stopped early", "out of time", "interrupted"]
+
+
+class Loop:
+    """One fit, which can stop after any step and go on later as if it had not.
+
+    Args:
+        flow: The flow at its start, on the device; it is trained in place.
+        rows: The training rows.
+        held_out: Coordinates of the held-out rows (M, D), float32, on the device.
+        held_out_log_det: Their log-dets (M,).
+        settings: How the fit runs.
+        seed: Of all random numbers; those of a step are a function of the seed and the step.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        rows: TrainingRows,
+        held_out: Tensor,
+        held_out_log_det: Tensor,
+        settings: Settings,
+        seed: int,
+    ) -> None:
+        self.flow, self.rows, self.settings, self.seed = flow, rows, settings, seed
+        self._held_out, self._held_out_log_det = held_out, held_out_log_det.double()
+        self.average = Average(flow, settings.average)
+        self.optimizer = _optimizer(flow, settings)
+        self.best = copy.deepcopy(self.average.flow)
+        self.history: list[Evaluation] = []
+        self.outcome: Outcome = "running"
+        self.step = 0
+        self.seconds = 0.0
+        self._halvings = self._setbacks = self._since_best = 0
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=held_out.device)
+        self._loss_count = 0
+        self._interval_seconds = 0.0
+
+    @property
+    def best_nats(self) -> float:
+        """The highest mean log-density of the held-out rows so far."""
+        return max((e.held_out_nats for e in self.history), default=-math.inf)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in one pass over the rows."""
+        return max(1, len(self.rows) // self.settings.batch_size)
+
+    def run(self, should_stop: Callable[[], bool], time_limit: float | None = None) -> Iterator[Event]:
+        """Train to the end, yielding where the fit stands.
+
+        Args:
+            should_stop: Asked after every step; when it says yes, the fit can be continued from ``state``.
+            time_limit: Seconds after which the fit ends; the cosine then falls with time where that is faster.
+
+        Raises:
+            NumericsError: The numbers went wrong once too often; ``best`` is kept.
+        """
+        if not self.history:
+            yield self._evaluate()
+        good = self.state()
+        devices = [self._held_out.device] if self._held_out.device.type == "cuda" else []
+        while (outcome := self._outcome(time_limit)) == "running":
+            with torch.random.fork_rng(devices=devices):
+                while not self._due(time_limit):
+                    if should_stop():
+                        self.outcome = "interrupted"
+                        return
+                    started = time.monotonic()
+                    self._take_step(self._progress(time_limit))
+                    elapsed = time.monotonic() - started
+                    self._interval_seconds += elapsed
+                    self.seconds += elapsed
+            evaluation = self._evaluate()
+            if self._sound(evaluation):
+                good = self.state()
+                yield evaluation
+            else:
+                yield self._set_back(good)
+        self.outcome = outcome
+
+    def _outcome(self, time_limit: float | None) -> Outcome:
+        if self.step >= self.settings.steps:
+            return "finished"
+        if self.settings.patience and self._since_best >= self.settings.patience:
+            return "stopped early"
+        if time_limit is not None and self.seconds >= time_limit:
+            return "out of time"
+        return "running"
+
+    def _due(self, time_limit: float | None) -> bool:
+        """Whether an evaluation comes before the next step."""
+        if self.step == self.history[-1].step:
+            return False
+        return self.step % self.settings.evaluate_every == 0 or self._progress(time_limit) >= 1
+
+    def _progress(self, time_limit: float | None) -> float:
+        """How much of the fit is done, by steps or by time."""
+        progress = self.step / max(1, self.settings.steps)
+        return progress if time_limit is None else max(progress, self.seconds / time_limit)
+
+    def _take_step(self, progress: float) -> None:
+        settings = self.settings
+        epoch, place = divmod(self.step, self.steps_per_epoch)
+        batch = self.rows.epoch(epoch)[place * settings.batch_size : (place + 1) * settings.batch_size]
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * self._rate_factor(progress)
+        torch.manual_seed(mixed(self.seed, 5, self.step))
+        if settings.noise:
+            batch = batch + settings.noise * torch.randn_like(batch)
+        self.flow.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = -self.flow.log_prob(batch).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.flow.parameters(), settings.clip)
+        self.optimizer.step()
+        self.step += 1
+        self.average.update(self.step)
+        self._loss_sum += loss.detach()
+        self._loss_count += 1
+
+    def _rate_factor(self, progress: float) -> float:
+        settings = self.settings
+        return rate_factor(
+            settings.schedule, step=self.step, warmup=settings.warmup, progress=progress, halvings=self._halvings
+        )
+
+    @torch.no_grad()
+    def _evaluate(self) -> Evaluation:
+        """Score the held-out rows with the averaged weights; keep a copy of these where they are the best so far."""
+        flow = self.average.flow
+        blocks = self._held_out.split(SCORING_ROWS)
+        nats = torch.cat([flow.log_prob(block) for block in blocks]).double() + self._held_out_log_det
+        held_out = float(nats.mean())
+        best = held_out > self.best_nats
+        if best:
+            self.best.load_state_dict(flow.state_dict())
+            self._since_best = 0
+        else:
+            self._since_best += 1
+            if self.settings.schedule == "plateau" and self._since_best % max(1, self.settings.patience // 3) == 0:
+                self._halvings += 1
+        rows = self._loss_count * self.settings.batch_size
+        evaluation = Evaluation(
+            step=self.step,
+            steps=self.settings.steps,
+            epoch=self.step / self.steps_per_epoch,
+            train_nats=self.rows.log_det - float(self._loss_sum) / self._loss_count if self._loss_count else math.nan,
+            held_out_nats=held_out,
+            held_out_error=float(nats.std()) / math.sqrt(len(nats)) if len(nats) > 1 else math.nan,
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            rows_per_second=rows / self._interval_seconds if self._interval_seconds else 0.0,
+            seconds=self.seconds,
+            best=best,
+        )
+        if self._sound(evaluation):
+            self.history.append(evaluation)
+            self._loss_sum.zero_()
+            self._loss_count, self._interval_seconds = 0, 0.0
+        return evaluation
+
+    def _sound(self, evaluation: Evaluation) -> bool:
+        return math.isfinite(evaluation.held_out_nats) and (
+            self._loss_count == 0 or math.isfinite(evaluation.train_nats)
+        )
+
+    def _set_back(self, good: tuple[dict[str, Any], dict[str, Tensor]]) -> Setback:
+        """Return to a state with good numbers, and halve the learning rate."""
+        step, seconds, setbacks, halvings = self.step, self.seconds, self._setbacks + 1, self._halvings + 1
+        self.restore(*good)
+        if setbacks > MOST_SETBACKS:
+            raise NumericsError(
+                f"the fit diverged {setbacks} times (last at step {step}), although the learning rate was halved each"
+                " time; look for columns with extreme values, or lower train.learning_rate"
+            )
+        self.seconds, self._setbacks, self._halvings = seconds, setbacks, halvings
+        return Setback(step, self.step, self.settings.learning_rate * 0.5**self._halvings)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """All that an exact continuation needs: plain values, and copies of tensors by name."""
+        document = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "halvings": self._halvings,
+            "setbacks": self._setbacks,
+            "since_best": self._since_best,
+            "loss_count": self._loss_count,
+            "interval_seconds": self._interval_seconds,
+            "history": [_storable(asdict(evaluation)) for evaluation in self.history],
+        }
+        tensors = {"loss_sum": self._loss_sum.clone()}
+        for prefix, flow in (("flow", self.flow), ("average", self.average.flow), ("best", self.best)):
+            tensors |= {f"{prefix}.{name}": tensor.clone() for name, tensor in flow.state_dict().items()}
+        for number, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": tensor.clone() for name, tensor in moments.items()}
+        return document, tensors
+
+    def restore(self, document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Take up a state that ``state`` gave."""
+        self.step, self.seconds = document["step"], document["seconds"]
+        self._halvings, self._setbacks = document["halvings"], document["setbacks"]
+        self._since_best, self._loss_count = document["since_best"], document["loss_count"]
+        self._interval_seconds = document["interval_seconds"]
+        self.history = [
+            Evaluation(**{k: math.nan if v is None else v for k, v in entry.items()}) for entry in document["history"]
+        ]
+        self._loss_sum.copy_(tensors["loss_sum"])
+        for prefix, flow in (("flow", self.flow), ("average", self.average.flow), ("best", self.best)):
+            flow.load_state_dict({name: tensors[f"{prefix}.{name}"] for name in flow.state_dict()})
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            if key.startswith("optimizer."):
+                _, number, name = key.split(".")
+                moments.setdefault(int(number), {})[name] = tensor.clone()
+        state = self.optimizer.state_dict()
+        state["state"] = moments
+        self.optimizer.load_state_dict(state)
+
+
+def _optimizer(flow: Flow, settings: Settings) -> torch.optim.AdamW:
+    """AdamW, with decay on the networks' matrices alone."""
+    trained = [(name, parameter) for name, parameter in flow.named_parameters() if parameter.requires_grad]
+    decayed = [p for name, p in trained if ".network." in f".{name}" and p.ndim == 2]
+    plain = [p for _, p in trained if not any(p is other for other in decayed)]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, fused=True)
+
+
+def _storable(entry: dict[str, Any]) -> dict[str, Any]:
+    """The same without NaN, which JSON does not know."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in entry.items()}

@@ -1,0 +1,30 @@
+"""Which rows are held out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+LARGEST_HELD_OUT = 50_000  # enough to tell 0.01 nats, and no more to score again and again
+
+
+def hold_out(values: NDArray[np.float64], share: float, seed: int) -> tuple[NDArray[np.bool_], int]:
+    """Choose rows to hold out, so that equal rows are on one side.
+
+    A row that stood on both sides would reward a density for remembering it.
+
+    Args:
+        values: Rows (N, D).
+        share: Of the rows, how many are held out.
+        seed: Of the choice.
+
+    Returns:
+        The mask of rows held out, (N,), and how many rows are copies of an earlier one.
+    """
+    groups = pd.DataFrame(values).groupby(list(range(values.shape[1])), sort=False).ngroup().to_numpy()
+    count = int(groups.max()) + 1
+    wanted = min(LARGEST_HELD_OUT, max(1, round(share * count)))
+    chosen = np.zeros(count, dtype=np.bool_)
+    chosen[np.random.default_rng([seed, 1]).permutation(count)[:wanted]] = True
+    return chosen[groups], len(values) - count
