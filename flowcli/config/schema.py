@@ -16,6 +16,8 @@ Auto = Literal["auto"]
 Size = Annotated[int, Field(ge=1, le=65_536)]
 Bound = Annotated[float, Field(gt=0, le=1000)]
 
+MAX_LAYERS = 1000
+
 
 class Options(BaseModel):
     """A mapping of the config: frozen, and without unknown keys."""
@@ -100,7 +102,7 @@ Transform = Annotated[
 
 
 class Marginal(Options):
-    """``marginal: quantile``: each column made near-normal by a map fitted to the training rows; only as first layer."""
+    """``marginal: quantile``: each column made near-normal by a map fitted to training rows; only as first layer."""
 
     marginal: Literal["none", "quantile", "auto"]
 
@@ -267,6 +269,13 @@ class FlowConfig(Options):
             raise ValueError("marginal may only be the first layer, because it is fitted to the columns themselves")
         return self
 
+    @model_validator(mode="after")
+    def _not_absurdly_deep(self) -> FlowConfig:
+        layers = _count(self.layers)
+        if layers > MAX_LAYERS:
+            raise ValueError(f"{layers:,} layers once the repeats are written out; {MAX_LAYERS:,} are the most")
+        return self
+
 
 class TrainConfig(Options):
     """How the flow is fitted.
@@ -308,6 +317,17 @@ class Config(Options):
     def to_json(self) -> dict[str, Any]:
         """The config as plain JSON values, every default written out, in the shape of the YAML file."""
         return self.model_dump(mode="json")
+
+
+def _count(layers: Sequence[Layer]) -> int:
+    """The number of layers once repeats are written out, with an ``auto`` counted as one."""
+    total = 0
+    for layer in layers:
+        if isinstance(layer, Repeat):
+            total += (1 if layer.repeat == "auto" else layer.repeat) * _count(layer.layers)
+        else:
+            total += 1
+    return total
 
 
 def _is_marginal(layer: Layer) -> bool:

@@ -1,1 +1,33 @@
+"""CSV and Parquet in and out, in blocks; the schema of the columns. Knows names, kinds and lines, and no tensors."""
 
+from __future__ import annotations
+
+from flowcli.table.formats import to_cells
+from flowcli.table.infer import Written, infer_schema
+from flowcli.table.load import Table, frame_values, from_frame, read_table
+from flowcli.table.reader import Block, Reader, open_table, read_blocks
+from flowcli.table.schema import KIND_SYNTAX, Column, Kind, Schema, parse_kind
+from flowcli.table.source import ReadOptions
+from flowcli.table.writer import Writer, open_writer
+
+__all__ = [
+    "KIND_SYNTAX",
+    "Block",
+    "Column",
+    "Kind",
+    "ReadOptions",
+    "Reader",
+    "Schema",
+    "Table",
+    "Writer",
+    "Written",
+    "frame_values",
+    "from_frame",
+    "infer_schema",
+    "open_table",
+    "open_writer",
+    "parse_kind",
+    "read_blocks",
+    "read_table",
+    "to_cells",
+]

@@ -46,7 +46,8 @@ class Column:
         if self.kind == "positive":
             return 0.0, math.inf
         if self.kind == "bounded":
-            assert self.lower is not None and self.upper is not None
+            assert self.lower is not None
+            assert self.upper is not None
             return self.lower, self.upper
         return -math.inf, math.inf
 

@@ -1,1 +1,6 @@
+"""Fitting by maximum likelihood: what is decided, where it starts, and the loop that yields where it stands."""
 
+from flowcli.training.fitting import Fitting, prepare, resume
+from flowcli.training.loop import Evaluation, Event, Setback, Settings
+
+__all__ = ["Evaluation", "Event", "Fitting", "Setback", "Settings", "prepare", "resume"]

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowcli.errors import NumericsError
+
 LARGEST_SAMPLE = 20_000  # rows that EM sees; more changed the start by less than a fit's first second
 
 
@@ -39,6 +41,9 @@ def fit_mixture(
         seed: Of the start.
         ridge: What is added to the diagonals of the covariances.
         max_iterations: EM stops there, converged or not: it is a start, not an answer.
+
+    Raises:
+        NumericsError: The rows have no such mixture, because some are too far from the others.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
@@ -56,7 +61,10 @@ def fit_mixture(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(sample)
+        try:
+            model.fit(sample)
+        except ValueError as error:
+            raise NumericsError(f"no mixture of {components} Gaussians could be fitted: {error}") from error
     # scikit-learn keeps the transposed factors: its residuals are (x - m) U with U upper triangular.
     weights, means, upper = (
         torch.from_numpy(np.asarray(part)) for part in (model.weights_, model.means_, model.precisions_cholesky_)

@@ -1,0 +1,24 @@
+"""Threads and devices."""
+
+from __future__ import annotations
+
+from flowcli.errors import UsageError
+
+
+def set_up(device: str, threads: int | None) -> str:
+    """Set the number of threads; return the device to use.
+
+    Raises:
+        UsageError: The device is not there.
+    """
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        # MPS has no float64, which the coordinates need; it is used on request alone.
+        return "cuda" if has["cuda"] else "cpu"
+    if not has[device]:
+        raise UsageError(f"--device {device}: there is none on this machine; leave the option out to use the processor")
+    return device

@@ -1,0 +1,120 @@
+"""``flowcli logprob``: the log-density of each row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from flowcli.cli import options
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from flowcli.density import Density
+    from flowcli.table import Block
+
+
+@click.command()
+@options.model
+@options.data
+@click.option("--with-input", is_flag=True, help="Put the input's columns before the result.")
+@click.option("--terms", is_flag=True, help="Add the terms: the latents, the base's log-density there, the log-det.")
+@click.option("--name", default="logprob", metavar="COLUMN", help="Name of the result's column.")
+@options.output
+@options.precision
+@click.option("--batch-rows", type=click.IntRange(min=1), default=65_536, metavar="N", help="Rows in memory at once.")
+@options.device
+@options.threads
+@options.reading
+@options.quiet
+def logprob(
+    model: str,
+    data: str,
+    with_input: bool,
+    terms: bool,
+    name: str,
+    output: str,
+    precision: str,
+    batch_rows: int,
+    device: str,
+    threads: int | None,
+    sep: str,
+    decimal: str,
+    no_header: bool,
+    max_bytes: int | None,
+    quiet: bool,
+) -> None:
+    """Write the log-density of each row of DATA under MODEL, in nats, in the units of the file.
+
+    One row out for each row in, in the same order. Columns are matched by name. DATA is a CSV or Parquet file, perhaps
+    compressed; without it, rows come from standard input.
+
+    \b
+    Examples:
+      flowcli logprob data.flow new.csv
+      flowcli logprob data.flow new.csv --with-input | sort -t, -g -k11 | head     the oddest rows
+      flowcli logprob data.flow new.csv --terms                         base_logprob + log_det = logprob
+      gzip -dc big.csv.gz | flowcli logprob data.flow - -o scores.parquet
+    """
+    from pathlib import Path
+
+    from flowcli.cli import compute
+    from flowcli.cli.reading import need_input, not_the_same, read_options
+    from flowcli.cli.say import note, silent
+    from flowcli.errors import UsageError
+
+    reading = read_options(sep, decimal, no_header, max_bytes)
+    need_input(data)
+    not_the_same(data, output)
+    not_the_same(model, output)
+
+    from flowcli import density
+    from flowcli.table import open_table, open_writer
+
+    loaded = density.load(Path(model), compute.set_up(device, threads))
+    # Whole blocks of the density's own size, so that the numbers do not depend on this option.
+    rows = -(-batch_rows // loaded.block_rows) * loaded.block_rows
+    say = silent if quiet else note
+    with open_table(data, loaded.schema.names, rows, reading, notice=say, keep_cells=with_input) as table:
+        added = _names(loaded, name, terms)
+        if with_input and (taken := set(added) & set(table.header)):
+            raise UsageError(f"the input has a column {sorted(taken)[0]!r} already; choose another with --name")
+        empty = _result(loaded, None, added, terms, precision)
+        schema = _beside(table.header, empty).schema if with_input else empty.schema
+        with open_writer(output, schema=None if with_input and output.endswith(".parquet") else schema) as writer:
+            for block in table:
+                result = _result(loaded, block, added, terms, precision)
+                if with_input:
+                    assert block.cells is not None
+                    for field, column in zip(result.schema, result.columns, strict=True):
+                        block_cells = block.cells if field.name == added[0] else joined
+                        joined = block_cells.append_column(field, column)
+                    result = joined
+                writer.write(result)
+
+
+def _names(density: Density, name: str, terms: bool) -> list[str]:
+    """The names of the columns that are added."""
+    if not terms:
+        return [name]
+    return [*(f"z{i + 1}" for i in range(density.coordinates.columns)), "base_logprob", "log_det", name]
+
+
+def _result(density: Density, block: Block | None, names: list[str], terms: bool, precision: str) -> pa.Table:
+    """The columns that are added to a block, or to none."""
+    import numpy as np
+    import pyarrow as pa
+
+    values = np.empty((0, len(density.schema.columns))) if block is None else block.values
+    found = density.terms(values, double=precision == "float64")
+    parts = [*found.latents.T, found.base_log_prob, found.log_det] if terms else []
+    return pa.table([pa.array(np.ascontiguousarray(part)) for part in [*parts, found.log_prob]], names=names)
+
+
+def _beside(header: list[str], added: pa.Table) -> pa.Table:
+    """An empty table with the input's columns before those that are added."""
+    import pyarrow as pa
+
+    fields = [pa.field(each, pa.string()) for each in header]
+    return pa.schema([*fields, *added.schema]).empty_table()

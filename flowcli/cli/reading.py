@@ -1,0 +1,34 @@
+"""From options to how a table is read."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from flowcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from flowcli.table import ReadOptions
+
+
+def read_options(sep: str, decimal: str, no_header: bool, max_bytes: int | None) -> ReadOptions:
+    """The options of ``options.reading`` as one value."""
+    from flowcli.table import ReadOptions
+
+    options = ReadOptions(separator=sep, decimal=decimal, header=not no_header)
+    return options if max_bytes is None else ReadOptions(sep, decimal, not no_header, max_bytes)
+
+
+def need_input(source: str) -> None:
+    """Refuse to wait for a person to type a table."""
+    if source == "-" and (sys.stdin is None or sys.stdin.isatty()):
+        raise UsageError("no DATA: give a file, or pipe a table in: ... | flowcli ...")
+
+
+def not_the_same(source: str, output: str) -> None:
+    """Refuse to write over what is being read."""
+    from pathlib import Path
+
+    if source != "-" and output != "-" and Path(output).exists() and Path(source).exists():
+        if Path(output).samefile(source):
+            raise UsageError(f"{output}: input and output are the same file")

@@ -1,0 +1,69 @@
+"""``flowcli sample``: new rows."""
+
+from __future__ import annotations
+
+import click
+
+from flowcli.cli import options
+
+
+@click.command()
+@options.model
+@click.option("-n", "--rows", type=click.IntRange(min=0), required=True, metavar="N", help="Rows to draw.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), metavar="N", help="Draw the same rows again.")
+@click.option("--with-logprob", is_flag=True, help="Add each row's log-density, as logprob would give it.")
+@options.output
+@options.device
+@options.threads
+@options.quiet
+def sample(
+    model: str,
+    rows: int,
+    seed: int | None,
+    with_logprob: bool,
+    output: str,
+    device: str,
+    threads: int | None,
+    quiet: bool,
+) -> None:
+    """Draw rows from MODEL and write them as CSV, with the columns and number formats of the data it was fitted to.
+
+    With the same seed, fewer rows are a beginning of more.
+
+    \b
+    Examples:
+      flowcli sample data.flow -n 1000 > new.csv
+      flowcli sample data.flow -n 1000000 --seed 1 -o new.parquet
+      flowcli sample data.flow -n 100 | flowcli logprob data.flow -
+    """
+    import secrets
+    from pathlib import Path
+
+    from flowcli import density
+    from flowcli.cli import compute
+    from flowcli.cli.reading import not_the_same
+    from flowcli.cli.say import note
+    from flowcli.errors import UsageError
+    from flowcli.table import open_writer, to_cells
+
+    not_the_same(model, output)
+    loaded = density.load(Path(model), compute.set_up(device, threads))
+    if with_logprob and "logprob" in loaded.schema.names:
+        raise UsageError("the model has a column 'logprob' already; draw without --with-logprob")
+    if seed is None:
+        seed = secrets.randbelow(2**31)
+        if not quiet:
+            note(f"drawn with --seed {seed}")
+
+    import numpy as np
+    import pyarrow as pa
+
+    schema = to_cells(np.empty((0, len(loaded.schema.columns))), loaded.schema).schema
+    if with_logprob:
+        schema = schema.append(pa.field("logprob", pa.float64()))
+    with open_writer(output, schema=schema) as writer:
+        for values in loaded.sample_blocks(rows, seed=seed):
+            cells = to_cells(values, loaded.schema)
+            if with_logprob:
+                cells = cells.append_column("logprob", pa.array(loaded.log_prob(values)))
+            writer.write(cells)

@@ -1,0 +1,156 @@
+"""What pydantic found wrong with a config, in one line that a user can act on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from flowcli.config import shape
+from flowcli.config.reader import Path
+from flowcli.config.schema import Base, Config, Layer, Transform
+
+_KINDS = {"transform": shape.parts(Transform), "layer": shape.parts(Layer), "base": shape.parts(Base)}
+
+
+def describe(errors: list[ErrorDetails], values: Mapping[str, Any], place: Callable[[Path], tuple[int, str]]) -> str:
+    """One line on the first mistake, and how many more there are.
+
+    Args:
+        errors: pydantic's list.
+        values: The config that it is about.
+        place: The order and the name of the place where a path is written: ``(7, 'nsf.yaml:7')``.
+    """
+    found: dict[Path, list[tuple[ErrorDetails, Any]]] = {}
+    for error in errors:
+        path, annotation = _locate(error["loc"])
+        found.setdefault(path, []).append((error, annotation))
+    # Of the alternatives for one place (a list, or 'auto') pydantic tells what is wrong with each: the deepest counts.
+    paths = [path for path in found if not any(other != path and other[: len(path)] == path for other in found)]
+    paths.sort(key=lambda path: place(path)[0])
+    first = paths[0]
+    more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+    where = shape.show(first)
+    return f"{place(first)[1]}{', ' if where else ''}{where}: {_message(first, found[first], values)}{more}"
+
+
+def _locate(loc: tuple[str | int, ...]) -> tuple[Path, Any]:
+    """The path as a user sees it, and what may stand at its end, or, for an unknown key, around it."""
+    annotation: Any = Config
+    path: Path = ()
+    for step in loc:
+        named = shape.parts(annotation)
+        keys = shape.fields(annotation)
+        if named is not None:  # pydantic puts the part's name before its only key
+            if step not in named:
+                break
+            annotation = named[str(step)]
+        elif keys is not None:
+            path = (*path, step)
+            if step not in keys:
+                break
+            annotation = keys[str(step)]
+        elif shape.is_free(annotation):
+            path = (*path, step)
+            break
+        elif isinstance(step, int) and shape.item(annotation) is not None:
+            path = (*path, step)
+            annotation = shape.item(annotation)
+    return path, annotation
+
+
+def _message(path: Path, errors: list[tuple[ErrorDetails, Any]], values: Mapping[str, Any]) -> str:
+    error, annotation = errors[0]
+    kind, given = error["type"], error["input"]
+    if kind == "extra_forbidden":
+        return _unknown_key(path, annotation, values)
+    if kind == "missing":
+        named = shape.parts(annotation)
+        return "is missing" + (f"; it is one of {', '.join(named)}" if named else "")
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return _unknown_part(annotation, given)
+    if kind == "value_error":
+        return error["msg"].removeprefix("Value error, ")
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        if given is None:
+            return "has no options; indent them further than this line, or write {}"
+        return f"should be a mapping, not {_written(given)}"
+    wanted = list(dict.fromkeys(_wanted(error) for error, _ in errors))
+    return f"should {', or '.join(wanted).replace(', or be ', ', or ')}, not {_written(given)}"
+
+
+def _wanted(error: ErrorDetails) -> str:
+    """What pydantic wanted in a single value's place, to be read after "should"."""
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "literal_error":
+            return f"be {context['expected']}"
+        case "int_type" | "int_from_float" | "int_parsing":
+            return "be a whole number"
+        case "float_type" | "float_parsing":
+            return "be a number"
+        case "bool_type":
+            return "be true or false"
+        case "string_type":
+            return "be text"
+        case "tuple_type" | "list_type":
+            return "be a list"
+        case "finite_number":
+            return "be a finite number"
+        case "greater_than_equal":
+            return f"be at least {context['ge']:g}"
+        case "greater_than":
+            return f"be more than {context['gt']:g}"
+        case "less_than_equal":
+            return f"be at most {context['le']:g}"
+        case "less_than":
+            return f"be less than {context['lt']:g}"
+        case "too_short":
+            return f"have at least {context['min_length']} item{'s' * (context['min_length'] > 1)}"
+        case "too_long":
+            return f"have at most {context['max_length']} items"
+    return error["msg"].removeprefix("Input should ").rstrip(".")
+
+
+def _written(value: Any) -> str:
+    """A value as it stands in YAML, cut to a length for one line."""
+    words = {None: "nothing", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, int) and abs(value) > 10**40:
+        return "so large a number"
+    shown = repr(value)
+    return shown if len(shown) <= 40 else f"{shown[:37]}..."
+
+
+def _unknown_key(path: Path, annotation: Any, values: Mapping[str, Any]) -> str:
+    wrong = str(path[-1])
+    keys = list(shape.fields(annotation) or ())
+    close = difflib.get_close_matches(wrong.lower(), keys, n=1)
+    if not close:
+        known = shape.known_paths(values)
+        close = [shape.show(each) for each in known if each[-1] == wrong and len(each) > 1 and each != path][:1]
+    if close:
+        return f"unknown key; did you mean {close[0]!r}?"
+    return f"unknown key; known here: {', '.join(keys)}" if keys else "unknown key; there are no options here"
+
+
+def _unknown_part(annotation: Any, given: Any) -> str:
+    """What a part's name should have been; a transform where a layer should be is told so."""
+    here = shape.parts(annotation) or {}
+    name = shape.part_name(given)
+    if name is None:
+        return f"should be one of {', '.join(here)}, not {_written(given)}"
+    kinds = {part: kind for kind, parts in _KINDS.items() for part in parts or ()}
+    kind = next((kinds[part] for part in here if part in kinds), "part")
+    close = difflib.get_close_matches(name.lower(), list(kinds), n=1, cutoff=0.7)
+    if close and close[0] in here:
+        return f"unknown {kind} {name!r}; did you mean {close[0]!r}?"
+    known = f"it is one of {', '.join(here)}"
+    if close:
+        return f"unknown {kind} {name!r}; {close[0]!r} is a {kinds[close[0]]}; {known}"
+    return f"unknown {kind} {name!r}; {known}"

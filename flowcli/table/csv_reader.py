@@ -1,0 +1,363 @@
+"""CSV, a few megabytes at a time: pyarrow where all is well, and cell by cell where something is wrong.
+
+The stream is cut into chunks of whole records here and not by pyarrow, so that the bytes of a fault are still at hand
+when it shows, from a pipe as well, and the line named is the line in the file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from flowcli.errors import DataError
+from flowcli.table.numbers import as_float64 as finite_values
+from flowcli.table.numbers import brief, convert_text, explain, is_missing, number
+from flowcli.table.scan import Record, count_lines, last_end, layout, records
+from flowcli.table.source import ByteStream, ReadOptions, shown
+
+CHUNK_BYTES = 4 * 2**20
+# One record as long as this is a quote that was never closed, and reading on would only fill the memory.
+MAX_RECORD_BYTES = 64 * 2**20
+_ARROW_BLOCK_BYTES = 2**19
+_BOM = b"\xef\xbb\xbf"
+
+Texts = Literal["none", "asked", "all"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A place in the file that cannot be used.
+
+    Attributes:
+        kind: ``shape`` (a record with too many or too few cells), ``missing`` or ``bad`` (a cell).
+        row: The row in the chunk, from 0.
+        line: The line in the file on which the record starts.
+        column: The position among the columns asked for; ``None`` for a whole record.
+        cell: The cell as it stands in the file.
+        problem: What is wrong and what to do.
+    """
+
+    kind: Literal["shape", "missing", "bad"]
+    row: int
+    line: int
+    column: int | None
+    cell: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some consecutive rows, read.
+
+    Attributes:
+        values: The columns asked for, (rows, D); NaN where there is a fault.
+        texts: The cells as text: of all columns, of the asked ones, or ``None``.
+        lines: The line in the file of each row, (rows,); ``None`` when row i is simply on ``first_line + i``.
+        first_line: The line of the first row.
+        first_row: The index of the first row in the file, from 0.
+        faults: What cannot be used, in the order of the file.
+        data: The bytes of the chunk.
+    """
+
+    values: NDArray[np.float64]
+    texts: pa.Table | None
+    lines: NDArray[np.int64] | None
+    first_line: int
+    first_row: int
+    faults: list[Fault]
+    data: bytes
+
+    def line(self, row: int) -> int:
+        """The line in the file of a row of this chunk."""
+        return self.first_line + row if self.lines is None else int(self.lines[row])
+
+
+class CsvReader:
+    """A CSV text as chunks of rows.
+
+    Args:
+        stream: The bytes, from the start.
+        source: The name for messages.
+        options: How the file is written.
+
+    Raises:
+        DataError: The text is empty, is not UTF-8, or its header cannot be used.
+    """
+
+    def __init__(self, stream: ByteStream, source: str, options: ReadOptions) -> None:
+        self._stream = stream
+        self._name = shown(source)
+        self._options = options
+        self._separator = options.delimiter.encode()
+        self._texts = self._whole_records()
+        first = next(self._texts, b"")
+        if not first:
+            raise DataError("is empty: there is no header and no row", source=self._name)
+        head = next(records(first, self._separator))
+        self._refuse_other_separator(first, head)
+        cells = [cell.decode() for cell in head.cells]
+        self._rest = first
+        self._first_line = 1
+        if options.header:
+            self._rest = first[head.end :]
+            self._first_line += count_lines(first[: head.end])
+            self._check_header(cells)
+        else:
+            cells = [f"c{i + 1}" for i in range(len(cells))]
+        self.header: list[str] = cells
+
+    def refuse_numeric_header(self) -> None:
+        """Refuse a header that is probably the first row.
+
+        Raises:
+            DataError: All names are numbers.
+        """
+        words = [number(name, self._options.decimal) is not None for name in self.header]
+        if (
+            self._options.header
+            and any(words)
+            and all(word or is_missing(name) for word, name in zip(words, self.header, strict=True))
+        ):
+            raise DataError(
+                "the first line is all numbers: give --no-header if it is a row, or put letters into the names",
+                source=self._name,
+                line=1,
+            )
+
+    def chunks(self, asked: Sequence[int], texts: Texts) -> Iterator[Chunk]:
+        """Read the rows, once.
+
+        Args:
+            asked: The positions of the columns to convert.
+            texts: Which columns to keep as text.
+
+        Raises:
+            DataError: Bytes that are not UTF-8, or a quote that is never closed.
+        """
+        line, row = self._first_line, 0
+        data, self._rest = self._rest, b""
+        while data or (data := next(self._texts, b"")):
+            chunk = self._convert(data, list(asked), texts, line, row)
+            yield chunk
+            line += count_lines(data) if b'"' in data else len(chunk.values)
+            row += len(chunk.values)
+            data = b""
+
+    def _whole_records(self) -> Iterator[bytes]:
+        """Cut the stream between records, and check that it is UTF-8 text."""
+        rest = self._stream.read(CHUNK_BYTES)
+        ended = len(rest) < CHUNK_BYTES
+        rest = rest.removeprefix(_BOM)
+        line = 1
+        while rest:
+            fault = _encoding_fault(rest, ended)
+            if fault is not None:
+                position, problem = fault
+                # The rows before it come first, so that the first fault of the file is the one that is told.
+                before, _ = last_end(rest[:position], self._separator)
+                if before:
+                    yield rest[:before]
+                raise DataError(problem, source=self._name, line=line + count_lines(rest[:position]))
+            # A CR at the end may be half of a CRLF.
+            closed = rest if ended or not rest.endswith(b"\r") else rest[:-1]
+            whole, open_quote = last_end(closed, self._separator)
+            if ended and open_quote is None:
+                whole = len(rest)
+            if whole:
+                yield rest[:whole]
+                line += count_lines(rest[:whole])
+                rest = rest[whole:]
+            if (ended and rest) or len(rest) > MAX_RECORD_BYTES:
+                if open_quote is None:
+                    raise DataError(f"a row longer than {MAX_RECORD_BYTES} bytes", source=self._name, line=line)
+                raise DataError(
+                    "a quote opens on this line and is never closed",
+                    source=self._name,
+                    line=line + count_lines(rest[: open_quote - whole]),
+                )
+            if not ended:
+                more = self._stream.read(CHUNK_BYTES)
+                ended = len(more) < CHUNK_BYTES
+                rest += more
+
+    def _check_header(self, cells: list[str]) -> None:
+        if cells == [""]:
+            raise DataError("the first line is blank; it must hold the names of the columns", source=self._name, line=1)
+        for position, cell in enumerate(cells):
+            if not cell.strip():
+                remedy = "name it"
+                if position == 0:
+                    remedy += " (a row index? then write the file without it)"
+                elif position == len(cells) - 1:
+                    remedy += ", or remove the separator at the end of the line"
+                raise DataError(f"column {position + 1} has no name; {remedy}", source=self._name, line=1)
+        seen: dict[str, int] = {}
+        for position, cell in enumerate(cells):
+            if cell in seen:
+                raise DataError(
+                    f"columns {seen[cell] + 1} and {position + 1} have the same name {brief(cell)}; rename one",
+                    source=self._name,
+                    line=1,
+                )
+            seen[cell] = position
+
+    def _refuse_other_separator(self, data: bytes, head: Record) -> None:
+        """Say so when the file has one column only because it is written with another separator."""
+        if len(head.cells) != 1 or head.cells == [b""]:
+            return
+        line = data[head.start : head.end].strip(b"\r\n")
+        second = next(records(data[head.end : head.end + 2**16], self._separator), None)
+        row = line if second is None else data[head.end + second.start : head.end + second.end].strip(b"\r\n")
+        for mark, flag in (
+            (b";", "--sep ';'"),
+            (b"\t", "--sep '\\t'"),
+            (b"|", "--sep '|'"),
+            (b",", "--sep ,"),
+            (b" ", "--sep ' '"),
+        ):
+            count = line.count(mark)
+            if (
+                mark == self._separator
+                or mark == self._options.decimal.encode()
+                or not count
+                or row.count(mark) != count
+            ):
+                continue
+            if mark == b" " and not all(number(cell.decode(errors="replace")) is not None for cell in row.split(mark)):
+                continue
+            if mark != b"," and self._options.decimal == "." and re.search(rb"\d,\d", row) and b"." not in row:
+                flag += " --decimal ,"
+            words = {b";": "semicolons", b"\t": "tabs", b",": "commas", b" ": "spaces"}.get(mark, repr(mark.decode()))
+            raise DataError(f"the columns seem to be separated by {words}; give {flag}", source=self._name, line=1)
+
+    def _convert(self, data: bytes, asked: list[int], texts: Texts, line: int, row: int) -> Chunk:
+        quick = None if data.startswith(_BOM) else self._convert_quickly(data, asked, texts)
+        if quick is None:
+            return self._convert_by_cells(data, asked, texts, line, row)
+        values, table = quick
+        lines = None
+        if b'"' in data and count_lines(data) + (not data.endswith((b"\n", b"\r"))) != len(values):
+            before = layout(data, self._separator).lines[: len(values) - 1]
+            lines = np.concatenate([[line], line + before])
+        return Chunk(values, table, lines, line, row, [], data)
+
+    def _convert_quickly(
+        self, data: bytes, asked: list[int], texts: Texts
+    ) -> tuple[NDArray[np.float64], pa.Table | None] | None:
+        wanted = list(range(len(self.header))) if texts == "all" else asked
+        try:
+            table = self._parse(data, wanted, pa.float64() if texts == "none" else pa.string())
+        except pa.ArrowInvalid:
+            return None
+        values = np.empty((table.num_rows, len(asked)))
+        for place, position in enumerate(asked):
+            column = table.column(str(position))
+            numbers = finite_values(column) if texts == "none" else convert_text(column, self._options.decimal)
+            if numbers is None:
+                return None
+            values[:, place] = numbers
+        return values, None if texts == "none" else table.rename_columns([self.header[i] for i in wanted])
+
+    def _parse(self, data: bytes, wanted: list[int], kind: pa.DataType) -> pa.Table:
+        names = [str(i) for i in range(len(self.header))]
+        include = [names[i] for i in wanted]
+        quoted = b'"' in data
+        for block in (_ARROW_BLOCK_BYTES, len(data) + 1):
+            try:
+                return pyarrow.csv.read_csv(
+                    pa.BufferReader(data),
+                    read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=block),
+                    parse_options=pyarrow.csv.ParseOptions(
+                        delimiter=self._options.delimiter, ignore_empty_lines=False, newlines_in_values=quoted
+                    ),
+                    convert_options=pyarrow.csv.ConvertOptions(
+                        include_columns=include,
+                        column_types=dict.fromkeys(include, kind),
+                        null_values=[""],
+                        strings_can_be_null=False,
+                        decimal_point=self._options.decimal,
+                    ),
+                )
+            except pa.ArrowInvalid:
+                # A record longer than a block is refused like a fault; one block for all tells them apart.
+                if block > len(data):
+                    raise
+        raise AssertionError
+
+    def _convert_by_cells(self, data: bytes, asked: list[int], texts: Texts, line: int, row: int) -> Chunk:
+        width = len(self.header)
+        wanted = list(range(width)) if texts == "all" else asked
+        faults: list[Fault] = []
+        rows: list[list[float]] = []
+        kept: list[list[str]] = []
+        lines: list[int] = []
+        for place, record in enumerate(records(data, self._separator, line)):
+            cells = [cell.decode() for cell in record.cells]
+            if cells == [""] or len(cells) != width:
+                faults.append(Fault("shape", place, record.line, None, "", self._explain_shape(cells)))
+                cells = [""] * width
+                values = [np.nan] * len(asked)
+            else:
+                values = []
+                for column, position in enumerate(asked):
+                    value = number(cells[position], self._options.decimal)
+                    if value is None or not math.isfinite(value):
+                        missing = is_missing(cells[position])
+                        problem = "" if missing else explain(cells[position], self._options)
+                        kind: Literal["missing", "bad"] = "missing" if missing else "bad"
+                        faults.append(Fault(kind, place, record.line, column, cells[position], problem))
+                        value = math.nan
+                    values.append(value)
+            rows.append(values)
+            lines.append(record.line)
+            if texts != "none":
+                kept.append([cells[i] for i in wanted])
+        table = None
+        if texts != "none":
+            columns = list(zip(*kept, strict=True)) or [()] * len(wanted)
+            table = pa.table([pa.array(c, pa.string()) for c in columns], names=[self.header[i] for i in wanted])
+        array = np.array(rows, dtype=np.float64).reshape(len(rows), len(asked))
+        return Chunk(array, table, np.array(lines, dtype=np.int64), line, row, faults, data)
+
+    def _explain_shape(self, cells: list[str]) -> str:
+        width = len(self.header)
+        holder = "header" if self._options.header else "first row"
+        if cells == [""]:
+            return "the line is blank; remove it, or fill the row in"
+        found = f"{len(cells)} cell{'s' * (len(cells) != 1)} where the {holder} has {width}"
+        if len(cells) == width + 1 and not cells[-1]:
+            return f"{found}: the line ends with a separator; remove it"
+        if len(cells) == 2 * width and self._options.delimiter == "," and all(c.strip("+-").isdigit() for c in cells):
+            return f"{found}; if the decimal mark is a comma, write another separator and give --sep and --decimal ,"
+        if any("\n" in cell or "\r" in cell for cell in cells):
+            return f"{found}; a quote that opens in this row is probably never closed"
+        return f"{found}; correct the row"
+
+
+def _encoding_fault(data: bytes, ended: bool) -> tuple[int, str] | None:
+    """The offset of the first byte that is not UTF-8 text, and what to say about it."""
+    position = data.find(b"\0")
+    problem = (
+        "there is a NUL byte, so this is not UTF-8 text; if it is UTF-16, convert it with iconv -f UTF-16 -t UTF-8"
+    )
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            # A character that is cut by the end of what was read so far is seen whole in the next round.
+            cut = not ended and error.end == len(data) and error.reason == "unexpected end of data"
+            if not cut and (position < 0 or error.start < position):
+                position = error.start
+                problem = (
+                    f"byte 0x{data[position]:02x} is not UTF-8; if the file is Latin-1 or Windows-1252, convert it "
+                    "with iconv -f WINDOWS-1252 -t UTF-8"
+                )
+    return None if position < 0 else (position, problem)

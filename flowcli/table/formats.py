@@ -1,0 +1,93 @@
+"""Numbers as the training file wrote them: on the grid, without a point, with so many digits after it."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from flowcli.table.schema import Column, Schema
+
+# The key in a field's metadata under which the writer finds how many digits a CSV cell gets after the point.
+DECIMALS = b"decimals"
+_LARGEST_STEPS = 2.0**53
+
+
+def to_cells(values: NDArray[np.float64], schema: Schema) -> pa.Table:
+    """Write rows in the formats of a schema.
+
+    A column with a step is rounded onto its grid, one with decimals to so many digits, an integer one to whole numbers
+    (int64 where they fit); a rounded value stays within its column's support. A constant column gets its constant,
+    whatever the row holds there.
+
+    Args:
+        values: The rows, one column for each of the schema's, (n, D).
+        schema: The columns.
+
+    Returns:
+        A ``pa.Table`` of n rows with the schema's names, int64 or float64.
+    """
+    if values.ndim != 2 or values.shape[1] != len(schema.columns):
+        raise ValueError(f"values are {values.shape}, not (n, {len(schema.columns)})")
+    arrays, fields = [], []
+    for place, column in enumerate(schema.columns):
+        rounded = _rounded(np.ascontiguousarray(values[:, place], dtype=np.float64), column)
+        if column.integer and np.all(np.abs(rounded) < 2.0**63):
+            arrays.append(pa.array(rounded.astype(np.int64)))
+        else:
+            arrays.append(pa.array(rounded))
+        digits = 0 if column.integer else column.decimals
+        metadata = None if digits is None else {DECIMALS: str(digits).encode()}
+        fields.append(pa.field(column.name, arrays[-1].type, metadata=metadata))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _rounded(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
+    if column.kind == "constant":
+        assert column.value is not None
+        return np.full(len(values), column.value)
+    if column.step is not None:
+        return _on_grid(values, column, column.step, open_ends=False)
+    digits = 0 if column.integer else column.decimals
+    if digits is None:
+        return values
+    return _on_grid(values, column, float(f"1e-{digits}"), open_ends=True)
+
+
+def _on_grid(values: NDArray[np.float64], column: Column, step: float, *, open_ends: bool) -> NDArray[np.float64]:
+    """The nearest multiple of a step that the column may hold; without ``open_ends`` the bounds themselves count."""
+    _, digits, exponent = Decimal(repr(step)).as_tuple()
+    assert isinstance(exponent, int)
+    unit = int("".join(map(str, digits)))
+    with np.errstate(over="ignore"):
+        steps = np.rint(values / step)
+    lower, upper = column.support
+    if math.isfinite(lower):
+        least = math.ceil(Decimal(repr(lower)) / Decimal(repr(step)))
+        least += open_ends and Decimal(repr(step)) * least == Decimal(repr(lower))
+        steps = np.maximum(steps, least)
+    if math.isfinite(upper):
+        most = math.floor(Decimal(repr(upper)) / Decimal(repr(step)))
+        most -= open_ends and Decimal(repr(step)) * most == Decimal(repr(upper))
+        steps = np.minimum(steps, most)
+    with np.errstate(over="ignore"):
+        whole = steps * unit
+    # Further out, a float64 is coarser than the grid: the value is as rounded as it can be.
+    inside = np.abs(whole) < _LARGEST_STEPS
+    return np.where(inside, _scaled(np.where(inside, whole, 0.0), exponent), values) + 0.0
+
+
+def _scaled(whole: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
+    """``whole * 10**exponent``, the float64 nearest to it, for whole numbers below 2^53."""
+    if 0 <= exponent <= 22:
+        return whole * 10.0**exponent
+    if -22 <= exponent < 0:
+        return whole / 10.0**-exponent
+    # A power of ten beyond 10^22 is itself rounded; reading the number from its digits is not.
+    texts = pc.binary_join_element_wise(pa.array(whole.astype(np.int64)).cast(pa.string()), f"e{exponent}", "")
+    scaled: NDArray[np.float64] = texts.cast(pa.float64()).to_numpy()
+    return scaled

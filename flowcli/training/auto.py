@@ -1,0 +1,119 @@
+"""What ``auto`` means: every rule that turns the size of a table into a number of the config, in one place.
+
+The measurements behind the rules stand in docs/quality.md.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from flowcli.config import schema as config
+from flowcli.training.loop import Settings
+
+Value = TypeVar("Value")
+
+# Steps in a fit: enough for small tables, and what a table of hundreds of thousands of rows gains from.
+FEWEST_STEPS, MOST_STEPS = 1_000, 20_000
+AUTO_EPOCHS = 60
+MOST_EVALUATIONS = 100
+
+
+def candidate_components(wanted: int | config.Auto, rows: int, columns: int) -> list[int]:
+    """Numbers of mixture components worth trying: each needs rows to estimate its covariance from."""
+    if wanted != "auto":
+        return [wanted]
+    affordable = max(1, rows // (4 * columns + 10))
+    return [count for count in (1, 2, 4, 8, 16, 32) if count <= affordable] or [1]
+
+
+def settle_flow(flow: config.FlowConfig, *, rows: int, marginal: bool, components: int) -> config.FlowConfig:
+    """The architecture with nothing left to decide.
+
+    Args:
+        flow: As the user gave it.
+        rows: Rows to train on.
+        marginal: Whether a quantile map was found to help, where that was left open.
+        components: The number of components found best, where that was left open.
+    """
+    return config.FlowConfig(
+        layers=tuple(_settle_layer(layer, rows, marginal) for layer in flow.layers),
+        base=_settle_base(flow.base, rows, components),
+    )
+
+
+def settings(train: config.TrainConfig, *, rows: int) -> Settings:
+    """How the fit runs, with nothing left to decide."""
+    # About sixty batches an epoch for small tables, up to the batch that a processor handles best.
+    batch_size = _or(train.batch_size, min(512, max(32, 2 ** round(rows.bit_length() - 6.5))))
+    batch_size = min(batch_size, rows)
+    per_epoch = max(1, rows // batch_size)
+    steps = min(MOST_STEPS, max(FEWEST_STEPS, AUTO_EPOCHS * per_epoch))
+    if train.epochs != "auto":
+        steps = train.epochs * per_epoch
+    evaluate_every = max(1, min(max(per_epoch, 25), 500, max(1, steps // 20)))
+    evaluations = max(1, steps // evaluate_every)
+    return Settings(
+        batch_size=batch_size,
+        steps=steps,
+        evaluate_every=evaluate_every,
+        learning_rate=train.learning_rate,
+        schedule=train.schedule,
+        warmup=min(train.warmup, steps // 10),
+        patience=_or(train.patience, max(10, evaluations // 4)),
+        clip=train.clip,
+        weight_decay=_or(train.weight_decay, 0.01),
+        # The average looks back over the last thirtieth of the fit.
+        average=_or(train.average, max(0.9, min(0.999, 1 - 30 / max(steps, 1)))),
+        noise=_or(train.noise, 0.0),
+    )
+
+
+def wants_marginal(flow: config.FlowConfig) -> list[bool]:
+    """Whether a fit may go without a quantile map, with one, or either."""
+    first = flow.layers[0] if flow.layers else None
+    if not isinstance(first, config.Marginal):
+        return [False]
+    return {"none": [False], "quantile": [True], "auto": [False, True]}[first.marginal]
+
+
+def _settle_layer(layer: config.Layer, rows: int, marginal: bool) -> config.Layer:
+    match layer:
+        case config.Marginal(marginal="auto"):
+            return config.Marginal(marginal="quantile" if marginal else "none")
+        case config.Repeat():
+            inner = tuple(_settle_layer(each, rows, marginal) for each in layer.layers)
+            return config.Repeat(repeat=_or(layer.repeat, 1), layers=inner)
+        case config.Coupling(coupling=coupling):
+            return config.Coupling(coupling=coupling.model_copy(update={"net": _settle_net(coupling.net, rows)}))
+        case config.Autoregressive(autoregressive=options):
+            net = _settle_net(options.net, rows)
+            return config.Autoregressive(autoregressive=options.model_copy(update={"net": net}))
+        case _:
+            return layer
+
+
+def _settle_base(base: config.Base, rows: int, components: int) -> config.Base:
+    match base:
+        case config.Mixture(mixture=options):
+            settled = options.model_copy(update={"components": _or(options.components, components)})
+            return config.Mixture(mixture=settled)
+        case config.AutoregressiveMixture(autoregressive_mixture=options):
+            update = {
+                "components": _or(options.components, components),
+                "net": _settle_net(options.net, rows),
+            }
+            return config.AutoregressiveMixture(autoregressive_mixture=options.model_copy(update=update))
+        case _:
+            return base
+
+
+def _settle_net(net: config.Net, rows: int) -> config.Net:
+    """Small networks and strong dropout for few rows."""
+    width = 64 if rows < 1_500 else 128 if rows < 6_000 else 256
+    dropout = 0.3 if rows < 1_500 else 0.2 if rows < 50_000 else 0.1 if rows < 200_000 else 0.0
+    return net.model_copy(update={"hidden": _or(net.hidden, (width, width)), "dropout": _or(net.dropout, dropout)})
+
+
+def _or(value: Value | config.Auto, decided: Value) -> Value:
+    """The value that the user gave, or the one decided where that is ``auto``."""
+    return decided if isinstance(value, str) else value

@@ -1,0 +1,326 @@
+"""A fit, made ready from the rows of a table and a config: what is decided, where it starts, and what it leaves."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flowcli.config import from_mapping
+from flowcli.config import schema as config
+from flowcli.density import Coordinates, Density
+from flowcli.errors import ConfigError, DataError, UsageError
+from flowcli.flows import Flow, bases, build
+from flowcli.table import Schema, Table
+from flowcli.training import auto
+from flowcli.training.loop import Loop
+from flowcli.training.mixture import FittedMixture, fit_mixture
+from flowcli.training.rows import TrainingRows, generator, mixed
+from flowcli.training.split import hold_out
+from flowcli.training.start import choose_start
+
+Notice = Callable[[str], None]
+FEW_ROWS_PER_COLUMN = 10
+COLLINEAR = 1e-12
+
+
+@dataclass
+class Fitting:
+    """A fit that is ready to run.
+
+    Attributes:
+        request: The config as the user gave it.
+        config: The same with nothing left to decide.
+        coordinates: From columns to coordinates.
+        loop: The fit.
+        train: The training rows (N, N_c), in the units of the table.
+        held_out: The held-out rows (M, N_c).
+        seed: Of all random numbers.
+        fingerprint: Of the data, to know it again.
+    """
+
+    request: config.Config
+    config: config.Config
+    coordinates: Coordinates
+    loop: Loop
+    train: NDArray[np.float64]
+    held_out: NDArray[np.float64]
+    seed: int
+    fingerprint: str
+
+    def density(self) -> Density:
+        """The best density so far, on the CPU, with a summary of how it came about."""
+        density = Density(self.coordinates.to("cpu"), copy.deepcopy(self.loop.best).cpu(), self.config)
+        nats = density.log_prob(self.held_out)
+        best = [evaluation for evaluation in self.loop.history if evaluation.best][-1]
+        density.summary = {
+            "rows": len(self.train),
+            "held_out_rows": len(self.held_out),
+            "held_out_nats": float(nats.mean()),
+            "held_out_error": float(nats.std() / math.sqrt(len(nats))),
+            "outcome": self.loop.outcome,
+            "steps": self.loop.step,
+            "best_step": best.step,
+            "seconds": round(self.loop.seconds, 3),
+            "seed": self.seed,
+            "history": [
+                {"step": e.step, "epoch": e.epoch, "train_nats": _or_none(e.train_nats), "held_out_nats": e.held_out_nats}
+                for e in self.loop.history
+            ],
+        }
+        return density
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """A document and tensors from which ``resume`` continues, to the bit."""
+        document, tensors = self.loop.state()
+        return {
+            "request": self.request.to_json(),
+            "config": self.config.to_json(),
+            "columns": self.coordinates.schema.to_json(),
+            "seed": self.seed,
+            "fingerprint": self.fingerprint,
+            "loop": document,
+        }, tensors
+
+
+def prepare(
+    table: Table,
+    request: config.Config,
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    valid: Table | None = None,
+    allow_singular: bool = False,
+    notice: Notice,
+) -> Fitting:
+    """Decide what is left to decide, and set up a fit at its start.
+
+    Args:
+        table: The rows.
+        request: The config.
+        seed: Of all random numbers.
+        device: Where the fit runs.
+        valid: Rows to hold out, instead of a share of the table's.
+        allow_singular: Go on where a column is a linear function of others, with noise that is said.
+        notice: Takes lines for the user.
+
+    Raises:
+        DataError: The rows cannot carry a density.
+        ConfigError: The config asks for something impossible.
+        NumericsError: No start could be found.
+    """
+    table = _checked(table, allow_singular, seed, notice)
+    train, held_out = _split(table, valid, request.train.valid, seed, notice)
+    plain = Coordinates.fit(table.schema, torch.from_numpy(train))
+    columns = plain.columns
+    if not columns:
+        raise DataError("every column is constant; there is nothing to fit", source=table.source)
+    if len(train) < FEW_ROWS_PER_COLUMN * columns:
+        notice(f"only {len(train):,} rows for {columns} columns; the density will be rough")
+    coordinates, settled, mixture = _choose(request, plain, train, held_out, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mixed(seed, 8))
+        flow = build(settled.flow, columns)
+        rows = TrainingRows(coordinates, torch.from_numpy(train), seed)
+        _start(flow, rows.epoch(0), settled.flow.base, mixture, seed)
+    loop = _loop(flow, coordinates, settled, train, held_out, seed, device)
+    return Fitting(request, settled, coordinates, loop, train, held_out, seed, fingerprint(table, valid))
+
+
+def resume(
+    document: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    coordinates: Coordinates,
+    table: Table,
+    request: config.Config,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    valid: Table | None = None,
+    allow_singular: bool = False,
+    notice: Notice,
+) -> Fitting:
+    """Set up a fit where an earlier one of the same rows and config stopped.
+
+    Args:
+        document: Of the earlier fit's ``state``.
+        tensors: Of the same.
+        coordinates: Of the same fit.
+        table: The rows again.
+        request: The config again.
+        seed: The seed again.
+        device: Where the fit goes on.
+        valid: The held-out rows again, if they were given.
+        allow_singular: As it was.
+        notice: Takes lines for the user.
+
+    Raises:
+        UsageError: Rows, columns, config or seed differ.
+    """
+    _same("columns", [c["name"] for c in document["columns"]], table.schema.names)
+    _same("column kinds", document["columns"], table.schema.to_json())
+    _same("config", document["request"], request.to_json())
+    _same("seed", document["seed"], seed)
+    _same("rows", document["fingerprint"], fingerprint(table, valid))
+    table = _checked(table, allow_singular, seed, lambda _: None)
+    train, held_out = _split(table, valid, request.train.valid, seed, lambda _: None)
+    settled = from_mapping(document["config"])
+    with torch.random.fork_rng(devices=[]):
+        flow = build(settled.flow, coordinates.columns)
+    loop = _loop(flow, coordinates, settled, train, held_out, seed, device)
+    loop.restore(document["loop"], tensors)
+    notice(f"going on from step {loop.step:,} of {loop.settings.steps:,}")
+    return Fitting(request, settled, coordinates, loop, train, held_out, seed, document["fingerprint"])
+
+
+def fingerprint(table: Table, valid: Table | None) -> str:
+    """SHA-256 of the rows and the names of the columns."""
+    digest = hashlib.sha256()
+    for part in (table, valid):
+        if part is not None:
+            digest.update(repr(part.schema.names).encode())
+            digest.update(np.ascontiguousarray(part.values).tobytes())
+    return digest.hexdigest()
+
+
+def _checked(table: Table, allow_singular: bool, seed: int, notice: Notice) -> Table:
+    """The table, if a density can be fitted to it."""
+    rows, columns = table.values.shape
+    if rows <= columns:
+        raise DataError(
+            f"{rows} rows are too few for {columns} columns; a density needs more rows than columns", source=table.source
+        )
+    collinear = _collinear(table.values, table.schema)
+    if not collinear:
+        return table
+    names = ", ".join(collinear)
+    if not allow_singular:
+        raise DataError(
+            f"columns {names} are a linear function of each other, so the rows have no density; leave one out with"
+            f" --exclude {collinear[-1]}, or add a little noise with --allow-singular",
+            source=table.source,
+        )
+    notice(f"columns {names} are a linear function of each other; noise of a thousandth of their spread was added")
+    values = table.values.copy()
+    noise = np.random.default_rng([seed, 9])
+    for name in collinear:
+        column = values[:, table.schema.names.index(name)]
+        column += 1e-3 * column.std() * noise.standard_normal(rows)
+    return Table(values, table.schema, table.source)
+
+
+def _collinear(values: NDArray[np.float64], schema: Schema) -> list[str]:
+    """The names of columns that are linear functions of each other, exactly."""
+    free = [i for i, column in enumerate(schema.columns) if column.kind != "constant"]
+    if len(free) < 2:
+        return []
+    centred = values[:, free] - np.median(values[:, free], axis=0)
+    centred = centred / np.maximum(np.abs(centred).max(axis=0), np.finfo(float).tiny)
+    centred -= centred.mean(axis=0)
+    centred /= np.linalg.norm(centred, axis=0)
+    if np.linalg.svd(centred, compute_uv=False)[-1] > math.sqrt(COLLINEAR):
+        return []
+    # The combination of columns that vanishes, and who takes part in it.
+    combination = np.linalg.svd(centred, full_matrices=False)[2][-1]
+    return [schema.columns[free[i]].name for i in np.flatnonzero(np.abs(combination) > 1e-3)]
+
+
+def _split(
+    table: Table, valid: Table | None, share: float, seed: int, notice: Notice
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if valid is not None:
+        return table.values, valid.values
+    mask, copies = hold_out(table.values, share, seed)
+    if copies:
+        notice(f"{copies:,} rows are copies of others; copies are held out together or not at all")
+    if mask.all() or not mask.any():
+        raise DataError("fewer than two different rows; there is nothing to fit", source=table.source)
+    return table.values[~mask], table.values[mask]
+
+
+def _choose(
+    request: config.Config, plain: Coordinates, train: NDArray[np.float64], held_out: NDArray[np.float64], seed: int
+) -> tuple[Coordinates, config.Config, FittedMixture | None]:
+    """Decide the coordinates, the config, and the mixture to start from if there is to be one."""
+    marginals = auto.wants_marginal(request.flow)
+    wanted, from_em = _mixture_wish(request.flow.base)
+    values = torch.from_numpy(train)
+    if wanted is None and len(marginals) == 1:
+        coordinates = plain.with_marginal(plain.jitter(values, generator(seed, 6))) if marginals[0] else plain
+        components, mixture = 1, None
+    else:
+        counts = auto.candidate_components(wanted if wanted is not None else 1, len(train), plain.columns)
+        start = choose_start(
+            plain, values, torch.from_numpy(held_out), marginals=marginals, components=counts, seed=seed
+        )
+        coordinates, mixture = start.coordinates, start.mixture if from_em else None
+        components = len(start.mixture.weights)
+    if isinstance(wanted, int) and mixture is not None and wanted != components:
+        raise ConfigError(f"components: {wanted} are more than the {len(train)} rows; use fewer")
+    flow = auto.settle_flow(
+        request.flow, rows=len(train), marginal=coordinates.marginal is not None, components=components
+    )
+    return coordinates, request.model_copy(update={"flow": flow}), mixture
+
+
+def _mixture_wish(base: config.Base) -> tuple[int | config.Auto | None, bool]:
+    """How many components the base is to have, if it is a mixture, and whether EM starts it."""
+    match base:
+        case config.Mixture(mixture=options):
+            return options.components, options.start == "em"
+        case config.AutoregressiveMixture(autoregressive_mixture=options):
+            return options.components, options.start == "em"
+        case _:
+            return None, False
+
+
+@torch.no_grad()
+def _start(flow: Flow, rows: Tensor, base: config.Base, mixture: FittedMixture | None, seed: int) -> None:
+    """Data-dependent starts, layer by layer, then the mixture of what comes out."""
+    flow.eval()
+    z = rows
+    for layer in flow.layers:
+        layer.start(z)
+        z = torch.cat([layer(block)[0] for block in z.split(8192)])
+    if mixture is None or not isinstance(flow.base, bases.Mixture | bases.AutoregressiveMixture):
+        return
+    if not torch.allclose(z, rows, rtol=1e-4, atol=1e-4):  # the layers do not start at the identity
+        mixture = fit_mixture(z, len(mixture.weights), seed=seed)
+    flow.base.gaussians.set(*mixture)
+
+
+def _loop(
+    flow: Flow,
+    coordinates: Coordinates,
+    settled: config.Config,
+    train: NDArray[np.float64],
+    held_out: NDArray[np.float64],
+    seed: int,
+    device: torch.device | str,
+) -> Loop:
+    """The loop over these rows, everything on the device."""
+    on_device = coordinates.to(device)
+    rows = TrainingRows(on_device, torch.from_numpy(train).to(device), seed)
+    held = on_device.jitter(torch.from_numpy(held_out).to(device), generator(seed, 7))
+    held_u, held_log_det = on_device.forward(held)
+    settings = auto.settings(settled.train, rows=len(train))
+    return Loop(flow.to(device), rows, held_u.float(), held_log_det, settings, seed)
+
+
+def _same(what: str, before: Any, now: Any) -> None:
+    """Refuse to go on with something else."""
+    if before != now:
+        details = f" (it was {before}, now it is {now})" if len(f"{before}{now}") < 100 else ""
+        raise UsageError(f"--resume: the {what} differ from those of the fit that was interrupted{details}")
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None

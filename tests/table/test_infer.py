@@ -1,0 +1,170 @@
+"""What a column is, found from its values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flowcli.errors import DataError, UsageError
+from flowcli.table import Column, Written, frame_values, from_frame, infer_schema, read_table
+
+RNG = np.random.default_rng(0)
+WALK = RNG.integers(-300, 300, size=2000)
+
+
+def column(values: np.ndarray, written: Written = Written(), kind: str | None = None) -> Column:  # noqa: B008
+    kinds = {} if kind is None else {"x": kind}
+    return infer_schema(["x"], np.asarray(values, float)[:, None], [written], kinds, lambda _: None).columns[0]
+
+
+GRIDS: dict[str, tuple[np.ndarray, Written, float | None]] = {
+    "integers": (WALK, Written(integer=True, decimals=0), 1.0),
+    "hundredths": (WALK / 100, Written(decimals=2), 0.01),
+    "hundredths, not known": (WALK / 100, Written(), 0.01),
+    "with rounding errors": (WALK * 0.1 + 0.2, Written(), 0.1),
+    "quarters": (WALK * 0.25, Written(decimals=2), 0.25),
+    "quarters, not known": (WALK * 0.25, Written(), 0.25),
+    "fives": (WALK * 5, Written(integer=True, decimals=0), 5.0),
+    "thousands": (WALK * 1000.0, Written(), 1000.0),
+    "Unix times": (1.7e9 + WALK, Written(integer=True, decimals=0), 1.0),
+    "Unix times in milliseconds after the point": (1.7e9 + WALK / 1000, Written(decimals=3), 0.001),
+    "Unix times in milliseconds, not known": (1.7e9 + WALK / 1000, Written(), 0.001),
+    "tiny": (WALK * 1e-30, Written(), 1e-30),
+    "tiny with an offset": (np.array([float(f"{k}e-31") for k in WALK + 1000]), Written(), 1e-31),
+    "huge": (WALK * 1e30, Written(), 1e30),
+    "beyond 2^53": (1.7e18 + WALK * 1024.0, Written(integer=True, decimals=0), 1024.0),
+    "an outlier": (np.append(WALK / 100, 1e30), Written(decimals=2), 0.01),
+    "an outlier, not known": (np.append(WALK / 100, 1e30), Written(), 0.01),
+    "float32": ((WALK / 100).astype(np.float32), Written(kind=np.float32), 0.01),
+    "two values": (WALK % 2 * 7, Written(integer=True, decimals=0), 7.0),
+    "not rounded": (RNG.normal(size=2000), Written(), None),
+    "not rounded but doubled": (np.repeat(RNG.normal(size=1000), 2), Written(), None),
+    "rounded, no repeats": (np.arange(2000) / 100, Written(decimals=2), None),
+    "a spike at zero": (np.where(RNG.random(2000) < 0.5, 0.0, RNG.normal(size=2000)), Written(), None),
+    "irrational grid": (WALK * np.pi, Written(), None),
+}
+
+
+@pytest.mark.parametrize(("values", "written", "step"), GRIDS.values(), ids=GRIDS.keys())
+def test_the_step_of_a_rounded_column(values: np.ndarray, written: Written, step: float | None) -> None:
+    found = column(values, written).step
+    # Normal numbers have 16 or 17 digits after the point, and twice each: a grid that fine is as good as none.
+    assert found == step or (step is None and found is not None and found < 1e-14)
+
+
+def test_a_constant_column_is_said(tmp_path: Path) -> None:
+    notices: list[str] = []
+    path = tmp_path / "d.csv"
+    path.write_text("a,b,c\n1.50,1,0.5\n1.5,2,0.5\n1.5,2,1e-1\n")
+    schema = read_table(str(path), kinds={"a": "bounded:1,2"}, notice=notices.append).schema
+    assert schema.columns[0] == Column("a", "constant", value=1.5, decimals=2)
+    assert schema.columns[1] == Column("b", "real", step=1.0, decimals=0, integer=True)
+    assert schema.columns[2] == Column("c", "real", step=0.1, decimals=None)
+    assert notices[0] == "1 column is constant, and modelled as such: 'a' (1.5)"
+    assert notices[1].startswith("2 columns are rounded, and given uniform noise over the step while fitting")
+    assert notices[1].endswith(": 'b' (1.0), 'c' (0.1)")
+
+
+def test_repeated_values_on_no_grid_are_said() -> None:
+    notices: list[str] = []
+    values, written, _ = GRIDS["a spike at zero"]
+    infer_schema(["x"], values[:, None], [written], {}, notices.append)
+    assert len(notices) == 1
+    assert "repeated values" in notices[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "said"),
+    [
+        ([1.5, -1.0, 3.25], "positive", "row 2: -1.0 is outside"),
+        ([1.5, 0.0, 3.25], "positive", "above 0"),
+        ([0.5, 0.25, 1.0], "bounded:0,1", "strictly between 0.0 and 1.0"),
+        ([0, 1, 1, 2], "bounded:0,1", "from 0.0 to 1.0"),
+    ],
+)
+def test_values_outside_a_given_support(values: list[float], kind: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        column(np.array(values), kind=kind)
+
+
+def test_a_rounded_column_may_touch_its_bounds() -> None:
+    found = column(np.array([0, 1, 1, 0.5]), Written(decimals=1), "bounded:0,1")
+    assert (found.kind, found.step) == ("bounded", 0.5)
+    assert column(np.array([0, 1, 1, 2]), kind="positive").step == 1.0
+
+
+def test_kinds_that_make_no_sense() -> None:
+    values = np.array([[1.0], [2.0]])
+    with pytest.raises(UsageError, match="--kind: there is no column 'pirce'; did you mean 'price'"):
+        infer_schema(["price"], values, [Written()], {"pirce": "positive"}, lambda _: None)
+    with pytest.raises(UsageError, match="not a kind"):
+        infer_schema(["price"], values, [Written()], {"price": "negative"}, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("cells", "integer", "decimals"),
+    [
+        (["1", "-20", " 3 "], True, 0),
+        (["1", "2.", "3"], False, 0),
+        (["1.5", "2.50", "3"], False, 2),
+        (["1.5", " 2.123456789012 ", "3"], False, 12),
+        (["1.5", "2.1234567890123", "3"], False, None),
+        (["1", "2e3", "3"], False, None),
+    ],
+)
+def test_how_cells_are_written(tmp_path: Path, cells: list[str], integer: bool, decimals: int | None) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("x\n" + "".join(f"{cell}\n" for cell in cells))
+    found = read_table(str(path), notice=lambda _: None).schema.columns[0]
+    assert (found.integer, found.decimals) == (integer, decimals)
+
+
+def test_a_frame_is_read_like_a_file() -> None:
+    frame = pd.DataFrame(
+        {
+            "n": [1, 2, 3],
+            "x": [0.25, 1.5, -2.0],
+            "s": np.array([0.1, 0.2, 0.3], dtype=np.float32),
+            "maybe": pd.array([1, 2, 3], dtype="Int64"),
+            "loose": pd.Series([1, 2.5, 3], dtype=object),
+            7: [1.0, 2.0, 3.0],
+        }
+    )
+    table = from_frame(frame, kinds={"n": "positive"}, notice=lambda _: None)
+    assert table.schema.names == ["n", "x", "s", "maybe", "loose", "7"]
+    assert [(c.integer, c.decimals) for c in table.schema.columns] == [
+        (True, 0), (False, 2), (False, 1), (True, 0), (False, 1), (False, 0)
+    ]  # fmt: skip
+    assert np.array_equal(table.values, frame.to_numpy(dtype=float))
+    assert np.array_equal(frame_values(frame, ["7", "n"], notice=lambda _: None), [[1, 1], [2, 2], [3, 3]])
+
+
+BAD_FRAMES: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
+    "text": (lambda: pd.DataFrame({"t": ["a", "b"]}), "'t': is a column of text .*'a'.*--exclude t"),
+    "mixed": (lambda: pd.DataFrame({"t": [1, "b"]}), "'t': is a column of text"),
+    "bool": (lambda: pd.DataFrame({"t": [True, False]}), "'t': is a column of"),
+    "date": (lambda: pd.DataFrame({"t": pd.to_datetime(["2020-01-01", "2020-01-02"])}), "'t': is a column of"),
+    "complex": (lambda: pd.DataFrame({"t": [1j, 2j]}), "'t': is a column of"),
+    "missing": (lambda: pd.DataFrame({"t": [1.0, None, 2.0]}), r"missing cells \(1 in 't', the first in row 2\)"),
+    "missing integers": (lambda: pd.DataFrame({"t": pd.array([1, None], dtype="Int64")}), "the first in row 2"),
+    "infinite": (lambda: pd.DataFrame({"t": [1.0, np.inf]}), "'t': row 2 is inf, not finite"),
+    "twice": (lambda: pd.DataFrame([[1, 2]], columns=["t", "t"]), "same name 't'"),
+    "no rows": (lambda: pd.DataFrame({"t": pd.array([], dtype="float64")}), "no rows"),
+}
+
+
+@pytest.mark.parametrize(("frame", "said"), BAD_FRAMES.values(), ids=BAD_FRAMES.keys())
+def test_frames_that_cannot_be_used(frame: Callable[[], pd.DataFrame], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        from_frame(frame(), notice=lambda _: None)
+
+
+def test_a_frame_to_score_needs_its_columns() -> None:
+    with pytest.raises(DataError, match="the frame: there is no column 'y'"):
+        frame_values(pd.DataFrame({"x": [1.0]}), ["x", "y"], notice=lambda _: None)
+    with pytest.raises(DataError, match="'x': is of type"):
+        frame_values(pd.DataFrame({"x": ["a"]}), ["x"], notice=lambda _: None)
