@@ -34,7 +34,9 @@ precision = click.option(
 def reading(command: Command) -> Command:
     """How a CSV file is written."""
     for option in (
-        click.option("--max-bytes", type=click.IntRange(min=1), metavar="N", help="Cap on what a compressed file holds."),
+        click.option(
+            "--max-bytes", type=click.IntRange(min=1), metavar="N", help="Cap on what a compressed file holds."
+        ),
         click.option("--no-header", is_flag=True, help="The first line is a row; columns are called c1, c2, ..."),
         click.option("--decimal", default=".", metavar="MARK", help="Decimal mark, a point or a comma."),
         click.option("--sep", default=",", metavar="CHAR", help="What stands between two cells; \\t is a tab."),

@@ -1,4 +1,5 @@
 """The model: columns to coordinates with their log-Jacobian, the flow over them, and the file that holds both."""
+from __future__ import annotations
 
 from flowcli.density.coordinates import Coordinates
 from flowcli.density.density import Density

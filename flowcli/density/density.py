@@ -17,7 +17,7 @@ from flowcli.config.schema import Config
 from flowcli.density.coordinates import Coordinates
 from flowcli.errors import NumericsError
 from flowcli.flows import Flow
-from flowcli.table.schema import Schema
+from flowcli.table import Schema, as_written
 
 Rows = NDArray[np.float64]
 
@@ -127,7 +127,10 @@ class Density:
         return copy.deepcopy(self.flow).double()
 
     def sample(self, rows: int, *, seed: int) -> Rows:
-        """Draw rows (rows, N_c). A smaller number of rows with the same seed is a beginning of this one."""
+        """Draw rows (rows, N_c), rounded as the table wrote them.
+
+        A smaller number of rows with the same seed is a beginning of this one.
+        """
         blocks = list(self.sample_blocks(rows, seed=seed))
         return np.concatenate(blocks) if blocks else np.empty((0, len(self.schema.columns)))
 
@@ -156,15 +159,7 @@ class Density:
             u = u.double()
             if missed.any():
                 u[missed] = self._double.inverse(z[missed].double())[0]
-        values = self._on_grid(self.coordinates.inverse(u))
+        values = self.coordinates.inverse(u)
         if not values.isfinite().all():
             raise NumericsError("a drawn row is not finite; the model puts mass beyond what numbers can hold")
-        return np.asarray(values.cpu().numpy())
-
-    def _on_grid(self, values: Tensor) -> Tensor:
-        """Rounded columns land on the grid that the data had."""
-        for i, column in enumerate(self.schema.columns):
-            if column.step and column.kind != "constant":
-                grid = torch.round(values[:, i] / column.step) * column.step
-                values[:, i] = grid if column.decimals is None else torch.round(grid, decimals=column.decimals)
-        return values
+        return as_written(values.cpu().numpy(), self.schema)

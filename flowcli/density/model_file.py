@@ -62,8 +62,12 @@ def describe(density: Density) -> dict[str, Any]:
 
 def pack(coordinates: Coordinates, flow: Flow) -> container.Tensors:
     """The tensors of a model file, by name."""
-    tensors = {f"flow.{name}": tensor for name, tensor in flow.state_dict().items()}
-    tensors |= {"coordinates.center": coordinates.center, "coordinates.scale": coordinates.scale}
+    return {f"flow.{name}": tensor for name, tensor in flow.state_dict().items()} | pack_coordinates(coordinates)
+
+
+def pack_coordinates(coordinates: Coordinates) -> container.Tensors:
+    """The inverse of ``unpack_coordinates``."""
+    tensors = {"coordinates.center": coordinates.center, "coordinates.scale": coordinates.scale}
     if coordinates.marginal is not None:
         for part in ("positions", "heights", "slopes"):
             tensors[f"coordinates.marginal.{part}"] = getattr(coordinates.marginal, part)

@@ -3,6 +3,7 @@
 A flow is a chain of layers over a base. Three ideas combine freely: how one coordinate is bent given its parameters
 (``elementwise``), who supplies the parameters (``layers``, with ``networks``), and what lies below (``bases``).
 """
+from __future__ import annotations
 
 from flowcli.flows.build import build
 from flowcli.flows.context import Context

@@ -20,5 +20,5 @@ class Transform(nn.Module, ABC):
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:
         """Return x (B, D) and log|det dx/dz| (B,)."""
 
-    def start(self, x: Tensor) -> None:  # noqa: B027 - most transforms start at the identity, whatever the data
+    def start(self, x: Tensor) -> None:
         """Set the parameters from training rows x (N, D), where a start that depends on the data is better."""

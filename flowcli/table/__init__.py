@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowcli.table.formats import to_cells
+from flowcli.table.formats import as_written, to_cells
 from flowcli.table.infer import Written, infer_schema
 from flowcli.table.load import Table, frame_values, from_frame, read_table
 from flowcli.table.reader import Block, Reader, open_table, read_blocks
@@ -21,6 +21,7 @@ __all__ = [
     "Table",
     "Writer",
     "Written",
+    "as_written",
     "frame_values",
     "from_frame",
     "infer_schema",

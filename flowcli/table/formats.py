@@ -34,16 +34,23 @@ def to_cells(values: NDArray[np.float64], schema: Schema) -> pa.Table:
     if values.ndim != 2 or values.shape[1] != len(schema.columns):
         raise ValueError(f"values are {values.shape}, not (n, {len(schema.columns)})")
     arrays, fields = [], []
-    for place, column in enumerate(schema.columns):
-        rounded = _rounded(np.ascontiguousarray(values[:, place], dtype=np.float64), column)
+    for column, rounded in zip(schema.columns, as_written(values, schema).T, strict=True):
         if column.integer and np.all(np.abs(rounded) < 2.0**63):
             arrays.append(pa.array(rounded.astype(np.int64)))
         else:
-            arrays.append(pa.array(rounded))
+            arrays.append(pa.array(np.ascontiguousarray(rounded)))
         digits = 0 if column.integer else column.decimals
         metadata = None if digits is None else {DECIMALS: str(digits).encode()}
         fields.append(pa.field(column.name, arrays[-1].type, metadata=metadata))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def as_written(values: NDArray[np.float64], schema: Schema) -> NDArray[np.float64]:
+    """The rows (n, D) with every value rounded to what ``to_cells`` writes."""
+    written = np.empty(values.shape, order="F")
+    for place, column in enumerate(schema.columns):
+        written[:, place] = _rounded(np.ascontiguousarray(values[:, place], dtype=np.float64), column)
+    return written
 
 
 def _rounded(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from typing import IO, Protocol, TypeVar
 
 import pyarrow as pa
 
+from flowcli.atomic import replacing, told
 from flowcli.errors import DataError, ResourceError, UsageError
 from flowcli.table.csv_text import header_line, row_lines
 from flowcli.table.source import CODECS, is_parquet, shown
@@ -146,27 +145,15 @@ class _Output:
         self.closed = False
 
     def write(self, data: bytes | memoryview) -> int:
-        with _told(self._name):
+        with told(self._name):
             return self._file.write(data)
 
     def flush(self) -> None:
-        with _told(self._name):
+        with told(self._name):
             self._file.flush()
 
     def close(self) -> None:
         self.closed = True
-
-
-@contextmanager
-def _told(name: str) -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise ResourceError(f"{name}: cannot be written: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ResourceError(f"{name}: cannot be written: it is closed") from error
 
 
 @contextmanager
@@ -183,7 +170,7 @@ def _new_file(output: str, overwrite: bool) -> Iterator[_Output]:
         raise UsageError(f"{name or repr(output)} is not the name of a file")
     # A link stays a link: what it points to is replaced.
     path = Path(os.path.realpath(output))
-    with _told(name):
+    with told(name):
         try:
             before = path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -192,46 +179,18 @@ def _new_file(output: str, overwrite: bool) -> Iterator[_Output]:
         raise UsageError(f"{name} is a folder; give the name of a file")
     if before is not None and not stat.S_ISREG(before.st_mode):
         # A device or a named pipe is written to, not replaced.
-        with _told(name):
+        with told(name):
             device = open(path, "wb")  # noqa: SIM115 - closed below, where the errors of closing are told
         try:
             yield _Output(device, name)
         finally:
-            with _told(name):
+            with told(name):
                 device.close()
         return
     if before is not None and not overwrite:
         raise UsageError(f"{name} is there already; --force replaces it")
     if not path.parent.is_dir():
         raise UsageError(f"{name}: there is no folder {shown(str(path.parent))}")
-    temporary = path.parent / f".flowcli-{secrets.token_hex(8)}.tmp"
-    with _told(name):
-        if before is not None and not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        file = open(temporary, "xb")  # noqa: SIM115 - closed below, where the errors of closing are told
-    try:
-        try:
-            yield _Output(file, name)
-            with _told(name):
-                file.flush()
-                if before is not None:
-                    os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
-                os.fsync(file.fileno())
-        finally:
-            with _told(name):
-                file.close()
-        with _told(name):
-            os.replace(temporary, path)
-            _settle(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _settle(folder: Path) -> None:
-    """Make the new name last through a power cut, where the file system can."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    # The name as the user gave it, for the messages.
+    with replacing(Path(output)) as file:
+        yield _Output(file, name)

@@ -15,7 +15,6 @@ Value = TypeVar("Value")
 # Steps in a fit: enough for small tables, and what a table of hundreds of thousands of rows gains from.
 FEWEST_STEPS, MOST_STEPS = 1_000, 20_000
 AUTO_EPOCHS = 60
-MOST_EVALUATIONS = 100
 
 
 def candidate_components(wanted: int | config.Auto, rows: int, columns: int) -> list[int]:
@@ -41,31 +40,50 @@ def settle_flow(flow: config.FlowConfig, *, rows: int, marginal: bool, component
     )
 
 
-def settings(train: config.TrainConfig, *, rows: int) -> Settings:
-    """How the fit runs, with nothing left to decide."""
+def settle_train(train: config.TrainConfig, *, rows: int) -> config.TrainConfig:
+    """The training options with nothing left to decide."""
     # About sixty batches an epoch for small tables, up to the batch that a processor handles best.
-    batch_size = _or(train.batch_size, min(512, max(32, 2 ** round(rows.bit_length() - 6.5))))
-    batch_size = min(batch_size, rows)
+    batch_size = min(rows, _or(train.batch_size, min(512, max(32, 2 ** round(rows.bit_length() - 6.5)))))
     per_epoch = max(1, rows // batch_size)
     steps = min(MOST_STEPS, max(FEWEST_STEPS, AUTO_EPOCHS * per_epoch))
-    if train.epochs != "auto":
-        steps = train.epochs * per_epoch
-    evaluate_every = max(1, min(max(per_epoch, 25), 500, max(1, steps // 20)))
-    evaluations = max(1, steps // evaluate_every)
+    epochs = _or(train.epochs, -(-steps // per_epoch))
+    steps = epochs * per_epoch
+    return train.model_copy(
+        update={
+            "batch_size": batch_size,
+            "epochs": epochs,
+            "warmup": min(train.warmup, steps // 10),
+            "patience": _or(train.patience, max(10, steps // _evaluate_every(steps, per_epoch) // 4)),
+            "weight_decay": _or(train.weight_decay, 0.01),
+            # The average looks back over the last thirtieth of the fit.
+            "average": _or(train.average, max(0.9, min(0.999, 1 - 30 / max(steps, 1)))),
+            "noise": _or(train.noise, 0.0),
+        }
+    )
+
+
+def settings(train: config.TrainConfig, *, rows: int) -> Settings:
+    """How the loop runs, from options in which nothing is left to decide."""
+    batch_size, epochs = _settled(train.batch_size), _settled(train.epochs)
+    per_epoch = max(1, rows // batch_size)
     return Settings(
         batch_size=batch_size,
-        steps=steps,
-        evaluate_every=evaluate_every,
+        steps=epochs * per_epoch,
+        evaluate_every=_evaluate_every(epochs * per_epoch, per_epoch),
         learning_rate=train.learning_rate,
         schedule=train.schedule,
-        warmup=min(train.warmup, steps // 10),
-        patience=_or(train.patience, max(10, evaluations // 4)),
+        warmup=train.warmup,
+        patience=_settled(train.patience),
         clip=train.clip,
-        weight_decay=_or(train.weight_decay, 0.01),
-        # The average looks back over the last thirtieth of the fit.
-        average=_or(train.average, max(0.9, min(0.999, 1 - 30 / max(steps, 1)))),
-        noise=_or(train.noise, 0.0),
+        weight_decay=_settled(train.weight_decay),
+        average=_settled(train.average),
+        noise=_settled(train.noise),
     )
+
+
+def _evaluate_every(steps: int, per_epoch: int) -> int:
+    """Once an epoch, but neither so often that scoring costs more than training nor less than twenty times a fit."""
+    return max(1, min(max(per_epoch, 25), 500, steps // 20))
 
 
 def wants_marginal(flow: config.FlowConfig) -> list[bool]:
@@ -117,3 +135,8 @@ def _settle_net(net: config.Net, rows: int) -> config.Net:
 def _or(value: Value | config.Auto, decided: Value) -> Value:
     """The value that the user gave, or the one decided where that is ``auto``."""
     return decided if isinstance(value, str) else value
+
+
+def _settled(value: Value | config.Auto) -> Value:
+    assert not isinstance(value, str), "left to decide"
+    return value

@@ -72,7 +72,12 @@ class Fitting:
             "seconds": round(self.loop.seconds, 3),
             "seed": self.seed,
             "history": [
-                {"step": e.step, "epoch": e.epoch, "train_nats": _or_none(e.train_nats), "held_out_nats": e.held_out_nats}
+                {
+                    "step": e.step,
+                    "epoch": e.epoch,
+                    "train_nats": _or_none(e.train_nats),
+                    "held_out_nats": e.held_out_nats,
+                }
                 for e in self.loop.history
             ],
         }
@@ -196,7 +201,8 @@ def _checked(table: Table, allow_singular: bool, seed: int, notice: Notice) -> T
     rows, columns = table.values.shape
     if rows <= columns:
         raise DataError(
-            f"{rows} rows are too few for {columns} columns; a density needs more rows than columns", source=table.source
+            f"{rows} rows are too few for {columns} columns; a density needs more rows than columns",
+            source=table.source,
         )
     collinear = _collinear(table.values, table.schema)
     if not collinear:
@@ -268,7 +274,8 @@ def _choose(
     flow = auto.settle_flow(
         request.flow, rows=len(train), marginal=coordinates.marginal is not None, components=components
     )
-    return coordinates, request.model_copy(update={"flow": flow}), mixture
+    train_options = auto.settle_train(request.train, rows=len(train))
+    return coordinates, request.model_copy(update={"flow": flow, "train": train_options}), mixture
 
 
 def _mixture_wish(base: config.Base) -> tuple[int | config.Auto | None, bool]:

@@ -1,0 +1,141 @@
+"""flowcli from Python: ``flowcli.fit`` and ``flowcli.load``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowcli import config as configs
+from flowcli import density, table, training
+from flowcli.density import Density
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+
+class Model:
+    """A fitted density over the columns of a table.
+
+    Attributes:
+        density: What the model consists of.
+    """
+
+    def __init__(self, density: Density) -> None:
+        self.density = density
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return self.density.schema.names
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What is known of the training: rows, held-out nats with their standard error, history, seed."""
+        return self.density.summary
+
+    def log_prob(self, frame: pd.DataFrame, *, precision: str = "float32") -> NDArray[np.float64]:
+        """Log-density of each row, in nats, in the units of the frame, (B,).
+
+        Args:
+            frame: Rows; columns are matched by name.
+            precision: ``float32`` or ``float64``, of the flow.
+
+        Raises:
+            DataError: A column is missing, or a value is none.
+        """
+        return self.density.log_prob(self._values(frame), double=precision == "float64")
+
+    def terms(self, frame: pd.DataFrame) -> density.Terms:
+        """The terms of the change of variables for each row: latents, the base's log-density there, the log-det."""
+        return self.density.terms(self._values(frame), double=True)
+
+    def sample(self, rows: int, *, seed: int = 0) -> pd.DataFrame:
+        """Draw rows, with the columns and number formats of the data that the model was fitted to."""
+        frame: pd.DataFrame = table.to_cells(self.density.sample(rows, seed=seed), self.density.schema).to_pandas()
+        return frame
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a model file, whole or not at all."""
+        density.save(self.density, Path(path))
+
+    def _values(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        return table.frame_values(frame, self.columns, notice=_silent)
+
+
+def fit(
+    frame: pd.DataFrame,
+    *,
+    config: str | os.PathLike[str] | Mapping[str, Any] = "auto",
+    overrides: Sequence[str] = (),
+    columns: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
+    valid: pd.DataFrame | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    time_limit: float | None = None,
+    allow_singular: bool = False,
+    notice: Any = None,
+    show: Any = None,
+) -> Model:
+    """Fit a density to the rows of a frame by maximum likelihood.
+
+    Args:
+        frame: The rows; columns must be numeric.
+        config: The name of a shipped config, the path of a YAML file, or a mapping of the same shape.
+        overrides: Changes to it, such as ``"train.epochs=50"``.
+        columns: The columns to fit; all by default.
+        exclude: Columns to leave out.
+        kinds: Kinds of columns, such as ``{"price": "positive", "share": "bounded:0,1"}``.
+        valid: Rows to hold out; a tenth of the frame's by default.
+        seed: Of all random numbers; the same seed gives the same model.
+        device: Where to compute.
+        time_limit: Seconds after which the fit ends.
+        allow_singular: Add a little noise where columns are linear functions of each other.
+        notice: Called with each line worth saying.
+        show: Called with each evaluation of the running fit (``flowcli.training.Event``).
+
+    Returns:
+        The fitted model.
+
+    Raises:
+        DataError: The rows cannot carry a density.
+        ConfigError: The config cannot be read, or asks for something impossible.
+        NumericsError: The fit diverged.
+    """
+    say = notice or _silent
+    request = (
+        configs.from_mapping(config, overrides) if isinstance(config, Mapping) else configs.load(config, overrides)
+    )
+    wishes = {**request.columns, **(kinds or {})}
+    rows = table.from_frame(frame, columns=columns, exclude=exclude, kinds=wishes, notice=say)
+    held = None
+    if valid is not None:
+        values = table.frame_values(valid, rows.schema.names, notice=_silent)
+        held = table.Table(values, rows.schema, "valid")
+    fitting = training.prepare(
+        rows, request, seed=seed, device=device, valid=held, allow_singular=allow_singular, notice=say
+    )
+    for event in fitting.loop.run(lambda: False, time_limit):
+        if show is not None:
+            show(event)
+    return Model(fitting.density())
+
+
+def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Model:
+    """Read a model file.
+
+    Raises:
+        UsageError: There is no such file.
+        ModelFileError: It is damaged, or comes from a newer flowcli.
+    """
+    return Model(density.load(Path(path), device))
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""

@@ -1,0 +1,313 @@
+"""``flowcli fit``: fit a density to a table and save it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flowcli.cli import options
+from flowcli.cli.say import note, say, silent
+from flowcli.errors import NumericsError, UsageError
+
+if TYPE_CHECKING:
+    from flowcli.cli.screen import Screen
+    from flowcli.config import Config
+    from flowcli.table import ReadOptions, Table
+    from flowcli.training import Fitting
+
+SUFFIXES = (".gz", ".zst", ".bz2", ".csv", ".tsv", ".txt", ".parquet")
+
+
+class Duration(click.ParamType):
+    """Seconds, or a number with s, m or h."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds."""
+        if isinstance(value, float):
+            return value
+        unit = {"s": 1, "m": 60, "h": 3600}.get(value[-1:], 0)
+        try:
+            seconds = float(value[:-1]) * unit if unit else float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a time; write 90, 90s, 10m or 2h", param, ctx)
+        if not 0 < seconds < 1e9:
+            self.fail(f"{value!r} is not a positive time", param, ctx)
+        return seconds
+
+
+@click.command()
+@click.argument("data")
+@click.option(
+    "-c", "--config", "config_name", default="auto", metavar="NAME|PATH", help="A shipped config or your own."
+)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value of the config.")
+@click.option("-o", "--output", metavar="MODEL", help="The model file; by default DATA's name with .flow, here.")
+@click.option("--columns", metavar="A,B", help="Fit these columns alone.")
+@click.option("--exclude", metavar="A,B", help="Leave these columns out.")
+@click.option("--kind", "kinds", multiple=True, metavar="COL=KIND", help="real, positive, or bounded:LOW,HIGH.")
+@click.option(
+    "--valid", metavar="SHARE|FILE", help="Rows held out to stop the fit and to score it; a tenth by default."
+)
+@click.option("--epochs", type=click.IntRange(min=0), metavar="N", help="Passes over the rows, at most.")
+@click.option("--time-limit", type=Duration(), metavar="TIME", help="Stop after 90s, 10m, 2h at most.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of all random numbers.")
+@click.option("--resume", is_flag=True, help="Go on with a fit that was interrupted.")
+@click.option("--force", is_flag=True, help="Replace a model file, or drop an interrupted fit.")
+@click.option("--allow-singular", is_flag=True, help="Add a little noise where columns are collinear.")
+@click.option("--save-every", type=Duration(), default=10.0, metavar="TIME", help="How often the state is saved.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON to standard output.")
+@options.device
+@options.threads
+@options.reading
+@options.quiet
+def fit(
+    data: str,
+    config_name: str,
+    overrides: tuple[str, ...],
+    output: str | None,
+    columns: str | None,
+    exclude: str | None,
+    kinds: tuple[str, ...],
+    valid: str | None,
+    epochs: int | None,
+    time_limit: float | None,
+    seed: int,
+    resume: bool,
+    force: bool,
+    allow_singular: bool,
+    save_every: float,
+    as_json: bool,
+    device: str,
+    threads: int | None,
+    sep: str,
+    decimal: str,
+    no_header: bool,
+    max_bytes: int | None,
+    quiet: bool,
+) -> int:
+    """Fit a density to the rows of DATA by maximum likelihood, and save it as a model file.
+
+    DATA is a CSV or Parquet file, perhaps compressed, or - for standard input. With no config at all the architecture
+    is chosen from the data. An interrupted fit goes on with --resume, to the same weights bit for bit (unless it has a
+    --time-limit, since a clock never ticks twice alike).
+
+    \b
+    Examples:
+      flowcli fit data.csv                                  data.flow, everything chosen for you
+      flowcli fit data.csv -c nsf --set train.epochs=50     a neural spline flow
+      flowcli fit data.csv --exclude id --kind price=positive --kind share=bounded:0,1
+      zcat data.csv.gz | flowcli fit - -o data.flow --time-limit 5m
+    """
+    from flowcli import config as configs
+    from flowcli.cli.lock import locked
+    from flowcli.cli.reading import need_input, not_the_same, read_options
+    from flowcli.cli.screen import Screen
+
+    need_input(data)
+    model = _model_path(data, output)
+    not_the_same(data, str(model))
+    share, valid_file = _valid(valid)
+    changes = [*overrides]
+    if epochs is not None:
+        changes.append(f"train.epochs={epochs}")
+    if share is not None:
+        changes.append(f"train.valid={share!r}")
+    request = configs.load(config_name, changes)
+    reading = read_options(sep, decimal, no_header, max_bytes)
+    state = model.with_name(f"{model.name}.state")
+    with locked(model):
+        _check_output(model, state, resume=resume, force=force)
+        from flowcli.table import read_table
+
+        notice = silent if quiet else note
+        wishes = {**request.columns, **_kinds(kinds)}
+        table = read_table(
+            data, columns=_names(columns), exclude=_names(exclude) or (), kinds=wishes, options=reading, notice=notice
+        )
+        held = None if valid_file is None else _held_out(valid_file, table, wishes, reading)
+        from flowcli.cli import compute
+
+        where = compute.set_up(device, threads)
+        with Screen(quiet=quiet) as screen:
+            fitting = _ready(
+                state if resume else None, table, held, request, seed, where, allow_singular=allow_singular, say=notice
+            )
+            screen.begin(fitting)
+            return _run(fitting, model, state, time_limit, save_every, screen, as_json=as_json, data=data)
+
+
+def _run(
+    fitting: Fitting,
+    model: Path,
+    state: Path,
+    time_limit: float | None,
+    save_every: float,
+    screen: Screen,
+    *,
+    as_json: bool,
+    data: str,
+) -> int:
+    """Run the fit to its end, to a signal, or until its numbers fail; save what there is."""
+    from flowcli.density import save
+    from flowcli.density.state_file import save_state
+
+    save_state(fitting.state(), fitting.coordinates, state)
+    saved = time.monotonic()
+    failure: NumericsError | None = None
+    with _stoppable() as received:
+        try:
+            for event in fitting.loop.run(lambda: bool(received), time_limit):
+                screen.show(event)
+                if time.monotonic() - saved >= save_every:
+                    save_state(fitting.state(), fitting.coordinates, state)
+                    saved = time.monotonic()
+        except NumericsError as error:
+            failure = error
+        if fitting.loop.outcome == "interrupted":
+            save_state(fitting.state(), fitting.coordinates, state)
+            screen.close()
+            again = "the same command" if data != "-" else "the same command and rows"
+            say(f"interrupted at step {fitting.loop.step:,}; to go on: {again} with --resume")
+            return 128 + received[0]
+        density = fitting.density()
+        save(density, model)
+        state.unlink(missing_ok=True)
+    if failure is not None:
+        raise NumericsError(f"{failure}; {model} holds the best density before that")
+    screen.end(fitting, density, model)
+    if as_json:
+        summary = {"model": str(model), **{k: v for k, v in density.summary.items() if k != "history"}}
+        click.echo(json.dumps(summary))
+    return 0
+
+
+def _ready(
+    state: Path | None,
+    table: Table,
+    held: Table | None,
+    request: Config,
+    seed: int,
+    device: str,
+    *,
+    allow_singular: bool,
+    say: Callable[[str], None],
+) -> Fitting:
+    """A fit at its start, or where an interrupted one stopped."""
+    from flowcli import training
+
+    if state is not None and state.exists():
+        from flowcli.density.state_file import load_state
+
+        document, tensors, coordinates = load_state(state)
+        return training.resume(
+            document,
+            tensors,
+            coordinates,
+            table,
+            request,
+            seed=seed,
+            device=device,
+            valid=held,
+            allow_singular=allow_singular,
+            notice=say,
+        )
+    if state is not None:
+        say("there is no interrupted fit to go on with; starting from the beginning")
+    return training.prepare(
+        table, request, seed=seed, device=device, valid=held, allow_singular=allow_singular, notice=say
+    )
+
+
+@contextmanager
+def _stoppable() -> Iterator[list[int]]:
+    """Collect signals that ask for an end, so that the state can be saved first; a second one ends at once."""
+    received: list[int] = []
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise SystemExit(128 + number)
+        received.append(number)
+
+    numbers = [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)]
+    before = {number: signal.signal(number, receive) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _model_path(data: str, output: str | None) -> Path:
+    """Where the model goes."""
+    if output is not None:
+        if output == "-":
+            raise UsageError("-o -: a model is a file; give it a name")
+        return Path(output)
+    if data == "-":
+        raise UsageError("rows from standard input have no name; say where the model goes with -o MODEL")
+    name = Path(data).name
+    while (path := Path(name)).suffix.lower() in SUFFIXES and path.stem:
+        name = path.stem
+    return Path(f"{name}.flow")
+
+
+def _check_output(model: Path, state: Path, *, resume: bool, force: bool) -> None:
+    """Refuse early what would be refused late, after a long fit."""
+    from flowcli.atomic import replacing_is_possible, sweep
+
+    if model.is_dir():
+        raise UsageError(f"{model}: is a folder, not a file")
+    replacing_is_possible(model)
+    sweep(model)
+    sweep(state)
+    if force and not resume:
+        state.unlink(missing_ok=True)
+        return
+    if not resume and state.exists():
+        raise UsageError(f"{state}: an interrupted fit is waiting; --resume goes on with it, --force starts again")
+    if not force and model.exists() and not state.exists():
+        raise UsageError(f"{model}: is there already; --force replaces it, -o NAME writes another")
+
+
+def _valid(text: str | None) -> tuple[float | None, str | None]:
+    """A share of the rows, or a file of rows."""
+    if text is None:
+        return None, None
+    try:
+        return float(text), None
+    except ValueError:
+        return None, text
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name for name in text.split(",") if name]
+
+
+def _kinds(pairs: tuple[str, ...]) -> dict[str, str]:
+    """The columns whose kind is given."""
+    kinds = {}
+    for pair in pairs:
+        name, equals, kind = pair.rpartition("=")
+        if not equals or not name:
+            raise UsageError(f"--kind {pair}: write COLUMN=KIND, for example --kind price=positive")
+        kinds[name] = kind
+    return kinds
+
+
+def _held_out(source: str, table: Table, kinds: dict[str, str], reading: ReadOptions) -> Table:
+    """Held-out rows: values in the training rows' columns; what kinds these are, the training rows say."""
+    from flowcli.table import Table, read_table
+
+    held = read_table(source, columns=table.schema.names, kinds=kinds, options=reading, notice=silent)
+    order = [held.schema.names.index(name) for name in table.schema.names]
+    return Table(held.values[:, order], table.schema, source)

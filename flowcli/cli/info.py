@@ -1,0 +1,89 @@
+"""``flowcli info``: what a model file holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flowcli.cli import options
+
+if TYPE_CHECKING:
+    from flowcli.density import Density
+    from flowcli.table import Column
+
+
+@click.command()
+@options.model
+@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+def info(model: str, as_json: bool) -> None:
+    """Show what MODEL is: its columns, its architecture, how it was fitted, and what its densities are relative to.
+
+    \b
+    Examples:
+      flowcli info data.flow
+      flowcli info data.flow --json | jq .summary.held_out_nats
+    """
+    import json
+    from pathlib import Path
+
+    from flowcli import density
+    from flowcli.density.model_file import describe
+
+    loaded = density.load(Path(model))
+    document = describe(loaded)
+    parameters = sum(p.numel() for p in loaded.flow.parameters())
+    if as_json:
+        click.echo(json.dumps({**document, "parameters": parameters, "measure": measure(loaded)}, indent=2))
+        return
+    _print(model, loaded, document, parameters)
+
+
+def measure(density: Density) -> str:
+    """What the densities are relative to."""
+    free = density.coordinates.names
+    constant = len(density.schema.columns) - len(free)
+    text = (
+        f"nats per row, relative to Lebesgue measure on {len(free)} column{'s' * (len(free) != 1)} in the file's units"
+    )
+    return text + (f", counting measure on {constant} constant one{'s' * (constant != 1)}" if constant else "")
+
+
+def _print(model: str, density: Density, document: dict[str, Any], parameters: int) -> None:
+    import yaml
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    summary = density.summary
+    facts = Table.grid(padding=(0, 2))
+    for key, value in (
+        ("model", model),
+        ("made by", f"flowcli {document['version']}, format {document['format']}"),
+        ("densities", measure(density)),
+        ("parameters", f"{parameters:,}"),
+        ("fitted to", f"{summary.get('rows', 0):,} rows, {summary.get('held_out_rows', 0):,} held out"),
+        ("held out", f"{summary.get('held_out_nats', 0):.4f} ± {summary.get('held_out_error', 0):.4f} nats per row"),
+        ("training", f"{summary.get('outcome')}, best at step {summary.get('best_step', 0):,} of {summary.get('steps', 0):,}"
+                     f", {summary.get('seconds', 0):.0f} s, seed {summary.get('seed')}"),
+    ):  # fmt: skip
+        facts.add_row(Text(key, style="bold"), Text(str(value)))
+    console.print(facts)
+    columns = Table("column", "kind", "step", box=None, padding=(0, 2), header_style="bold")
+    for column in density.schema.columns:
+        columns.add_row(Text(column.name), Text(_kind(column)), Text("" if column.step is None else f"{column.step:g}"))
+    console.print()
+    console.print(columns)
+    console.print()
+    console.print(Text(yaml.safe_dump({"flow": document["config"]["flow"]}, sort_keys=False, default_flow_style=None)))
+
+
+def _kind(column: Column) -> str:
+    match column.kind:
+        case "bounded":
+            return f"bounded, {column.lower:g} to {column.upper:g}"
+        case "constant":
+            return f"constant, {column.value:g}"
+        case kind:
+            return kind

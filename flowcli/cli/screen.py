@@ -1,0 +1,165 @@
+"""What a person sees while a fit runs, and when it ends; all of it on standard error."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from flowcli.cli.say import say
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from flowcli.density import Density
+    from flowcli.training import Evaluation, Event, Fitting
+
+
+class Screen:
+    """A progress display on a terminal, a plain line an evaluation elsewhere, nothing at all when quiet.
+
+    Args:
+        quiet: Whether to show nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._progress: Progress | None = None
+        self._last: Evaluation | None = None
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def begin(self, fitting: Fitting) -> None:
+        """Say what is fitted, and start the display."""
+        if self._quiet:
+            return
+        parameters = sum(p.numel() for p in fitting.loop.flow.parameters())
+        say(
+            f"{len(fitting.train):,} rows to fit, {len(fitting.held_out):,} held out, {fitting.coordinates.columns}"
+            f" columns; {describe(fitting)}, {parameters:,} parameters"
+        )
+        if sys.stderr is not None and sys.stderr.isatty():
+            self._progress = _progress()
+            self._task = self._progress.add_task("", total=1.0, words="starting")
+            self._progress.start()
+
+    def show(self, event: Event) -> None:
+        """Show where the fit stands."""
+        from flowcli.training import Setback
+
+        if self._quiet:
+            return
+        if isinstance(event, Setback):
+            text = f"step {event.step:,}: the numbers went wrong; back to step {event.back_to:,} with half the learning rate"
+            if self._progress is not None:
+                self._progress.console.print(f"flowcli: {text}", markup=False, highlight=False)
+            else:
+                say(text)
+            return
+        self._last = event
+        if self._progress is None:
+            say(f"step {event.step:,}/{event.steps:,}  {_words(event)}{_time_left(event)}")
+            return
+        done = event.step / event.steps if event.steps else 1.0
+        self._progress.update(self._task, completed=done, words=_words(event) + _time_left(event))
+
+    def close(self) -> None:
+        """Take the display away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def end(self, fitting: Fitting, density: Density, model: Path) -> None:
+        """The summary: how good, how it compares, and what to do next."""
+        from flowcli.evaluation import gaussian_log_prob
+
+        self.close()
+        if self._quiet:
+            return
+        summary = density.summary
+        ours = density.log_prob(fitting.held_out)
+        gaussian = gaussian_log_prob(fitting.train, fitting.held_out, fitting.coordinates.schema)
+        gain = ours - gaussian
+        say(f"{summary['outcome']} after {summary['steps']:,} steps, {_clock(summary['seconds'])}")
+        say(f"held-out log-density {ours.mean():.3f} ± {_error(ours):.3f} nats a row, on {len(ours):,} rows")
+        say(
+            f"a single Gaussian has {gaussian.mean():.3f} there; the flow is better by {gain.mean():.3f} ± {_error(gain):.3f}"
+        )
+        if gain.mean() < 0:
+            say("note: so a single Gaussian is the better model here; are there enough rows?")
+        name = shlex.quote(str(model))
+        say(f"wrote {name}; next:")
+        say(f"  flowcli logprob {name} NEW.csv --with-input")
+        say(f"  flowcli sample {name} -n 1000")
+
+
+def describe(fitting: Fitting) -> str:
+    """The architecture in a few words."""
+    from collections import Counter
+
+    flow = fitting.loop.flow
+    layers = Counter(_spaced(type(layer).__name__) for layer in flow.layers)
+    parts = [f"{count} {name}" if count > 1 else name for name, count in layers.items()]
+    if fitting.coordinates.marginal is not None:
+        parts.insert(0, "quantile map")
+    base = _spaced(type(flow.base).__name__)
+    components = getattr(getattr(flow.base, "gaussians", None), "log_weights", None)
+    if components is not None:
+        base += f" of {len(components)}"
+    return " + ".join([*parts, base])
+
+
+def _spaced(name: str) -> str:
+    """A class's name as words: AutoregressiveMixture, autoregressive mixture."""
+    if name.isupper():
+        return name
+    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
+
+
+def _progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    return Progress(
+        BarColumn(bar_width=16),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[words]}", markup=False),
+        console=Console(stderr=True),
+    )
+
+
+def _words(event: Evaluation) -> str:
+    star = "*" if event.best else " "
+    train = "" if event.train_nats != event.train_nats else f"train {event.train_nats:.2f} "
+    speed = f" {event.rows_per_second / 1000:.0f}k rows/s" if event.rows_per_second else ""
+    return (
+        f"epoch {event.epoch:.0f} {train}held-out {event.held_out_nats:.2f}{star} rate {event.learning_rate:.0e}{speed}"
+    )
+
+
+def _time_left(event: Evaluation) -> str:
+    if not event.step:
+        return ""
+    return f" {_clock(event.seconds / event.step * (event.steps - event.step))} left"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _error(nats: object) -> float:
+    """The standard error of a mean."""
+    import numpy as np
+
+    values = np.asarray(nats)
+    return float(values.std() / np.sqrt(len(values)))

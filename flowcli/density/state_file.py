@@ -1,0 +1,44 @@
+"""The state of a fit beside its model file, so that a fit that was killed can go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from flowcli.density import container
+from flowcli.density.coordinates import Coordinates
+from flowcli.density.model_file import pack_coordinates, unpack_coordinates
+from flowcli.errors import FlowcliError, ModelFileError
+from flowcli.table import Schema
+
+KIND = "flowcli-state"
+FORMAT = 1
+
+
+def save_state(state: tuple[dict[str, Any], dict[str, Tensor]], coordinates: Coordinates, path: Path) -> None:
+    """Write the state of a fit, whole or not at all.
+
+    Raises:
+        ResourceError: The file cannot be written.
+    """
+    document, tensors = state
+    packed = tensors | pack_coordinates(coordinates)
+    container.write(path, KIND, {"format": FORMAT, **document}, packed)
+
+
+def load_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], Coordinates]:
+    """Read the state of a fit.
+
+    Raises:
+        ModelFileError: The file is damaged, or of another version's format.
+    """
+    document, tensors = container.read(path, KIND)
+    if document.get("format") != FORMAT:
+        raise ModelFileError(f"{path}: was written by another version of flowcli; --force starts again")
+    try:
+        coordinates = unpack_coordinates(Schema.from_json(document["columns"]), tensors)
+    except (FlowcliError, KeyError, TypeError) as error:
+        raise ModelFileError(f"{path}: damaged: {error}") from error
+    return document, tensors, coordinates
