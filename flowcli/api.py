@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from flowcli import config as configs
 from flowcli import density, table, training
-from flowcli.density import Density
+from flowcli.density import Density, Terms
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
-
 
 
 class Model:
@@ -50,7 +49,7 @@ class Model:
         """
         return self.density.log_prob(self._values(frame), double=precision == "float64")
 
-    def terms(self, frame: pd.DataFrame) -> density.Terms:
+    def terms(self, frame: pd.DataFrame) -> Terms:
         """The terms of the change of variables for each row: latents, the base's log-density there, the log-det."""
         return self.density.terms(self._values(frame), double=True)
 

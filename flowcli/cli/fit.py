@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".gz", ".zst", ".bz2", ".csv", ".tsv", ".txt", ".parquet")
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """Seconds, or a number with s, m or h."""
 
     name = "time"

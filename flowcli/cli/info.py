@@ -65,9 +65,13 @@ def _print(model: str, density: Density, document: dict[str, Any], parameters: i
         ("parameters", f"{parameters:,}"),
         ("fitted to", f"{summary.get('rows', 0):,} rows, {summary.get('held_out_rows', 0):,} held out"),
         ("held out", f"{summary.get('held_out_nats', 0):.4f} ± {summary.get('held_out_error', 0):.4f} nats per row"),
-        ("training", f"{summary.get('outcome')}, best at step {summary.get('best_step', 0):,} of {summary.get('steps', 0):,}"
-                     f", {summary.get('seconds', 0):.0f} s, seed {summary.get('seed')}"),
-    ):  # fmt: skip
+        (
+            "training",
+            f"{summary.get('outcome')} after {summary.get('steps', 0):,} steps, {summary.get('seconds', 0):.0f} s",
+        ),
+        ("best at step", f"{summary.get('best_step', 0):,}"),
+        ("seed", summary.get("seed")),
+    ):
         facts.add_row(Text(key, style="bold"), Text(str(value)))
     console.print(facts)
     columns = Table("column", "kind", "step", box=None, padding=(0, 2), header_style="bold")

@@ -59,6 +59,8 @@ def logprob(
     """
     from pathlib import Path
 
+    import pyarrow as pa
+
     from flowcli.cli import compute
     from flowcli.cli.reading import need_input, not_the_same, read_options
     from flowcli.cli.say import note, silent
@@ -81,17 +83,15 @@ def logprob(
         if with_input and (taken := set(added) & set(table.header)):
             raise UsageError(f"the input has a column {sorted(taken)[0]!r} already; choose another with --name")
         empty = _result(loaded, None, added, terms, precision)
-        schema = _beside(table.header, empty).schema if with_input else empty.schema
-        with open_writer(output, schema=None if with_input and output.endswith(".parquet") else schema) as writer:
+        # What types the input's columns have in a Parquet file is known with the first block.
+        text = pa.table({each: pa.array([], pa.string()) for each in table.header})
+        schema = (
+            None if with_input and output.endswith(".parquet") else _beside(text if with_input else None, empty).schema
+        )
+        with open_writer(output, schema=schema) as writer:
             for block in table:
                 result = _result(loaded, block, added, terms, precision)
-                if with_input:
-                    assert block.cells is not None
-                    for field, column in zip(result.schema, result.columns, strict=True):
-                        block_cells = block.cells if field.name == added[0] else joined
-                        joined = block_cells.append_column(field, column)
-                    result = joined
-                writer.write(result)
+                writer.write(_beside(block.cells, result) if with_input else result)
 
 
 def _names(density: Density, name: str, terms: bool) -> list[str]:
@@ -112,9 +112,10 @@ def _result(density: Density, block: Block | None, names: list[str], terms: bool
     return pa.table([pa.array(np.ascontiguousarray(part)) for part in [*parts, found.log_prob]], names=names)
 
 
-def _beside(header: list[str], added: pa.Table) -> pa.Table:
-    """An empty table with the input's columns before those that are added."""
-    import pyarrow as pa
-
-    fields = [pa.field(each, pa.string()) for each in header]
-    return pa.schema([*fields, *added.schema]).empty_table()
+def _beside(cells: pa.Table | None, result: pa.Table) -> pa.Table:
+    """The input's cells, if they are wanted, with the result's columns after them."""
+    if cells is None:
+        return result
+    for field, column in zip(result.schema, result.columns, strict=True):
+        cells = cells.append_column(field, column)
+    return cells

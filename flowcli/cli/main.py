@@ -94,8 +94,7 @@ def _run(command: Callable[[], Any]) -> int:
     except (FlowcliError, click.ClickException) as error:
         if debug:
             raise
-        is_ours = isinstance(error, FlowcliError)
-        say(str(error) if is_ours else _click_message(error))
+        say(_click_message(error) if isinstance(error, click.ClickException) else str(error))
         return error.exit_code
     except MemoryError:
         say("not enough memory; try fewer rows, a smaller batch, or --exclude some columns")

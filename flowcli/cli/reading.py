@@ -29,6 +29,6 @@ def not_the_same(source: str, output: str) -> None:
     """Refuse to write over what is being read."""
     from pathlib import Path
 
-    if source != "-" and output != "-" and Path(output).exists() and Path(source).exists():
-        if Path(output).samefile(source):
-            raise UsageError(f"{output}: input and output are the same file")
+    both_are_files = "-" not in (source, output) and Path(output).exists() and Path(source).exists()
+    if both_are_files and Path(output).samefile(source):
+        raise UsageError(f"{output}: input and output are the same file")

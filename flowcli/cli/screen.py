@@ -58,7 +58,9 @@ class Screen:
         if self._quiet:
             return
         if isinstance(event, Setback):
-            text = f"step {event.step:,}: the numbers went wrong; back to step {event.back_to:,} with half the learning rate"
+            text = (
+                f"the numbers went wrong at step {event.step:,}; back to {event.back_to:,} with half the learning rate"
+            )
             if self._progress is not None:
                 self._progress.console.print(f"flowcli: {text}", markup=False, highlight=False)
             else:
@@ -90,9 +92,7 @@ class Screen:
         gain = ours - gaussian
         say(f"{summary['outcome']} after {summary['steps']:,} steps, {_clock(summary['seconds'])}")
         say(f"held-out log-density {ours.mean():.3f} ± {_error(ours):.3f} nats a row, on {len(ours):,} rows")
-        say(
-            f"a single Gaussian has {gaussian.mean():.3f} there; the flow is better by {gain.mean():.3f} ± {_error(gain):.3f}"
-        )
+        say(f"a single Gaussian has {gaussian.mean():.3f} there, {gain.mean():.3f} ± {_error(gain):.3f} less")
         if gain.mean() < 0:
             say("note: so a single Gaussian is the better model here; are there enough rows?")
         name = shlex.quote(str(model))

@@ -94,6 +94,7 @@ class Coordinates:
         values = line.new_empty(len(line), len(self.schema.columns))
         for i, column in enumerate(self.schema.columns):
             if column.kind == "constant":
+                assert column.value is not None
                 values[:, i] = column.value
         for d, i in enumerate(self._free):
             values[:, i] = _from_line(line[:, d], self.schema.columns[i])
@@ -119,7 +120,8 @@ class Coordinates:
         for i, column in enumerate(self.schema.columns):
             x = values[:, i]
             if column.kind == "constant":
-                log_det = torch.where(x == column.value, log_det, -math.inf)
+                assert column.value is not None
+                log_det = torch.where(x.eq(column.value), log_det, -math.inf)
                 continue
             if column.step and column.kind != "real":
                 # A value whose cell is cut by the edge of the support stands for what is left of the cell.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import torch
 from torch import Tensor
@@ -32,11 +33,11 @@ class QuantileMap:
     @classmethod
     def fit(cls, x: Tensor) -> QuantileMap:
         """Fit to rows x (N, D) in float64. The number of knots grows with the root of N."""
-        rows = len(x)
+        rows, normal = len(x), NormalDist()
         inner = max(8, min(64, round(math.sqrt(rows) / 2)))
-        reach = _normal_quantile(torch.tensor(1 - min(TAIL_ROWS, rows / 4) / rows, dtype=torch.float64))
-        end = _normal_quantile(torch.tensor(1 - 0.5 / rows, dtype=torch.float64))
-        z = torch.cat([-end[None], torch.linspace(-float(reach), float(reach), inner, dtype=torch.float64), end[None]])
+        reach = normal.inv_cdf(1 - min(TAIL_ROWS, rows / 4) / rows)
+        end = normal.inv_cdf(1 - 0.5 / rows)
+        z = torch.tensor([-end, *torch.linspace(-reach, reach, inner, dtype=torch.float64).tolist(), end]).double()
         shares = torch.special.ndtr(z)
         shares[0], shares[-1] = 0.0, 1.0
         ordered = torch.sort(x, dim=0).values
@@ -87,10 +88,6 @@ class QuantileMap:
             d0=self.slopes.gather(1, left),
             d1=self.slopes.gather(1, left + 1),
         )
-
-
-def _normal_quantile(share: Tensor) -> Tensor:
-    return torch.special.ndtri(share)
 
 
 def _distinct(positions: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,5 @@
 """How good a density is, beside simpler ones on the same rows."""
+
 from __future__ import annotations
 
 from flowcli.evaluation.baselines import gaussian_log_prob

@@ -3,10 +3,12 @@
 A flow is a chain of layers over a base. Three ideas combine freely: how one coordinate is bent given its parameters
 (``elementwise``), who supplies the parameters (``layers``, with ``networks``), and what lies below (``bases``).
 """
+
 from __future__ import annotations
 
 from flowcli.flows.build import build
 from flowcli.flows.context import Context
 from flowcli.flows.flow import Flow
+from flowcli.flows.transform import Transform
 
-__all__ = ["Context", "Flow", "build"]
+__all__ = ["Context", "Flow", "Transform", "build"]

@@ -74,8 +74,8 @@ def _layer(layer: config.Layer, columns: int, context: int) -> Transform:
             return layers.Elementwise(columns, _bijection(options.transform))
         case config.Autoregressive(autoregressive=options):
             bijection = _bijection(options.transform)
-            network = _masked(options.net, columns, bijection.parameters, context)
-            return layers.Autoregressive(bijection, network, reverse=options.order == "reverse")
+            masked = _masked(options.net, columns, bijection.parameters, context)
+            return layers.Autoregressive(bijection, masked, reverse=options.order == "reverse")
         case config.Coupling(coupling=options):
             bijection = _bijection(options.transform)
             active = _active(options.mask, columns)

@@ -45,7 +45,8 @@ class Flow(nn.Module):
     def log_prob(self, x: Tensor, context: Context = NO_CONTEXT) -> Tensor:
         """Log-density of each row, in nats, (B,)."""
         z, log_det = self(x, context)
-        return self.base.log_prob(z, context) + log_det
+        log_prob: Tensor = self.base.log_prob(z, context) + log_det
+        return log_prob
 
     @torch.no_grad()
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:

@@ -1,4 +1,5 @@
 """Fitting by maximum likelihood: what is decided, where it starts, and the loop that yields where it stands."""
+
 from __future__ import annotations
 
 from flowcli.training.fitting import Fitting, prepare, resume

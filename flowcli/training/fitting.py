@@ -18,10 +18,10 @@ from flowcli.config import from_mapping
 from flowcli.config import schema as config
 from flowcli.density import Coordinates, Density
 from flowcli.errors import ConfigError, DataError, UsageError
-from flowcli.flows import Flow, bases, build
+from flowcli.flows import Flow, Transform, bases, build
 from flowcli.table import Schema, Table
 from flowcli.training import auto
-from flowcli.training.loop import Loop
+from flowcli.training.loop import SCORING_ROWS, Loop
 from flowcli.training.mixture import FittedMixture, fit_mixture
 from flowcli.training.rows import TrainingRows, generator, mixed
 from flowcli.training.split import hold_out
@@ -295,8 +295,9 @@ def _start(flow: Flow, rows: Tensor, base: config.Base, mixture: FittedMixture |
     flow.eval()
     z = rows
     for layer in flow.layers:
+        assert isinstance(layer, Transform)
         layer.start(z)
-        z = torch.cat([layer(block)[0] for block in z.split(8192)])
+        z = torch.cat([layer(block)[0] for block in torch.split(z, SCORING_ROWS)])
     if mixture is None or not isinstance(flow.base, bases.Mixture | bases.AutoregressiveMixture):
         return
     if not torch.allclose(z, rows, rtol=1e-4, atol=1e-4):  # the layers do not start at the identity

@@ -1,7 +1,7 @@
 """The fit itself: maximum likelihood, one visible loop.
 
-Every row goes forward through the flow to its latent, takes the base's log-density there and the log-det on the way; the
-mean of the negative sum is what a step descends. The base is never sampled.
+Every row goes forward through the flow to its latent, takes the base's log-density there and the log-det on the way;
+the mean of the negative sum is what a step descends. The base is never sampled.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -213,7 +213,7 @@ class Loop:
     def _evaluate(self) -> Evaluation:
         """Score the held-out rows with the averaged weights; keep a copy of these where they are the best so far."""
         flow = self.average.flow
-        blocks = self._held_out.split(SCORING_ROWS)
+        blocks = torch.split(self._held_out, SCORING_ROWS)
         nats = torch.cat([flow.log_prob(block) for block in blocks]).double() + self._held_out_log_det
         held_out = float(nats.mean())
         best = held_out > self.best_nats
@@ -279,15 +279,13 @@ class Loop:
             tensors |= {f"optimizer.{number}.{name}": tensor.clone() for name, tensor in moments.items()}
         return document, tensors
 
-    def restore(self, document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    def restore(self, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Take up a state that ``state`` gave."""
         self.step, self.seconds = document["step"], document["seconds"]
         self._halvings, self._setbacks = document["halvings"], document["setbacks"]
         self._since_best, self._loss_count = document["since_best"], document["loss_count"]
         self._interval_seconds = document["interval_seconds"]
-        self.history = [
-            Evaluation(**{k: math.nan if v is None else v for k, v in entry.items()}) for entry in document["history"]
-        ]
+        self.history = [_restored(entry) for entry in document["history"]]
         self._loss_sum.copy_(tensors["loss_sum"])
         for prefix, flow in (("flow", self.flow), ("average", self.average.flow), ("best", self.best)):
             flow.load_state_dict({name: tensors[f"{prefix}.{name}"] for name in flow.state_dict()})
@@ -313,3 +311,9 @@ def _optimizer(flow: Flow, settings: Settings) -> torch.optim.AdamW:
 def _storable(entry: dict[str, Any]) -> dict[str, Any]:
     """The same without NaN, which JSON does not know."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in entry.items()}
+
+
+def _restored(entry: dict[str, Any]) -> Evaluation:
+    """The inverse of ``_storable``."""
+    values: dict[str, Any] = {k: math.nan if v is None else v for k, v in entry.items()}
+    return Evaluation(**values)

@@ -1,7 +1,7 @@
 """Where a fit starts: with or without a quantile map, and at which mixture.
 
-Both are chosen by the held-out nats of mixtures that EM finds in seconds. On every table tried so far they pointed the same
-way as the finished fits.
+Both are chosen by the held-out nats of mixtures that EM finds in seconds. On every table tried so far they pointed
+the same way as the finished fits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 """Densities of the latents, on which the layers stand."""
+
 from __future__ import annotations
 
 from flowcli.flows.bases.autoregressive_mixture import AutoregressiveMixture

@@ -1,4 +1,5 @@
 """How one coordinate is bent, given its parameters: one bijection a file, and nothing about networks."""
+
 from __future__ import annotations
 
 from flowcli.flows.elementwise.affine import Affine

@@ -1,4 +1,5 @@
 """Layers of a flow: who gives bijections their parameters, and the layers that mix columns."""
+
 from __future__ import annotations
 
 from flowcli.flows.layers.actnorm import ActNorm

@@ -47,4 +47,5 @@ class Coupling(Transform):
         seen = x[:, self.passive]
         if context.given is not None:
             seen = torch.cat([seen, context.given], dim=1)
-        return self.network(seen).view(len(x), self.bijection.parameters, -1).transpose(0, 1)
+        theta: Tensor = self.network(seen)
+        return theta.view(len(x), self.bijection.parameters, -1).transpose(0, 1)

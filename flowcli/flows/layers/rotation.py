@@ -36,4 +36,5 @@ class Rotation(Transform):
         skew = lower - lower.t()
         identity = torch.eye(len(skew), dtype=skew.dtype, device=skew.device)
         # (I - A) and (I + A)^-1 commute, so one solve gives their product.
-        return torch.linalg.solve(identity + skew, identity - skew)
+        matrix: Tensor = torch.linalg.solve(identity + skew, identity - skew)
+        return matrix

@@ -1,4 +1,5 @@
 """Networks that give transforms their parameters: masked (autoregressive) and dense (coupling)."""
+
 from __future__ import annotations
 
 from flowcli.flows.networks.dense import DenseNetwork

@@ -47,7 +47,8 @@ class Trunk(nn.Module):
             if self.adds_stream(number):
                 value = stream = value + stream
         active = self.activation(value)
-        return active if self.residual else self.dropout(active)
+        out: Tensor = active if self.residual else self.dropout(active)
+        return out
 
     def adds_stream(self, number: int) -> bool:
         """Whether that layer, counted from 1, ends a residual block."""
