@@ -73,7 +73,8 @@ def test_finite_far_out(name: str) -> None:
     log_prob = base.log_prob(z)
     log_prob.sum().backward()
     assert log_prob.isfinite().all()
-    assert z.grad is not None and z.grad.isfinite().all()
+    assert z.grad is not None
+    assert z.grad.isfinite().all()
 
 
 @torch.no_grad()

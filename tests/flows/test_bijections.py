@@ -47,7 +47,8 @@ def test_round_trip_with_wild_parameters(name: str, scale: float) -> None:
     back, inverse_log_derivative = bijection.inverse(z, theta)
     # What rounding of z does to x is bounded by the slope of the inverse.
     allowed = 1e-9 + 1e-12 * torch.exp(inverse_log_derivative)
-    assert z.isfinite().all() and log_derivative.isfinite().all()
+    assert z.isfinite().all()
+    assert log_derivative.isfinite().all()
     assert ((back - x).abs() <= allowed * 10).all()
     ratio = (inverse_log_derivative + log_derivative).abs()
     assert (ratio[(back - x).abs() < 1e-12] < 1e-6).all()
@@ -66,7 +67,8 @@ def test_circular_spline_maps_the_circle_onto_itself() -> None:
     theta = theta_for(spline.parameters, 1)
     x = torch.linspace(-math.pi, math.pi, 20001, dtype=torch.float64)[:-1]
     z, log_derivative = spline.forward(x, theta)
-    assert (z >= -math.pi).all() and (z < math.pi).all()
+    assert (z >= -math.pi).all()
+    assert (z < math.pi).all()
     mass = log_derivative.exp().mean()
     assert mass == pytest.approx(1.0, abs=1e-6)
     turned, same = spline.forward(x + 2 * math.pi, theta)

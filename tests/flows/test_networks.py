@@ -37,7 +37,7 @@ def test_plain_network_agrees_with_zuko_on_shared_weights(columns: int) -> None:
 
 
 @pytest.mark.parametrize("net", NETS)
-@pytest.mark.parametrize("columns, context", [(1, 0), (1, 3), (2, 0), (7, 0), (7, 3), (60, 0)])
+@pytest.mark.parametrize(("columns", "context"), [(1, 0), (1, 3), (2, 0), (7, 0), (7, 3), (60, 0)])
 def test_stepper_gives_what_the_network_gives(net: str, columns: int, context: int) -> None:
     network = shaken(masked(columns, 4, net, context))
     x = torch.randn(11, columns, dtype=torch.float64)

@@ -12,7 +12,7 @@ from tests.flows.cases import MIXING, TRANSFORMS, shaken
 ALL = {**TRANSFORMS, **MIXING}
 SHAPES = [(1, 0), (2, 0), (5, 0), (5, 2)]
 
-pytestmark = [pytest.mark.parametrize("columns, context", SHAPES)]
+pytestmark = [pytest.mark.parametrize(("columns", "context"), SHAPES)]
 
 
 def rows(count: int, columns: int, context: int, spread: float = 2.0) -> tuple[torch.Tensor, Context]:
@@ -82,8 +82,10 @@ def test_values_and_gradients_are_finite(name: str, columns: int, context: int, 
     _, side = rows(len(spots), columns, context)
     z, log_det = layer(x, side)
     (z.sum() + log_det.sum()).backward()
-    assert z.isfinite().all() and log_det.isfinite().all()
-    assert x.grad is not None and x.grad.isfinite().all()
+    assert z.isfinite().all()
+    assert log_det.isfinite().all()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
     assert all(p.grad.isfinite().all() for p in layer.parameters() if p.grad is not None)
 
 
@@ -133,4 +135,5 @@ def test_start_suits_the_rows(name: str, columns: int, context: int) -> None:
     z, log_det = layer(x)
     assert log_det.isfinite().all()
     if "spline" not in name:
-        assert z.mean(0).abs().max() < 0.3 and (z.std(0) / z.std(0).mean() - 1).abs().max() < 0.3
+        assert z.mean(0).abs().max() < 0.3
+        assert (z.std(0) / z.std(0).mean() - 1).abs().max() < 0.3

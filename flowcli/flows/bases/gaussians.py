@@ -11,8 +11,8 @@ class Gaussians(nn.Module):
     """K weighted Gaussians in D columns, by their inverse Cholesky factors.
 
     Component k has covariance (P_k' P_k)^-1 with P_k lower triangular, so its *residual* e_k = P_k (x - m_k) is
-    standard normal, and e_ki depends on the columns up to i alone: the exact conditionals of a mixture, column by column, come
-    for free.
+    standard normal, and e_ki depends on the columns up to i alone: the exact conditionals of a mixture, column by
+    column, come for free.
 
     Args:
         columns: D.

@@ -15,8 +15,8 @@ class Stepper:
     """The parameters of column 0, 1, 2, ... in turn, as inverting an autoregressive map needs them.
 
     A rerun of the whole network for every column would cost D passes. Here each step computes only the hidden units
-    that the last column unlocked, one slice of each layer, from units that are known by then. Values are stored units by
-    rows, so that a slice is contiguous. Dropout is off, and no gradient is kept.
+    that the last column unlocked, one slice of each layer, from units that are known by then. Values are stored
+    units by rows, so that a slice is contiguous. Dropout is off, and no gradient is kept.
 
     Args:
         network: The network.
