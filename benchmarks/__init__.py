@@ -1,0 +1,1 @@
+"""What flowcli is measured by. Not part of the package."""
