@@ -17,7 +17,7 @@ def set_up(device: str, threads: int | None) -> str:
         torch.set_num_threads(threads)
     has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
-        # MPS has no float64, which the coordinates need; it is used on request alone.
+        # On Apple's GPUs nothing has been measured yet, so they are used on request alone.
         return "cuda" if has["cuda"] else "cpu"
     if not has[device]:
         raise UsageError(f"--device {device}: there is none on this machine; leave the option out to use the processor")

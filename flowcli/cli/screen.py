@@ -139,7 +139,7 @@ def _progress() -> Progress:
 def _words(event: Evaluation) -> str:
     star = "*" if event.best else " "
     train = "" if event.train_nats != event.train_nats else f"train {event.train_nats:.2f} "
-    speed = f" {event.rows_per_second / 1000:.0f}k rows/s" if event.rows_per_second else ""
+    speed = f" {event.rows_per_second:,.0f} rows/s" if event.rows_per_second else ""
     return (
         f"epoch {event.epoch:.0f} {train}held-out {event.held_out_nats:.2f}{star} rate {event.learning_rate:.0e}{speed}"
     )

@@ -67,11 +67,6 @@ class Coordinates:
         plain, _ = self.forward(values)
         return Coordinates(self.schema, self.center, self.scale, QuantileMap.fit(plain))
 
-    def to(self, device: torch.device | str) -> Coordinates:
-        """The same on another device."""
-        marginal = None if self.marginal is None else self.marginal.to(device)
-        return Coordinates(self.schema, self.center.to(device), self.scale.to(device), marginal)
-
     def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return coordinates u (B, D) and log|det du/dvalues| (B,) of rows (B, N_c).
 
@@ -109,7 +104,7 @@ class Coordinates:
             column = self.schema.columns[i]
             if column.step:
                 low, high = _cell(values[:, i], column)
-                share = torch.rand(len(values), generator=generator, dtype=torch.float64).to(values.device)
+                share = torch.rand(len(values), generator=generator, dtype=torch.float64)
                 values[:, i] = torch.lerp(low, high, share.clamp(1e-9, 1 - 1e-9))
         return values
 

@@ -72,12 +72,12 @@ class Density:
 
     @property
     def device(self) -> torch.device:
-        """Where the numbers live."""
-        return self.coordinates.center.device
+        """Where the flow is computed; coordinates, which need float64, always are on the processor."""
+        return next((p.device for p in self.flow.parameters()), torch.device("cpu"))
 
     def to(self, device: torch.device | str) -> Density:
-        """The same density on another device."""
-        return Density(self.coordinates.to(device), copy.deepcopy(self.flow).to(device), self.config, self.summary)
+        """The same density with its flow on another device."""
+        return Density(self.coordinates, copy.deepcopy(self.flow).to(device), self.config, self.summary)
 
     @property
     def block_rows(self) -> int:
@@ -101,30 +101,33 @@ class Density:
         parts = [self._terms(values[i : i + self.block_rows], double) for i in range(0, len(values), self.block_rows)]
         if not parts:
             return Terms(np.empty((0, self.coordinates.columns)), np.empty(0), np.empty(0))
-        latents, base_log_prob, log_det = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
+        latents, base_log_prob, log_det = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         return Terms(latents, base_log_prob, log_det)
 
     @torch.inference_mode()
     def _terms(self, values: Rows, double: bool) -> tuple[Tensor, Tensor, Tensor]:
-        u, log_det = self.coordinates.forward(torch.as_tensor(values, dtype=torch.float64).to(self.device))
+        u, log_det = self.coordinates.forward(torch.as_tensor(values, dtype=torch.float64))
         if not u.shape[1]:  # nothing but constants
             return u, torch.zeros_like(log_det), log_det
         flow = self._double if double else self.flow
-        z, flow_log_det = flow(u if double else u.float())
+        z, flow_log_det = flow(u.to(next(flow.parameters())))
         base_log_prob = flow.base.log_prob(z)
-        z, base_log_prob, log_det = z.double(), base_log_prob.double(), log_det + flow_log_det
+        z, base_log_prob, flow_log_det = (part.cpu().double() for part in (z, base_log_prob, flow_log_det))
+        log_det = log_det + flow_log_det
         lost = ~(base_log_prob + flow_log_det).isfinite()
         if lost.any():
             if double:  # beyond float64's reach too: the density there is zero to every digit
                 base_log_prob = torch.where(lost, -torch.inf, base_log_prob)
                 log_det = torch.where(lost & ~log_det.isfinite(), 0.0, log_det)
             else:
-                z[lost], base_log_prob[lost], log_det[lost] = self._terms(np.asarray(values)[lost.cpu().numpy()], True)
+                z[lost], base_log_prob[lost], log_det[lost] = self._terms(np.asarray(values)[lost.numpy()], True)
         return z, base_log_prob, log_det
 
     @cached_property
     def _double(self) -> Flow:
-        return copy.deepcopy(self.flow).double()
+        """The flow in float64, which Apple's GPUs do not have."""
+        flow = copy.deepcopy(self.flow)
+        return (flow.cpu() if self.device.type == "mps" else flow).double()
 
     def sample(self, rows: int, *, seed: int) -> Rows:
         """Draw rows (rows, N_c), rounded as the table wrote them.
@@ -150,16 +153,16 @@ class Density:
     @torch.inference_mode()
     def _sample(self, rows: int, generator: torch.Generator) -> Rows:
         if not self.coordinates.columns:
-            u = torch.empty(rows, 0, dtype=torch.float64, device=self.device)
+            u = torch.empty(rows, 0, dtype=torch.float64)
         else:
             z = self.flow.base.sample(rows, generator)
             u = self.flow.inverse(z)[0]
             again, _ = self.flow(u)
             missed = ~((again - z).abs() <= ROUND_TRIP * (1 + z.abs())).all(1)
-            u = u.double()
+            u, missed = u.cpu().double(), missed.cpu()
             if missed.any():
-                u[missed] = self._double.inverse(z[missed].double())[0]
+                u[missed] = self._double.inverse(z.cpu()[missed].to(next(self._double.parameters())))[0].cpu()
         values = self.coordinates.inverse(u)
         if not values.isfinite().all():
             raise NumericsError("a drawn row is not finite; the model puts mass beyond what numbers can hold")
-        return as_written(values.cpu().numpy(), self.schema)
+        return as_written(values.numpy(), self.schema)

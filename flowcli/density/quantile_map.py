@@ -50,10 +50,6 @@ class QuantileMap:
         positions, heights = (torch.stack(part) for part in zip(*padded, strict=True))
         return cls(positions, heights, _slopes(positions, heights))
 
-    def to(self, device: torch.device | str) -> QuantileMap:
-        """The same map on another device."""
-        return QuantileMap(self.positions.to(device), self.heights.to(device), self.slopes.to(device))
-
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return z (B, D) and the log-derivatives (B, D) of rows x (B, D)."""
         value = x.t().contiguous()

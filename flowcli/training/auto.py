@@ -5,6 +5,7 @@ The measurements behind the rules stand in docs/quality.md.
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 from flowcli.config import schema as config
@@ -42,8 +43,10 @@ def settle_flow(flow: config.FlowConfig, *, rows: int, marginal: bool, component
 
 def settle_train(train: config.TrainConfig, *, rows: int) -> config.TrainConfig:
     """The training options with nothing left to decide."""
-    # About sixty batches an epoch for small tables, up to the batch that a processor handles best.
-    batch_size = min(rows, _or(train.batch_size, min(512, max(32, 2 ** round(rows.bit_length() - 6.5)))))
+    # About thirty batches an epoch, between what keeps a processor busy and what it handles best.
+    batch_size = min(
+        rows, _or(train.batch_size, min(512, max(64 if rows < 640 else 128, 2 ** round(math.log2(rows / 32)))))
+    )
     per_epoch = max(1, rows // batch_size)
     steps = min(MOST_STEPS, max(FEWEST_STEPS, AUTO_EPOCHS * per_epoch))
     epochs = _or(train.epochs, -(-steps // per_epoch))

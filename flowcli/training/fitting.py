@@ -58,7 +58,7 @@ class Fitting:
 
     def density(self) -> Density:
         """The best density so far, on the CPU, with a summary of how it came about."""
-        density = Density(self.coordinates.to("cpu"), copy.deepcopy(self.loop.best).cpu(), self.config)
+        density = Density(self.coordinates, copy.deepcopy(self.loop.best).cpu(), self.config)
         nats = density.log_prob(self.held_out)
         best = [evaluation for evaluation in self.loop.history if evaluation.best][-1]
         density.summary = {
@@ -315,12 +315,10 @@ def _loop(
     device: torch.device | str,
 ) -> Loop:
     """The loop over these rows, everything on the device."""
-    on_device = coordinates.to(device)
-    rows = TrainingRows(on_device, torch.from_numpy(train).to(device), seed)
-    held = on_device.jitter(torch.from_numpy(held_out).to(device), generator(seed, 7))
-    held_u, held_log_det = on_device.forward(held)
+    rows = TrainingRows(coordinates, torch.from_numpy(train), seed, device)
+    held_u, held_log_det = coordinates.forward(coordinates.jitter(torch.from_numpy(held_out), generator(seed, 7)))
     settings = auto.settings(settled.train, rows=len(train))
-    return Loop(flow.to(device), rows, held_u.float(), held_log_det, settings, seed)
+    return Loop(flow.to(device), rows, held_u.float().to(device), held_log_det, settings, seed)
 
 
 def _same(what: str, before: Any, now: Any) -> None:

@@ -107,7 +107,7 @@ class Loop:
         seed: int,
     ) -> None:
         self.flow, self.rows, self.settings, self.seed = flow, rows, settings, seed
-        self._held_out, self._held_out_log_det = held_out, held_out_log_det.double()
+        self._held_out, self._held_out_log_det = held_out, held_out_log_det.double().cpu()
         self.average = Average(flow, settings.average)
         self.optimizer = _optimizer(flow, settings)
         self.best = copy.deepcopy(self.average.flow)
@@ -116,7 +116,7 @@ class Loop:
         self.step = 0
         self.seconds = 0.0
         self._halvings = self._setbacks = self._since_best = 0
-        self._loss_sum = torch.zeros((), dtype=torch.float64, device=held_out.device)
+        self._loss_sum = torch.zeros((), device=held_out.device)
         self._loss_count = 0
         self._interval_seconds = 0.0
 
@@ -214,7 +214,7 @@ class Loop:
         """Score the held-out rows with the averaged weights; keep a copy of these where they are the best so far."""
         flow = self.average.flow
         blocks = torch.split(self._held_out, SCORING_ROWS)
-        nats = torch.cat([flow.log_prob(block) for block in blocks]).double() + self._held_out_log_det
+        nats = torch.cat([flow.log_prob(block) for block in blocks]).cpu().double() + self._held_out_log_det
         held_out = float(nats.mean())
         best = held_out > self.best_nats
         if best:

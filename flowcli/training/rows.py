@@ -16,12 +16,13 @@ class TrainingRows:
 
     Args:
         coordinates: From columns to coordinates.
-        values: Rows (N, N_c), float64, on the device.
+        values: Rows (N, N_c), float64.
         seed: Of all random numbers.
+        device: Where the coordinates are to be.
     """
 
-    def __init__(self, coordinates: Coordinates, values: Tensor, seed: int) -> None:
-        self._coordinates, self._values, self._seed = coordinates, values, seed
+    def __init__(self, coordinates: Coordinates, values: Tensor, seed: int, device: torch.device | str = "cpu") -> None:
+        self._coordinates, self._values, self._seed, self._device = coordinates, values, seed, device
         self._epoch = -1
         self._rows = torch.empty(0)
         self.log_det = 0.0
@@ -36,7 +37,7 @@ class TrainingRows:
             if self._coordinates.rounded or self._epoch < 0:
                 values = self._coordinates.jitter(self._values, generator(self._seed, 2, number))
                 rows, log_det = self._coordinates.forward(values)
-                self._unordered, self.log_det = rows.float(), float(log_det.mean())
+                self._unordered, self.log_det = rows.float().to(self._device), float(log_det.mean())
             order = torch.randperm(len(self), generator=generator(self._seed, 3, number))
             self._rows = self._unordered[order.to(self._unordered.device)]
             self._epoch = number
