@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import click
 
+from flowcli.cli import options
 
-@click.command(epilog="See also: flowcli fit DATA -c NAME, and --set key.path=value to change single values.")
-@click.argument("name", required=False)
-@click.option("--schema", is_flag=True, help="Print the JSON schema of a config, for editors that check YAML.")
+
+@click.command(short_help="List the shipped configs, or print one.")
+@click.argument("name", required=False, type=options.ConfigName(files=False))
+@click.option("--schema", is_flag=True, help="Print the JSON schema of configs, for editors.")
 def config(name: str | None, schema: bool) -> None:
     """List the configs that come with flowcli, or print the one called NAME.
 
     \b
     Examples:
-      flowcli config                     the names, each with what it is
-      flowcli config nsf > my.yaml       a copy to edit; then: flowcli fit data.csv -c my.yaml
+      flowcli config                    the names, each with what it is
+      flowcli config nsf > my.yaml      a copy to edit, and then:
+      flowcli fit data.csv -c my.yaml
       flowcli config --schema > flowcli.schema.json
     """
     import json

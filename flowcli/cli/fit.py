@@ -20,9 +20,10 @@ from flowcli.errors import NumericsError, UsageError
 if TYPE_CHECKING:
     from flowcli.cli.screen import Screen
     from flowcli.config import Config
-    from flowcli.table import ReadOptions, Table
+    from flowcli.table import ReadOptions, Schema, Table
     from flowcli.training import Fitting
 
+MOST_HELD_OUT = 0.5
 SUFFIXES = (".gz", ".zst", ".bz2", ".csv", ".tsv", ".txt", ".parquet")
 
 
@@ -45,27 +46,41 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
-@click.command()
-@click.argument("data")
+@click.command(short_help="Fit a density to a table and save it.")
+@click.argument("data", type=click.Path())
 @click.option(
-    "-c", "--config", "config_name", default="auto", metavar="NAME|PATH", help="A shipped config or your own."
+    "-c",
+    "--config",
+    "config_name",
+    type=options.ConfigName(files=True),
+    default="auto",
+    metavar="CONFIG",
+    help="A shipped config (default auto), or a file of your own.",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value of the config.")
-@click.option("-o", "--output", metavar="MODEL", help="The model file; by default DATA's name with .flow, here.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    metavar="MODEL",
+    help="The model file (default DATA's name, .flow).",
+)
 @click.option("--columns", metavar="A,B", help="Fit these columns alone.")
 @click.option("--exclude", metavar="A,B", help="Leave these columns out.")
 @click.option("--kind", "kinds", multiple=True, metavar="COL=KIND", help="real, positive, or bounded:LOW,HIGH.")
+@click.option("--valid", metavar="ROWS", help="Rows to hold out, as a share (default 0.1) or a file.")
+@click.option("--epochs", type=options.Whole(0), metavar="N", help="Passes over the rows, at most.")
+@click.option("--time-limit", type=Duration(), metavar="TIME", help="Stop after 90s, 10m or 2h at most.")
 @click.option(
-    "--valid", metavar="SHARE|FILE", help="Rows held out to stop the fit and to score it; a tenth by default."
+    "--seed", type=options.Whole(0, 2**31 - 1), default=0, metavar="N", help="Seed of all random numbers (default 0)."
 )
-@click.option("--epochs", type=click.IntRange(min=0), metavar="N", help="Passes over the rows, at most.")
-@click.option("--time-limit", type=Duration(), metavar="TIME", help="Stop after 90s, 10m, 2h at most.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of all random numbers.")
 @click.option("--resume", is_flag=True, help="Go on with a fit that was interrupted.")
 @click.option("--force", is_flag=True, help="Replace a model file, or drop an interrupted fit.")
 @click.option("--allow-singular", is_flag=True, help="Add a little noise where columns are collinear.")
-@click.option("--save-every", type=Duration(), default=10.0, metavar="TIME", help="How often the state is saved.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON to standard output.")
+@click.option(
+    "--save-every", type=Duration(), default=10.0, metavar="TIME", help="Save the state this often (default 10s)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON to standard output.")
 @options.device
 @options.threads
 @options.reading
@@ -95,17 +110,18 @@ def fit(
     max_bytes: int | None,
     quiet: bool,
 ) -> int:
-    """Fit a density to the rows of DATA by maximum likelihood, and save it as a model file.
+    """Fit a density to the rows of DATA by maximum likelihood and save it.
 
-    DATA is a CSV or Parquet file, perhaps compressed, or - for standard input. With no config at all the architecture
-    is chosen from the data. An interrupted fit goes on with --resume, to the same weights bit for bit (unless it has a
-    --time-limit, since a clock never ticks twice alike).
+    DATA is a CSV or Parquet file, perhaps compressed, or - for standard input.
+    Without a config the architecture is chosen from the data. A fit that was
+    interrupted goes on with --resume, to the same weights bit for bit (but not
+    with --time-limit, since a clock never ticks twice alike).
 
     \b
     Examples:
-      flowcli fit data.csv                                  data.flow, everything chosen for you
-      flowcli fit data.csv -c nsf --set train.epochs=50     a neural spline flow
-      flowcli fit data.csv --exclude id --kind price=positive --kind share=bounded:0,1
+      flowcli fit data.csv                        data.flow, all chosen for you
+      flowcli fit data.csv -c nsf --set train.epochs=50
+      flowcli fit data.csv --exclude id --kind price=positive
       zcat data.csv.gz | flowcli fit - -o data.flow --time-limit 5m
     """
     from flowcli import config as configs
@@ -115,8 +131,9 @@ def fit(
 
     need_input(data)
     model = _model_path(data, output)
-    not_the_same(data, str(model))
-    share, valid_file = _valid(valid)
+    share, valid_file = _valid(valid, data)
+    for source in (data, valid_file):
+        not_the_same(source, str(model))
     changes = [*overrides]
     if epochs is not None:
         changes.append(f"train.epochs={epochs}")
@@ -124,17 +141,18 @@ def fit(
         changes.append(f"train.valid={share!r}")
     request = configs.load(config_name, changes)
     reading = read_options(sep, decimal, no_header, max_bytes)
+    wishes = {**request.columns, **_kinds(kinds)}
+    _check_place(model)
     state = model.with_name(f"{model.name}.state")
     with locked(model):
-        _check_output(model, state, resume=resume, force=force)
+        _check_earlier(model, state, resume=resume, force=force)
         from flowcli.table import read_table
 
         notice = silent if quiet else note
-        wishes = {**request.columns, **_kinds(kinds)}
         table = read_table(
             data, columns=_names(columns), exclude=_names(exclude) or (), kinds=wishes, options=reading, notice=notice
         )
-        held = None if valid_file is None else _held_out(valid_file, table, wishes, reading)
+        held = None if valid_file is None else _held_out(valid_file, table.schema, reading)
         from flowcli.cli import compute
 
         where = compute.set_up(device, threads)
@@ -252,6 +270,8 @@ def _model_path(data: str, output: str | None) -> Path:
     if output is not None:
         if output == "-":
             raise UsageError("-o -: a model is a file; give it a name")
+        if not output or "\0" in output:
+            raise UsageError(f"-o {output!r} is not the name of a file")
         return Path(output)
     if data == "-":
         raise UsageError("rows from standard input have no name; say where the model goes with -o MODEL")
@@ -261,53 +281,95 @@ def _model_path(data: str, output: str | None) -> Path:
     return Path(f"{name}.flow")
 
 
-def _check_output(model: Path, state: Path, *, resume: bool, force: bool) -> None:
-    """Refuse early what would be refused late, after a long fit."""
-    from flowcli.atomic import replacing_is_possible, sweep
+def _check_place(model: Path) -> None:
+    """Refuse at once where no model can be written, and not after a long fit."""
+    from flowcli.atomic import replacing_is_possible
 
     if model.is_dir():
         raise UsageError(f"{model}: is a folder, not a file")
+    if model.exists() and not model.is_file():
+        raise UsageError(f"{model}: is a device, not a file")
     replacing_is_possible(model)
+
+
+def _check_earlier(model: Path, state: Path, *, resume: bool, force: bool) -> None:
+    """Refuse to write over what earlier fits have left; remove what is nobody's."""
+    from flowcli.atomic import sweep
+
     sweep(model)
     sweep(state)
-    if force and not resume:
-        state.unlink(missing_ok=True)
-        return
-    if not resume and state.exists():
+    if not (resume or force) and state.exists():
         raise UsageError(f"{state}: an interrupted fit is waiting; --resume goes on with it, --force starts again")
     if not force and model.exists() and not state.exists():
-        raise UsageError(f"{model}: is there already; --force replaces it, -o NAME writes another")
+        there = "is there already" + (", and no interrupted fit to go on with" if resume else "")
+        raise UsageError(f"{model}: {there}; --force replaces it, -o NAME writes another")
 
 
-def _valid(text: str | None) -> tuple[float | None, str | None]:
+def _valid(text: str | None, data: str) -> tuple[float | None, str | None]:
     """A share of the rows, or a file of rows."""
+    from flowcli.cli.reading import need_input
+
     if text is None:
         return None, None
     try:
-        return float(text), None
+        share = float(text)
     except ValueError:
+        if text == data == "-":
+            raise UsageError("--valid -: standard input has the rows to fit already; give a file") from None
+        need_input(text)
         return None, text
+    if not 0 < share <= MOST_HELD_OUT:
+        raise UsageError(
+            f"--valid {text}: a share lies above 0 and is at most {MOST_HELD_OUT}; a file of that name is ./{text}"
+        )
+    return share, None
 
 
 def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name for name in text.split(",") if name]
+    """Names with commas between them; one that has a comma itself stands in quotes."""
+    import csv
+
+    return None if text is None else [name for row in csv.reader([text]) for name in row if name]
 
 
 def _kinds(pairs: tuple[str, ...]) -> dict[str, str]:
     """The columns whose kind is given."""
+    from flowcli.table import parse_kind
+
     kinds = {}
     for pair in pairs:
         name, equals, kind = pair.rpartition("=")
         if not equals or not name:
             raise UsageError(f"--kind {pair}: write COLUMN=KIND, for example --kind price=positive")
+        try:
+            parse_kind(kind)
+        except UsageError as error:
+            raise UsageError(f"--kind {pair}: {error}") from error
         kinds[name] = kind
     return kinds
 
 
-def _held_out(source: str, table: Table, kinds: dict[str, str], reading: ReadOptions) -> Table:
-    """Held-out rows: values in the training rows' columns; what kinds these are, the training rows say."""
-    from flowcli.table import Table, read_table
+def _held_out(source: str, schema: Schema, reading: ReadOptions) -> Table:
+    """Held-out rows, read as columns of the training rows' kinds."""
+    import numpy as np
 
-    held = read_table(source, columns=table.schema.names, kinds=kinds, options=reading, notice=silent)
-    order = [held.schema.names.index(name) for name in table.schema.names]
-    return Table(held.values[:, order], table.schema, source)
+    from flowcli.errors import DataError
+    from flowcli.table import Table, read_blocks
+
+    blocks = [block.values for block in read_blocks(source, schema.names, 65_536, reading, notice=silent)]
+    if not blocks:
+        raise DataError("has a header but no rows", source=source)
+    values = np.concatenate(blocks)
+    for column, cells in zip(schema.columns, values.T, strict=True):
+        lower, upper = column.support
+        outside = (cells < lower) | (cells > upper) if column.step else (cells <= lower) | (cells >= upper)
+        wrong = cells != column.value if column.kind == "constant" else outside
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise DataError(
+                f"row {row + 1}: {float(cells[row])!r} is outside the column, which is {column.kind} in the rows to"
+                " fit; take the row out",
+                source=source,
+                column=column.name,
+            )
+    return Table(values, schema, source)

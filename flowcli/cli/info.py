@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flowcli.cli import options
+from flowcli.cli.say import literal
 
 if TYPE_CHECKING:
     from flowcli.density import Density
     from flowcli.table import Column
 
 
-@click.command()
+WIDTH = 80
+
+
+@click.command(short_help="Show what a model is.")
 @options.model
-@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def info(model: str, as_json: bool) -> None:
-    """Show what MODEL is: its columns, its architecture, how it was fitted, and what its densities are relative to.
+    """Show what MODEL is.
+
+    Its columns, its architecture, how it was fitted, and what its densities
+    are relative to.
 
     \b
     Examples:
@@ -50,14 +57,11 @@ def measure(density: Density) -> str:
 
 
 def _print(model: str, density: Density, document: dict[str, Any], parameters: int) -> None:
-    import yaml
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    import textwrap
 
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    import yaml
+
     summary = density.summary
-    facts = Table.grid(padding=(0, 2))
     for key, value in (
         ("model", model),
         ("made by", f"flowcli {document['version']}, format {document['format']}"),
@@ -72,15 +76,21 @@ def _print(model: str, density: Density, document: dict[str, Any], parameters: i
         ("best at step", f"{summary.get('best_step', 0):,}"),
         ("seed", summary.get("seed")),
     ):
-        facts.add_row(Text(key, style="bold"), Text(str(value)))
-    console.print(facts)
-    columns = Table("column", "kind", "step", box=None, padding=(0, 2), header_style="bold")
+        lines = textwrap.wrap(literal(str(value)), WIDTH - 14, break_long_words=False, break_on_hyphens=False) or [""]
+        click.echo("\n".join(f"{head:<14}{line}" for head, line in zip([key, *[""] * len(lines)], lines, strict=False)))
+    click.echo()
+    rows = [("column", "step", "kind")]
     for column in density.schema.columns:
-        columns.add_row(Text(column.name), Text(_kind(column)), Text("" if column.step is None else f"{column.step:g}"))
-    console.print()
-    console.print(columns)
-    console.print()
-    console.print(Text(yaml.safe_dump({"flow": document["config"]["flow"]}, sort_keys=False, default_flow_style=None)))
+        step = "" if column.step is None else f"{column.step:g}"
+        rows.append((literal(column.name), step, _kind(column)))
+    name_width, step_width = (max(len(row[i]) for row in rows) for i in range(2))
+    # A longer name is printed whole, and pushes what follows out of line.
+    name_width = min(name_width, WIDTH - 24)
+    for name, step, kind in rows:
+        click.echo(f"  {name:<{name_width}}  {step:<{step_width}}  {kind}")
+    click.echo()
+    architecture = {"flow": document["config"]["flow"]}
+    click.echo(yaml.safe_dump(architecture, sort_keys=False, default_flow_style=None, width=WIDTH), nl=False)
 
 
 def _kind(column: Column) -> str:

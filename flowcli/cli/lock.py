@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from flowcli.errors import LockedError, ResourceError
@@ -36,16 +37,18 @@ def locked(model: Path) -> Iterator[None]:
                     f"{model}: another run is fitting this model; wait for it, or choose another -o"
                 ) from None
             # The holder before us may have removed the file between our opening and locking it.
-            with suppress(FileNotFoundError):
-                if path.stat().st_ino == _inode(file.fileno()):
-                    try:
-                        yield
-                    finally:
-                        path.unlink(missing_ok=True)
-                    return
+            if not _is_open_as(path, file.fileno()):
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
 
 
-def _inode(descriptor: int) -> int:
-    import os
-
-    return os.fstat(descriptor).st_ino
+def _is_open_as(path: Path, descriptor: int) -> bool:
+    """Whether the open file is still the one of that name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

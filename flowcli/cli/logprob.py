@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from flowcli.table import Block
 
 
-@click.command()
+@click.command(short_help="Write the log-density of each row.")
 @options.model
 @options.data
 @click.option("--with-input", is_flag=True, help="Put the input's columns before the result.")
-@click.option("--terms", is_flag=True, help="Add the terms: the latents, the base's log-density there, the log-det.")
-@click.option("--name", default="logprob", metavar="COLUMN", help="Name of the result's column.")
+@click.option("--terms", is_flag=True, help="Put the terms of the formula before it.")
+@click.option("--name", default="logprob", metavar="COLUMN", help="Name of the result's column (default logprob).")
 @options.output
 @options.precision
-@click.option("--batch-rows", type=click.IntRange(min=1), default=65_536, metavar="N", help="Rows in memory at once.")
+@click.option(
+    "--batch-rows", type=options.Whole(1), default=65_536, metavar="N", help="Rows in memory at once (default 65536)."
+)
 @options.device
 @options.threads
 @options.reading
@@ -45,21 +47,23 @@ def logprob(
     max_bytes: int | None,
     quiet: bool,
 ) -> None:
-    """Write the log-density of each row of DATA under MODEL, in nats, in the units of the file.
+    """Write the log-density of each row of DATA, in nats, in DATA's units.
 
-    One row out for each row in, in the same order. Columns are matched by name. DATA is a CSV or Parquet file, perhaps
-    compressed; without it, rows come from standard input.
+    One row out for each row in, in the same order. Columns are matched by
+    name. DATA is a CSV or Parquet file, perhaps compressed; without it, rows
+    come from standard input.
+
+    --terms adds the latents z1, z2, ..., the base's log-density there, and the
+    log-det of the map: base_logprob + log_det = logprob.
 
     \b
     Examples:
       flowcli logprob data.flow new.csv
-      flowcli logprob data.flow new.csv --with-input | sort -t, -g -k11 | head     the oddest rows
-      flowcli logprob data.flow new.csv --terms                         base_logprob + log_det = logprob
-      gzip -dc big.csv.gz | flowcli logprob data.flow - -o scores.parquet
+      flowcli logprob data.flow new.csv | sort -g | head
+      flowcli logprob data.flow new.csv --with-input --name nats > scored.csv
+      zcat big.csv.gz | flowcli logprob data.flow -o scores.parquet
     """
     from pathlib import Path
-
-    import pyarrow as pa
 
     from flowcli.cli import compute
     from flowcli.cli.reading import need_input, not_the_same, read_options
@@ -80,18 +84,17 @@ def logprob(
     say = silent if quiet else note
     with open_table(data, loaded.schema.names, rows, reading, notice=say, keep_cells=with_input) as table:
         added = _names(loaded, name, terms)
-        if with_input and (taken := set(added) & set(table.header)):
-            raise UsageError(f"the input has a column {sorted(taken)[0]!r} already; choose another with --name")
-        empty = _result(loaded, None, added, terms, precision)
-        # What types the input's columns have in a Parquet file is known with the first block.
-        text = pa.table({each: pa.array([], pa.string()) for each in table.header})
-        schema = (
-            None if with_input and output.endswith(".parquet") else _beside(text if with_input else None, empty).schema
-        )
+        before = _typed(table.types.empty_table(), table.names, None, output) if with_input else None
+        for each in added if with_input else []:
+            if each in table.header:
+                remedy = "choose another with --name" if each == name else "leave out --terms or --with-input"
+                raise UsageError(f"the input has a column {each!r} already; {remedy}")
+        schema = _beside(before, _result(loaded, None, added, terms, precision)).schema
         with open_writer(output, schema=schema) as writer:
             for block in table:
                 result = _result(loaded, block, added, terms, precision)
-                writer.write(_beside(block.cells, result) if with_input else result)
+                cells = None if block.cells is None else _typed(block.cells, table.names, block, output)
+                writer.write(_beside(cells, result))
 
 
 def _names(density: Density, name: str, terms: bool) -> list[str]:
@@ -110,6 +113,22 @@ def _result(density: Density, block: Block | None, names: list[str], terms: bool
     found = density.terms(values, double=precision == "float64")
     parts = [*found.latents.T, found.base_log_prob, found.log_det] if terms else []
     return pa.table([pa.array(np.ascontiguousarray(part)) for part in [*parts, found.log_prob]], names=names)
+
+
+def _typed(cells: pa.Table, names: list[str], block: Block | None, output: str) -> pa.Table:
+    """The input's cells as they are; but columns that the model reads are numbers in a Parquet file, not their text."""
+    import pyarrow as pa
+
+    from flowcli.table import is_parquet
+
+    if not is_parquet(output):
+        return cells
+    for place, name in enumerate(names):
+        position = cells.schema.names.index(name)
+        if pa.types.is_string(cells.schema.field(position).type):
+            numbers = pa.array([] if block is None else block.values[:, place], pa.float64())
+            cells = cells.set_column(position, pa.field(name, pa.float64()), numbers)
+    return cells
 
 
 def _beside(cells: pa.Table | None, result: pa.Table) -> pa.Table:

@@ -7,20 +7,22 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from flowcli import __version__
-from flowcli.cli.say import one_line, say
+from flowcli.cli.say import nearest, one_line, say
 from flowcli.errors import FlowcliError
 
 COMMANDS = ("fit", "logprob", "sample", "info", "config")
+COMPLETION = "_FLOWCLI_COMPLETE"
 
-BUG, MEMORY, CLOSED_PIPE = 70, 6, 141
+BUG, RESOURCE, CLOSED_PIPE = 70, 6, 141
 
 
 class Commands(click.Group):
@@ -42,83 +44,149 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Like click's, with the nearest command where there is none of that name."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; the commands are {', '.join(COMMANDS)}"
+            hint = nearest(args[0], COMMANDS) or f"; the commands are {', '.join(COMMANDS)}"
             raise click.UsageError(f"no such command {args[0]!r}{hint}")
         return super().resolve_command(ctx, args)
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="flowcli")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, subcommand_metavar="COMMAND ...")
+@click.version_option(__version__, prog_name="flowcli", help="Show the version and exit.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error, with every command.")
 def cli(debug: bool) -> None:
-    """Fit the density of a table with a normalizing flow; score rows, draw new ones.
+    """Learn the density of a table; score rows and draw new ones.
 
     \b
     Examples:
-      flowcli fit data.csv                       fit a model, data.flow
-      flowcli logprob data.flow new.csv          the log-density of each row, in nats
-      flowcli sample data.flow -n 1000           a thousand new rows
-      cat new.csv | flowcli logprob data.flow --with-input | sort -t, -g -k5
+      flowcli fit data.csv                  fit a model, data.flow
+      flowcli logprob data.flow new.csv     the log-density of each row, in nats
+      flowcli sample data.flow -n 1000      a thousand new rows
+      cat new.csv | flowcli logprob data.flow --with-input > scored.csv
 
-    Data goes to standard output, words to standard error; - is standard input or output.
+    Data goes to standard output, words go to standard error, and - stands for
+    standard input or output. flowcli COMMAND --help has the rest.
     """
 
 
 def main() -> NoReturn:
     """Run ``flowcli`` and end the process with the exit code of what happened."""
+    _take_up_closed_streams()
+    if not sys.warnoptions:  # Python's warnings are for those who write programs; -W of python brings them back
+        warnings.simplefilter("ignore")
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         signal.signal(number, _end_by_signal)
-    code = _run(lambda: cli.main(prog_name="flowcli", standalone_mode=False))
-    with suppress(OSError, ValueError):
+    code = run(sys.argv[1:])
+    with suppress(OSError, ValueError, AttributeError):
         sys.stderr.flush()
     _leave(code)
 
 
-def _run(command: Callable[[], Any]) -> int:
-    """Run a command; every exception becomes one line and an exit code."""
-    debug = "--debug" in sys.argv[1:]
+def run(arguments: Sequence[str]) -> int:
+    """Run a command; every exception becomes one line and an exit code.
+
+    Args:
+        arguments: What follows ``flowcli`` on the command line.
+
+    Returns:
+        The exit code.
+    """
+    arguments, debug = _without_debug(arguments)
     try:
-        result = command()
+        result = _run(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
-    except (KeyboardInterrupt, click.Abort):
+        return result
+    except Exception as error:
+        if debug and not isinstance(error, BrokenPipeError):
+            import traceback
+
+            traceback.print_exc()
+        return _told(error)
+    except KeyboardInterrupt:
         say("interrupted")
         return 128 + signal.SIGINT
-    except BrokenPipeError:
-        return CLOSED_PIPE
-    except (FlowcliError, click.ClickException) as error:
-        if debug:
-            raise
-        say(_click_message(error) if isinstance(error, click.ClickException) else str(error))
-        return error.exit_code
-    except MemoryError:
-        say("not enough memory; try fewer rows, a smaller batch, or --exclude some columns")
-        return MEMORY
-    except OSError as error:
-        if debug:
-            raise
-        say(f"{error.filename or 'standard output'}: {error.strerror or error}")
-        return CLOSED_PIPE if error.errno == errno.EPIPE else MEMORY
-    except Exception as error:
-        if debug:
-            raise
-        if "out of memory" in str(error) or "can't allocate memory" in str(error):
-            say("not enough memory; try --set train.batch_size=64 or --device cpu")
-            return MEMORY
-        say(f"a bug in flowcli, sorry: {type(error).__name__}: {error} (flowcli --debug ... shows where)")
-        return BUG
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command as it is, exceptions and all."""
+    if instruction := os.environ.get(COMPLETION):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(cli, {}, "flowcli", COMPLETION, instruction)
+    if not arguments:
+        click.echo(cli.get_help(click.Context(cli, info_name="flowcli", **cli.context_settings)), err=True)
+        return click.UsageError.exit_code
+    # Not cli.main(), which turns a closed pipe into exit code 1.
+    try:
+        with cli.make_context("flowcli", arguments) as context:
+            result = cli.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
     return result if isinstance(result, int) else 0
 
 
+def _told(error: Exception) -> int:
+    """Say what went wrong, in one line; return its exit code."""
+    match error:
+        case FlowcliError():
+            say(str(error))
+            return error.exit_code
+        case click.ClickException():
+            say(_click_message(error))
+            return error.exit_code
+        case click.Abort():
+            say("interrupted")
+            return 128 + signal.SIGINT
+        case MemoryError():
+            say("not enough memory; try fewer rows, a smaller batch, or --exclude some columns")
+            return RESOURCE
+        case OSError():
+            if error.errno == errno.EPIPE:
+                return CLOSED_PIPE
+            name = error.filename or "standard output: cannot be written"
+            say(f"{name}: {error.strerror or error}")
+            return RESOURCE
+        case _ if "out of memory" in str(error) or "can't allocate memory" in str(error):
+            say("not enough memory; try --set train.batch_size=64 or --device cpu")
+            return RESOURCE
+    say(f"a bug in flowcli, sorry: {type(error).__name__}: {error} (flowcli --debug ... shows where)")
+    return BUG
+
+
+def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """The arguments without ``--debug``, which may stand anywhere before ``--``, and whether it was among them."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    kept = [each for each in arguments[:end] if each != "--debug"]
+    return [*kept, *arguments[end:]], len(kept) < end
+
+
 def _click_message(error: click.ClickException) -> str:
+    """What click has to say, in our words."""
     context = getattr(error, "ctx", None)
-    hint = f" (see {context.command_path} --help)" if context is not None else ""
-    return one_line(error.format_message()).rstrip(".") + hint
+    place = f" (see {context.command_path} --help)" if context is not None else ""
+    if isinstance(error, click.NoSuchOption):
+        return f"no such option {error.option_name!r}{nearest(error.option_name, error.possibilities or ())}{place}"
+    if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter) and error.param:
+        name = error.param.opts[-1] if error.param.param_type_name == "option" else error.param.human_readable_name
+        return f"{name}: {one_line(error.message).rstrip('.')}{place}"
+    text = one_line(error.format_message()).rstrip(".")
+    return text[:1].lower() + text[1:] + place
+
+
+def _take_up_closed_streams() -> None:
+    """Put something in the place of closed standard streams.
+
+    The next file to be opened would get their number otherwise, and what a library prints would end up in it.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The wrong way round, so that reading or writing fails.
+            os.open(os.devnull, os.O_RDONLY if descriptor else os.O_WRONLY)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - it lives as long as the process
 
 
 def _end_by_signal(number: int, frame: FrameType | None) -> NoReturn:

@@ -25,10 +25,11 @@ def need_input(source: str) -> None:
         raise UsageError("no DATA: give a file, or pipe a table in: ... | flowcli ...")
 
 
-def not_the_same(source: str, output: str) -> None:
+def not_the_same(source: str | None, output: str) -> None:
     """Refuse to write over what is being read."""
     from pathlib import Path
 
-    both_are_files = "-" not in (source, output) and Path(output).exists() and Path(source).exists()
-    if both_are_files and Path(output).samefile(source):
+    if source is None or "-" in (source, output) or "\0" in source + output:
+        return
+    if Path(output).is_file() and Path(source).is_file() and Path(output).samefile(source):
         raise UsageError(f"{output}: input and output are the same file")

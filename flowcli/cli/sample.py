@@ -7,11 +7,11 @@ import click
 from flowcli.cli import options
 
 
-@click.command()
+@click.command(short_help="Draw new rows.")
 @options.model
-@click.option("-n", "--rows", type=click.IntRange(min=0), required=True, metavar="N", help="Rows to draw.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), metavar="N", help="Draw the same rows again.")
-@click.option("--with-logprob", is_flag=True, help="Add each row's log-density, as logprob would give it.")
+@click.option("-n", "--rows", type=options.Whole(0), required=True, metavar="N", help="How many rows to draw.")
+@click.option("--seed", type=options.Whole(0, 2**63 - 1), metavar="N", help="Draw the same rows again.")
+@click.option("--with-logprob", is_flag=True, help="Add each row's log-density.")
 @options.output
 @options.device
 @options.threads
@@ -26,9 +26,10 @@ def sample(
     threads: int | None,
     quiet: bool,
 ) -> None:
-    """Draw rows from MODEL and write them as CSV, with the columns and number formats of the data it was fitted to.
+    """Draw rows from MODEL and write them as CSV.
 
-    With the same seed, fewer rows are a beginning of more.
+    The columns and number formats are those of the data that MODEL was fitted
+    to. With the same seed, fewer rows are a beginning of more.
 
     \b
     Examples:

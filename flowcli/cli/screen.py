@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -41,15 +42,19 @@ class Screen:
         """Say what is fitted, and start the display."""
         if self._quiet:
             return
+        columns = fitting.coordinates.columns
         parameters = sum(p.numel() for p in fitting.loop.flow.parameters())
         say(
-            f"{len(fitting.train):,} rows to fit, {len(fitting.held_out):,} held out, {fitting.coordinates.columns}"
-            f" columns; {describe(fitting)}, {parameters:,} parameters"
+            f"{len(fitting.train):,} rows to fit, {len(fitting.held_out):,} held out, {columns}"
+            f" column{'s' * (columns != 1)}; {describe(fitting)}, {parameters:,} parameters"
         )
         if sys.stderr is not None and sys.stderr.isatty():
-            self._progress = _progress()
-            self._task = self._progress.add_task("", total=1.0, words="starting")
-            self._progress.start()
+            progress = _progress()
+            if progress.console.is_dumb_terminal:  # one that cannot rewrite a line
+                return
+            self._progress = progress
+            self._task = progress.add_task("", total=1.0, words="starting")
+            progress.start()
 
     def show(self, event: Event) -> None:
         """Show where the fit stands."""
@@ -62,7 +67,8 @@ class Screen:
                 f"the numbers went wrong at step {event.step:,}; back to {event.back_to:,} with half the learning rate"
             )
             if self._progress is not None:
-                self._progress.console.print(f"flowcli: {text}", markup=False, highlight=False)
+                with suppress(OSError, ValueError):
+                    self._progress.console.print(f"flowcli: {text}", markup=False, highlight=False)
             else:
                 say(text)
             return
@@ -71,16 +77,21 @@ class Screen:
             say(f"step {event.step:,}/{event.steps:,}  {_words(event)}{_time_left(event)}")
             return
         done = event.step / event.steps if event.steps else 1.0
-        self._progress.update(self._task, completed=done, words=_words(event) + _time_left(event))
+        with suppress(OSError, ValueError):
+            self._progress.update(self._task, completed=done, words=_words(event) + _time_left(event))
 
     def close(self) -> None:
         """Take the display away."""
         if self._progress is not None:
-            self._progress.stop()
+            # The terminal may have gone, which is no reason to lose a fit.
+            with suppress(OSError, ValueError):
+                self._progress.stop()
             self._progress = None
 
     def end(self, fitting: Fitting, density: Density, model: Path) -> None:
         """The summary: how good, how it compares, and what to do next."""
+        import numpy as np
+
         from flowcli.evaluation import gaussian_log_prob
 
         self.close()
@@ -90,9 +101,14 @@ class Screen:
         ours = density.log_prob(fitting.held_out)
         gaussian = gaussian_log_prob(fitting.train, fitting.held_out, fitting.coordinates.schema)
         gain = ours - gaussian
-        say(f"{summary['outcome']} after {summary['steps']:,} steps, {_clock(summary['seconds'])}")
+        steps = summary["steps"]
+        say(f"{summary['outcome']} after {steps:,} step{'s' * (steps != 1)}, {_clock(summary['seconds'])}")
         say(f"held-out log-density {ours.mean():.3f} ± {_error(ours):.3f} nats a row, on {len(ours):,} rows")
-        say(f"a single Gaussian has {gaussian.mean():.3f} there, {gain.mean():.3f} ± {_error(gain):.3f} less")
+        if np.isfinite(gain).all():  # values near the largest numbers are beyond a Gaussian
+            less = "less" if gain.mean() >= 0 else "more"
+            say(
+                f"a single Gaussian has {gaussian.mean():.3f} there, {abs(gain.mean()):.3f} ± {_error(gain):.3f} {less}"
+            )
         if gain.mean() < 0:
             say("note: so a single Gaussian is the better model here; are there enough rows?")
         name = shlex.quote(str(model))
@@ -138,11 +154,10 @@ def _progress() -> Progress:
 
 def _words(event: Evaluation) -> str:
     star = "*" if event.best else " "
+    epoch = f"{event.epoch:.1f}" if event.epoch < 10 else f"{event.epoch:,.0f}"
     train = "" if event.train_nats != event.train_nats else f"train {event.train_nats:.2f} "
     speed = f" {event.rows_per_second:,.0f} rows/s" if event.rows_per_second else ""
-    return (
-        f"epoch {event.epoch:.0f} {train}held-out {event.held_out_nats:.2f}{star} rate {event.learning_rate:.0e}{speed}"
-    )
+    return f"epoch {epoch} {train}held-out {event.held_out_nats:.2f}{star} rate {event.learning_rate:.0e}{speed}"
 
 
 def _time_left(event: Evaluation) -> str:

@@ -20,8 +20,10 @@ def gaussian_log_prob(train: NDArray[np.float64], rows: NDArray[np.float64], sch
         (M,), in nats.
     """
     free = [i for i, column in enumerate(schema.columns) if column.kind != "constant"]
-    # Columns of very different units would make the covariance look singular.
-    center, scale = train[:, free].mean(axis=0), train[:, free].std(axis=0)
+    # Columns of very different units would make the covariance look singular, and squares of large ones overflow.
+    size = np.abs(train[:, free]).max(axis=0)
+    size = np.where(size > 0, size, 1.0)
+    center, scale = (train[:, free] / size).mean(axis=0) * size, (train[:, free] / size).std(axis=0) * size
     scale = np.where(scale > 0, scale, 1.0)
     unit = (train[:, free] - center) / scale
     covariance = np.atleast_2d(np.cov(unit, rowvar=False)) + 1e-9 * np.eye(len(free))

@@ -7,7 +7,7 @@ from flowcli.table.infer import Written, infer_schema
 from flowcli.table.load import Table, frame_values, from_frame, read_table
 from flowcli.table.reader import Block, Reader, open_table, read_blocks
 from flowcli.table.schema import KIND_SYNTAX, Column, Kind, Schema, parse_kind
-from flowcli.table.source import ReadOptions
+from flowcli.table.source import ReadOptions, is_parquet
 from flowcli.table.writer import Writer, open_writer
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "frame_values",
     "from_frame",
     "infer_schema",
+    "is_parquet",
     "open_table",
     "open_writer",
     "parse_kind",

@@ -42,6 +42,7 @@ class Reader:
     Attributes:
         header: The names of all columns in the file, in its order.
         names: The names of the columns that are converted, in the order of ``Block.values``.
+        types: The ``pa.Schema`` of ``Block.cells``.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class Reader:
             self._reader: CsvReader | ParquetReader
             if is_parquet(source):
                 self._reader = ParquetReader(self._stack.enter_context(open_file(source)), source)
+                self.types: pa.Schema = self._reader.schema
             else:
                 self._reader = CsvReader(self._stack.enter_context(open_bytes(source, options)), source, options)
+                self.types = pa.schema([(name, pa.string()) for name in self._reader.header])
             self.header: list[str] = self._reader.header
             self.names: list[str] = list(self.header if names is None else names)
             if isinstance(self._reader, CsvReader) and (names is None or not set(names) <= set(self.header)):

@@ -30,9 +30,9 @@ def positions(header: Sequence[str], names: Sequence[str], source: str, notice: 
     lacking = [name for name in names if name not in place]
     if lacking:
         near = nearest(lacking[0], [name for name in header if name not in names])
-        plural = "s" if len(lacking) > 1 else ""
+        are_no = "are no columns" if len(lacking) > 1 else "is no column"
         hint = near or f"; the file has {listed(header)}"
-        raise DataError(f"there is no column{plural} {listed(lacking)}{hint}", source=source)
+        raise DataError(f"there {are_no} {listed(lacking)}{hint}", source=source)
     needed = set(names)
     extra = [name for name in header if name not in needed]
     if extra:

@@ -14,7 +14,7 @@ from flowcli.training.loop import Settings
 Value = TypeVar("Value")
 
 # Steps in a fit: enough for small tables, and what a table of hundreds of thousands of rows gains from.
-FEWEST_STEPS, MOST_STEPS = 1_000, 20_000
+FEWEST_STEPS, MOST_STEPS = 1_000, 15_000
 AUTO_EPOCHS = 60
 
 
@@ -23,7 +23,7 @@ def candidate_components(wanted: int | config.Auto, rows: int, columns: int) -> 
     if wanted != "auto":
         return [wanted]
     affordable = max(1, rows // (4 * columns + 10))
-    return [count for count in (1, 2, 4, 8, 16, 32) if count <= affordable] or [1]
+    return [count for count in (1, 2, 4, 8) if count <= affordable]
 
 
 def settle_flow(flow: config.FlowConfig, *, rows: int, marginal: bool, components: int) -> config.FlowConfig:
@@ -85,8 +85,15 @@ def settings(train: config.TrainConfig, *, rows: int) -> Settings:
 
 
 def _evaluate_every(steps: int, per_epoch: int) -> int:
-    """Once an epoch, but neither so often that scoring costs more than training nor less than twenty times a fit."""
-    return max(1, min(max(per_epoch, 25), 500, steps // 20))
+    """Once an epoch; less often where an epoch is so short that scoring would cost more than training, and more where
+    it is so long that stopping would come too late.
+    """
+    return min(500, max(per_epoch, min(25, steps // 20)))
+
+
+def flow_layers(rows: int) -> int:
+    """How many flow layers stand over the base, where that is left open."""
+    return 1 if rows < 300 else 2 if rows < 2_000 else 3
 
 
 def wants_marginal(flow: config.FlowConfig) -> list[bool]:
@@ -103,7 +110,7 @@ def _settle_layer(layer: config.Layer, rows: int, marginal: bool) -> config.Laye
             return config.Marginal(marginal="quantile" if marginal else "none")
         case config.Repeat():
             inner = tuple(_settle_layer(each, rows, marginal) for each in layer.layers)
-            return config.Repeat(repeat=_or(layer.repeat, 1), layers=inner)
+            return config.Repeat(repeat=_or(layer.repeat, flow_layers(rows)), layers=inner)
         case config.Coupling(coupling=coupling):
             return config.Coupling(coupling=coupling.model_copy(update={"net": _settle_net(coupling.net, rows)}))
         case config.Autoregressive(autoregressive=options):
@@ -130,8 +137,8 @@ def _settle_base(base: config.Base, rows: int, components: int) -> config.Base:
 
 def _settle_net(net: config.Net, rows: int) -> config.Net:
     """Small networks and strong dropout for few rows."""
-    width = 64 if rows < 1_500 else 128 if rows < 6_000 else 256
-    dropout = 0.3 if rows < 1_500 else 0.2 if rows < 50_000 else 0.1 if rows < 200_000 else 0.0
+    width = 64 if rows < 3_000 else 128
+    dropout = 0.2 if rows < 20_000 else 0.1 if rows < 100_000 else 0.0
     return net.model_copy(update={"hidden": _or(net.hidden, (width, width)), "dropout": _or(net.dropout, dropout)})
 
 

@@ -1,0 +1,81 @@
+"""From a config to a flow: every shipped config at every width, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from flowcli import config as configs
+from flowcli.config.schema import FlowConfig
+from flowcli.errors import ConfigError
+from flowcli.flows import Context, build
+from flowcli.training import auto
+
+
+def flow_config(**parts: object) -> FlowConfig:
+    return configs.from_mapping({"flow": parts}).flow
+
+
+@pytest.mark.parametrize("columns", [1, 2, 500])
+@pytest.mark.parametrize("name", configs.names())
+def test_every_shipped_config_at_every_width(name: str, columns: int) -> None:
+    architecture = auto.settle_flow(configs.load(name).flow, rows=3_000, marginal=True, components=2)
+    flow = build(architecture, columns)
+    x = torch.randn(3, columns)
+    log_prob = flow.log_prob(x)
+    log_prob.sum().backward()
+    assert log_prob.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in flow.parameters() if p.grad is not None)
+    drawn = flow.eval().sample(4, torch.Generator().manual_seed(0))
+    assert drawn.shape == (4, columns)
+    assert drawn.isfinite().all()
+
+
+@pytest.mark.parametrize("name", configs.names())
+def test_every_shipped_config_takes_a_context(name: str) -> None:
+    architecture = auto.settle_flow(configs.load(name).flow, rows=3_000, marginal=False, components=2)
+    flow = build(architecture, 3, context=2).double().eval()
+    side = Context(given=torch.randn(5, 2, dtype=torch.float64))
+    x = flow.sample(5, torch.Generator().manual_seed(0), side)
+    z, log_det = flow(x, side)
+    back, inverse_log_det = flow.inverse(z, side)
+    torch.testing.assert_close(back, x, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(inverse_log_det, -log_det, rtol=1e-9, atol=1e-9)
+
+
+def test_repeats_have_weights_of_their_own() -> None:
+    flow = build(flow_config(layers=[{"repeat": 3, "layers": [{"linear": "lu"}, "actnorm"]}]), 2)
+    assert len(flow.layers) == 6
+    assert len({id(p) for p in flow.parameters() if p.requires_grad}) == 3 * (3 + 2)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"base": {"mixture": {"components": "auto"}}}, "components: auto"),
+        ({"layers": [{"repeat": "auto", "layers": ["actnorm"]}]}, "repeat: auto"),
+        (
+            {"layers": [{"autoregressive": {"transform": "affine", "net": {"hidden": [8, 9], "residual": True}}}]},
+            "equally wide",
+        ),
+        (
+            {
+                "layers": [
+                    {
+                        "repeat": 900,
+                        "layers": [{"coupling": {"transform": "spline", "net": {"hidden": [65536, 65536]}}}],
+                    }
+                ]
+            },
+            "GiB of parameters",
+        ),
+    ],
+)
+def test_the_impossible_is_refused_before_it_is_allocated(parts: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(flow_config(**parts), 4)
+
+
+def test_marginals_may_only_come_first() -> None:
+    with pytest.raises(ConfigError, match="marginal may only be the first layer"):
+        flow_config(layers=["actnorm", {"marginal": "quantile"}])
