@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flowcli import config as configs
 from flowcli import density, table, training
 from flowcli.density import Density, Terms
+from flowcli.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +47,10 @@ class Model:
 
         Raises:
             DataError: A column is missing, or a value is none.
+            UsageError: There is no such precision.
         """
+        if precision not in ("float32", "float64"):
+            raise UsageError(f"precision: {precision!r} is neither 'float32' nor 'float64'")
         return self.density.log_prob(self._values(frame), double=precision == "float64")
 
     def terms(self, frame: pd.DataFrame) -> Terms:

@@ -64,8 +64,12 @@ class Coordinates:
 
     def with_marginal(self, values: Tensor) -> Coordinates:
         """The same with a quantile map fitted to rows (N, N_c)."""
-        plain, _ = self.forward(values)
-        return Coordinates(self.schema, self.center, self.scale, QuantileMap.fit(plain))
+        line, _ = self._to_line(values)
+        return Coordinates(self.schema, self.center, self.scale, QuantileMap.fit((line - self.center) / self.scale))
+
+    def support(self, values: Tensor) -> Tensor:
+        """Which rows (B, N_c) the columns can hold at all, (B,)."""
+        return self._to_line(values)[1] > -math.inf
 
     def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return coordinates u (B, D) and log|det du/dvalues| (B,) of rows (B, N_c).
@@ -119,9 +123,10 @@ class Coordinates:
                 log_det = torch.where(x.eq(column.value), log_det, -math.inf)
                 continue
             if column.step and column.kind != "real":
-                # A value whose cell is cut by the edge of the support stands for what is left of the cell.
+                # A value on the edge of the support stands for what the edge leaves of its cell.
                 low, high = _cell(x, column)
-                x = torch.where((low < x) & (x < high), x, (low + high) / 2)
+                lower, upper = column.support
+                x = torch.where((x == lower) | (x == upper), (low + high) / 2, x)
             y, log_derivative = _onto_line(x, column)
             line.append(y)
             log_det = log_det + log_derivative

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from torch import Tensor
 
 from flowcli import __version__
 from flowcli.config.loader import from_mapping
-from flowcli.config.schema import Config
+from flowcli.config.schema import Config, Marginal
 from flowcli.density import container
 from flowcli.density.coordinates import Coordinates
 from flowcli.density.density import Density
 from flowcli.density.quantile_map import QuantileMap
 from flowcli.errors import FlowcliError, ModelFileError
 from flowcli.flows import Flow, build
+from flowcli.flows.layers import Permutation
+from flowcli.table.infer import MAX_DECIMALS
 from flowcli.table.schema import Schema
 
 KIND = "flowcli"
@@ -86,10 +89,39 @@ def restore(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Densi
             f" needs flowcli >= {document.get('version')}"
         )
     config = from_mapping(document["config"])
-    schema = Schema.from_json(document["columns"])
-    coordinates = unpack_coordinates(schema, tensors)
+    coordinates = unpack_coordinates(unpack_schema(document["columns"]), tensors)
+    first = config.flow.layers[0] if config.flow.layers else None
+    if (coordinates.marginal is not None) != (isinstance(first, Marginal) and first.marginal == "quantile"):
+        raise ModelFileError("its config and its tensors differ on whether there is a quantile map")
+    if surprise := sorted(tensors.keys() - pack_coordinates(coordinates).keys() - _of_flow(tensors).keys()):
+        raise ModelFileError(f"{surprise[0]} is superfluous")
     flow = unpack_flow(config, coordinates.columns, tensors)
     return Density(coordinates, flow, config, dict(document["summary"]))
+
+
+def unpack_schema(columns: list[dict[str, Any]]) -> Schema:
+    """The schema among the document of a model file or a state.
+
+    Raises:
+        ModelFileError: There is no such column.
+    """
+    schema = Schema.from_json(columns)
+    if not columns or len(set(schema.names)) < len(columns):
+        raise ModelFileError("its columns are none, or two have one name")
+    for column in schema.columns:
+        numbers = (column.lower, column.upper, column.value, column.step)
+        if not all(n is None or (isinstance(n, int | float) and math.isfinite(n)) for n in numbers):
+            raise ModelFileError(f"column {column.name!r}: {numbers} are not finite numbers")
+        possible = {
+            "real": True,
+            "positive": True,
+            "bounded": column.lower is not None and column.upper is not None and column.lower < column.upper,
+            "constant": column.value is not None,
+        }.get(column.kind, False)
+        possible = possible and isinstance(column.name, str) and (column.step is None or column.step > 0)
+        if not possible or (column.decimals is not None and column.decimals not in range(MAX_DECIMALS + 1)):
+            raise ModelFileError(f"column {column.name!r}: there is no such column as {column}")
+    return schema
 
 
 def unpack_coordinates(schema: Schema, tensors: Mapping[str, Tensor]) -> Coordinates:
@@ -100,12 +132,16 @@ def unpack_coordinates(schema: Schema, tensors: Mapping[str, Tensor]) -> Coordin
         raise ModelFileError("coordinates.scale is not positive")
     marginal = None
     if "coordinates.marginal.positions" in tensors:
-        shape = (free, tensors["coordinates.marginal.positions"].shape[-1])
+        shape = (free, *tensors["coordinates.marginal.positions"].shape[1:2])
         positions, heights, slopes = (
             _expect(tensors, f"coordinates.marginal.{part}", shape, torch.float64)
             for part in ("positions", "heights", "slopes")
         )
-        if shape[1] < 2 or not ((positions.diff() > 0).all() and (heights.diff() > 0).all() and (slopes > 0).all()):
+        if (
+            len(shape) < 2
+            or shape[1] < 2
+            or not ((positions.diff() > 0).all() and (heights.diff() > 0).all() and (slopes > 0).all())
+        ):
             raise ModelFileError("the quantile map is not increasing")
         marginal = QuantileMap(positions, heights, slopes)
     return Coordinates(schema, center, scale, marginal)
@@ -115,7 +151,7 @@ def unpack_flow(config: Config, columns: int, tensors: Mapping[str, Tensor]) -> 
     """The flow of that config, with its weights among the tensors of a model file."""
     with torch.device("meta"):
         expected = build(config.flow, columns).state_dict()
-    stored = {name.removeprefix("flow."): tensor for name, tensor in tensors.items() if name.startswith("flow.")}
+    stored = {name.removeprefix("flow."): tensor for name, tensor in _of_flow(tensors).items()}
     if surprise := sorted(stored.keys() ^ expected.keys()):
         raise ModelFileError(f"its tensors do not fit its config: {surprise[0]} is missing or superfluous")
     for name, tensor in expected.items():
@@ -123,7 +159,14 @@ def unpack_flow(config: Config, columns: int, tensors: Mapping[str, Tensor]) -> 
     with torch.random.fork_rng(devices=[]):
         flow = build(config.flow, columns)
     flow.load_state_dict(stored)
+    for name, layer in flow.named_modules():
+        if isinstance(layer, Permutation) and layer.order.sort().values.tolist() != list(range(columns)):
+            raise ModelFileError(f"flow.{name}.order is no order of {columns} columns")
     return flow
+
+
+def _of_flow(tensors: Mapping[str, Tensor]) -> container.Tensors:
+    return {name: tensor for name, tensor in tensors.items() if name.startswith("flow.")}
 
 
 def _expect(tensors: Mapping[str, Tensor], name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

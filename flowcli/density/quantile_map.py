@@ -35,15 +35,17 @@ class QuantileMap:
         """Fit to rows x (N, D) in float64. The number of knots grows with the root of N."""
         rows, normal = len(x), NormalDist()
         inner = max(8, min(64, round(math.sqrt(rows) / 2)))
-        reach = normal.inv_cdf(1 - min(TAIL_ROWS, rows / 4) / rows)
-        end = normal.inv_cdf(1 - 0.5 / rows)
+        several = max(3, rows)  # of fewer, the outermost would lie no further out than the inner ones
+        reach = normal.inv_cdf(1 - min(TAIL_ROWS, several / 4) / several)
+        end = normal.inv_cdf(1 - 0.5 / several)
         z = torch.tensor([-end, *torch.linspace(-reach, reach, inner, dtype=torch.float64).tolist(), end]).double()
         shares = torch.special.ndtr(z)
         shares[0], shares[-1] = 0.0, 1.0
         ordered = torch.sort(x, dim=0).values
         place = shares * (rows - 1)
-        left = place.floor().long().clamp_max(rows - 2)
-        quantiles = torch.lerp(ordered[left], ordered[left + 1], (place - left).to(x)[:, None])
+        left = place.floor().long().clamp_max(max(0, rows - 2))
+        right = (left + 1).clamp_max(rows - 1)
+        quantiles = torch.lerp(ordered[left], ordered[right], (place - left).to(x)[:, None])
         columns = [_distinct(quantiles[:, d], z) for d in range(x.shape[1])]
         longest = max(len(positions) for positions, _ in columns)
         padded = [_padded(positions, heights, longest) for positions, heights in columns]
@@ -53,8 +55,9 @@ class QuantileMap:
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return z (B, D) and the log-derivatives (B, D) of rows x (B, D)."""
         value = x.t().contiguous()
-        inside, bins = self._locate(value, self.positions)
-        z, log_derivative = rational_quadratic.forward(value, bins)
+        inside, bins, start, width = self._locate(value, self.positions)
+        z, log_derivative = rational_quadratic.forward((value - start) / width, bins)
+        log_derivative = log_derivative - torch.log(width)
         low, high = value < self.positions[:, :1], value >= self.positions[:, -1:]
         z = torch.where(low, self.heights[:, :1] + (value - self.positions[:, :1]) * self.slopes[:, :1], z)
         z = torch.where(high, self.heights[:, -1:] + (value - self.positions[:, -1:]) * self.slopes[:, -1:], z)
@@ -64,26 +67,32 @@ class QuantileMap:
     def inverse(self, z: Tensor) -> Tensor:
         """Return the rows x (B, D) of z (B, D)."""
         value = z.t().contiguous()
-        _, bins = self._locate(value, self.heights)
-        x, _ = rational_quadratic.inverse(value, bins)
+        _, bins, start, width = self._locate(value, self.heights)
+        x = start + width * rational_quadratic.inverse(value, bins)[0]
         low, high = value < self.heights[:, :1], value >= self.heights[:, -1:]
         x = torch.where(low, self.positions[:, :1] + (value - self.heights[:, :1]) / self.slopes[:, :1], x)
         x = torch.where(high, self.positions[:, -1:] + (value - self.heights[:, -1:]) / self.slopes[:, -1:], x)
         return x.t()
 
-    def _locate(self, value: Tensor, edges: Tensor) -> tuple[Tensor, Bin]:
-        """Which values (D, B) lie between the outermost knots, and the bin of each."""
+    def _locate(self, value: Tensor, edges: Tensor) -> tuple[Tensor, Bin, Tensor, Tensor]:
+        """Which values (D, B) lie between the outermost knots; the bin of each, its start and its width.
+
+        The bin is given as one of width 1, in which an outlier's bin, however wide, has numbers of ordinary size.
+        """
         above = torch.searchsorted(edges.contiguous(), value, right=True)
         inside = (above > 0) & (above < edges.shape[1])
         left = (above - 1).clamp(0, edges.shape[1] - 2)
-        return inside, Bin(
-            x0=self.positions.gather(1, left),
-            x1=self.positions.gather(1, left + 1),
+        start = self.positions.gather(1, left)
+        width = self.positions.gather(1, left + 1) - start
+        unit = Bin(
+            x0=torch.zeros_like(width),
+            x1=torch.ones_like(width),
             y0=self.heights.gather(1, left),
             y1=self.heights.gather(1, left + 1),
-            d0=self.slopes.gather(1, left),
-            d1=self.slopes.gather(1, left + 1),
+            d0=self.slopes.gather(1, left) * width,
+            d1=self.slopes.gather(1, left + 1) * width,
         )
+        return inside, unit, start, width
 
 
 def _distinct(positions: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from flowcli.density import container
 from flowcli.density.coordinates import Coordinates
-from flowcli.density.model_file import pack_coordinates, unpack_coordinates
+from flowcli.density.model_file import pack_coordinates, unpack_coordinates, unpack_schema
 from flowcli.errors import FlowcliError, ModelFileError
-from flowcli.table import Schema
 
 KIND = "flowcli-state"
 FORMAT = 1
@@ -38,7 +37,7 @@ def load_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], Coordinat
     if document.get("format") != FORMAT:
         raise ModelFileError(f"{path}: was written by another version of flowcli; --force starts again")
     try:
-        coordinates = unpack_coordinates(Schema.from_json(document["columns"]), tensors)
-    except (FlowcliError, KeyError, TypeError) as error:
+        coordinates = unpack_coordinates(unpack_schema(document["columns"]), tensors)
+    except (FlowcliError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(f"{path}: damaged: {error}") from error
     return document, tensors, coordinates

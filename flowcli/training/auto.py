@@ -18,12 +18,22 @@ FEWEST_STEPS, MOST_STEPS = 1_000, 15_000
 AUTO_EPOCHS = 60
 
 
-def candidate_components(wanted: int | config.Auto, rows: int, columns: int) -> list[int]:
-    """Numbers of mixture components worth trying: each needs rows to estimate its covariance from."""
+def candidate_components(base: config.Base, rows: int, columns: int) -> list[int]:
+    """Numbers of mixture components worth trying: each needs rows to estimate its covariance from.
+
+    A mixture that a network corrects wants fewer than one that stands alone.
+    """
+    match base:
+        case config.Mixture(mixture=options):
+            wanted, most = options.components, 32
+        case config.AutoregressiveMixture(autoregressive_mixture=corrected):
+            wanted, most = corrected.components, 8
+        case _:
+            return [1]
     if wanted != "auto":
         return [wanted]
     affordable = max(1, rows // (4 * columns + 10))
-    return [count for count in (1, 2, 4, 8) if count <= affordable]
+    return [count for count in (1, 2, 4, 8, 16, 32) if count <= min(affordable, most)]
 
 
 def settle_flow(flow: config.FlowConfig, *, rows: int, marginal: bool, components: int) -> config.FlowConfig:

@@ -17,9 +17,10 @@ from torch import Tensor
 from flowcli.config import from_mapping
 from flowcli.config import schema as config
 from flowcli.density import Coordinates, Density
-from flowcli.errors import ConfigError, DataError, UsageError
+from flowcli.errors import ConfigError, DataError, ModelFileError, UsageError
 from flowcli.flows import Flow, Transform, bases, build
 from flowcli.table import Schema, Table
+from flowcli.table.schema import Column
 from flowcli.training import auto
 from flowcli.training.loop import SCORING_ROWS, Loop
 from flowcli.training.mixture import FittedMixture, fit_mixture
@@ -29,7 +30,10 @@ from flowcli.training.start import choose_start
 
 Notice = Callable[[str], None]
 FEW_ROWS_PER_COLUMN = 10
+FEWEST_ROWS = 3  # two to train on, one to hold out
 COLLINEAR = 1e-12
+# In units of a column's spread: the square of what is farther out leaves the numbers of a float32 fit.
+FARTHEST = 1e9
 
 
 @dataclass
@@ -126,11 +130,12 @@ def prepare(
     train, held_out = _split(table, valid, request.train.valid, seed, notice)
     plain = Coordinates.fit(table.schema, torch.from_numpy(train))
     columns = plain.columns
-    if not columns:
-        raise DataError("every column is constant; there is nothing to fit", source=table.source)
     if len(train) < FEW_ROWS_PER_COLUMN * columns:
         notice(f"only {len(train):,} rows for {columns} columns; the density will be rough")
+    if not any(auto.wants_marginal(request.flow)):
+        train, held_out = _within_reach(plain, train, held_out, notice)
     coordinates, settled, mixture = _choose(request, plain, train, held_out, seed)
+    train, held_out = _within_reach(coordinates, train, held_out, notice)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mixed(seed, 8))
         flow = build(settled.flow, columns)
@@ -169,6 +174,7 @@ def resume(
 
     Raises:
         UsageError: Rows, columns, config or seed differ.
+        ModelFileError: The state contradicts itself.
     """
     _same("columns", [c["name"] for c in document["columns"]], table.schema.names)
     _same("column kinds", document["columns"], table.schema.to_json())
@@ -177,11 +183,17 @@ def resume(
     _same("rows", document["fingerprint"], fingerprint(table, valid))
     table = _checked(table, allow_singular, seed, lambda _: None)
     train, held_out = _split(table, valid, request.train.valid, seed, lambda _: None)
+    train, held_out = _within_reach(coordinates, train, held_out, lambda _: None)
     settled = from_mapping(document["config"])
     with torch.random.fork_rng(devices=[]):
         flow = build(settled.flow, coordinates.columns)
     loop = _loop(flow, coordinates, settled, train, held_out, seed, device)
-    loop.restore(document["loop"], tensors)
+    try:
+        loop.restore(document["loop"], tensors)
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"--resume: the state of the fit cannot be understood ({error!r}); --force starts again"
+        ) from error
     notice(f"going on from step {loop.step:,} of {loop.settings.steps:,}")
     return Fitting(request, settled, coordinates, loop, train, held_out, seed, document["fingerprint"])
 
@@ -199,12 +211,17 @@ def fingerprint(table: Table, valid: Table | None) -> str:
 def _checked(table: Table, allow_singular: bool, seed: int, notice: Notice) -> Table:
     """The table, if a density can be fitted to it."""
     rows, columns = table.values.shape
-    if rows <= columns:
+    if all(column.kind == "constant" for column in table.schema.columns):
+        raise DataError("every column is constant; there is nothing to fit", source=table.source)
+    if rows <= max(columns, FEWEST_ROWS - 1):
         raise DataError(
-            f"{rows} rows are too few for {columns} columns; a density needs more rows than columns",
+            f"{rows} rows are too few for {columns} columns; a density needs more rows than columns, and at least"
+            f" {FEWEST_ROWS}",
             source=table.source,
         )
-    collinear = _collinear(table.values, table.schema)
+    as_real = (c if c.kind == "constant" else Column(c.name) for c in table.schema.columns)
+    rough = Coordinates.fit(Schema(tuple(as_real)), torch.from_numpy(table.values))
+    collinear = _collinear(rough, table.values)
     if not collinear:
         return table
     names = ", ".join(collinear)
@@ -217,39 +234,73 @@ def _checked(table: Table, allow_singular: bool, seed: int, notice: Notice) -> T
     notice(f"columns {names} are a linear function of each other; noise of a thousandth of their spread was added")
     values = table.values.copy()
     noise = np.random.default_rng([seed, 9])
+    spread = dict(zip(rough.names, rough.scale.tolist(), strict=True))
     for name in collinear:
-        column = values[:, table.schema.names.index(name)]
-        column += 1e-3 * column.std() * noise.standard_normal(rows)
+        place = table.schema.names.index(name)
+        lower, upper = table.schema.columns[place].support
+        noisy = values[:, place] + 1e-3 * spread[name] * noise.standard_normal(rows)
+        values[:, place] = np.where((lower < noisy) & (noisy < upper), noisy, values[:, place])
     return Table(values, table.schema, table.source)
 
 
-def _collinear(values: NDArray[np.float64], schema: Schema) -> list[str]:
-    """The names of columns that are linear functions of each other, exactly."""
-    free = [i for i, column in enumerate(schema.columns) if column.kind != "constant"]
-    if len(free) < 2:
+def _collinear(rough: Coordinates, values: NDArray[np.float64]) -> list[str]:
+    """The names of columns that are linear functions of each other, exactly; ``rough`` only centres and scales."""
+    if rough.columns < 2:
         return []
-    centred = values[:, free] - np.median(values[:, free], axis=0)
-    centred = centred / np.maximum(np.abs(centred).max(axis=0), np.finfo(float).tiny)
-    centred -= centred.mean(axis=0)
-    centred /= np.linalg.norm(centred, axis=0)
-    if np.linalg.svd(centred, compute_uv=False)[-1] > math.sqrt(COLLINEAR):
+    u = rough.forward(torch.from_numpy(values))[0].numpy()
+    # A linear function with its constant vanishes whatever each row is multiplied by. So rows are made equally long,
+    # lest a few outliers stand for all of them.
+    u = np.column_stack([u, np.ones(len(u))])
+    u /= np.linalg.norm(u, axis=1, keepdims=True)
+    u /= np.linalg.norm(u, axis=0)
+    if np.linalg.svd(u, compute_uv=False)[-1] > math.sqrt(COLLINEAR):
         return []
     # The combination of columns that vanishes, and who takes part in it.
-    combination = np.linalg.svd(centred, full_matrices=False)[2][-1]
-    return [schema.columns[free[i]].name for i in np.flatnonzero(np.abs(combination) > 1e-3)]
+    combination = np.linalg.svd(u, full_matrices=False)[2][-1, :-1]
+    return [rough.names[i] for i in np.flatnonzero(np.abs(combination) > 1e-3)]
 
 
 def _split(
     table: Table, valid: Table | None, share: float, seed: int, notice: Notice
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if valid is not None:
+        held = Coordinates.fit(table.schema, torch.from_numpy(table.values)).support(torch.from_numpy(valid.values))
+        if not held.all():
+            row = int(torch.argmin(held.int())) + 1
+            raise DataError(
+                f"row {row} cannot come from the columns of the training rows: a value differs from a constant, or lies"
+                " outside of its bounds; leave such rows out",
+                source=valid.source,
+            )
         return table.values, valid.values
     mask, copies = hold_out(table.values, share, seed)
     if copies:
         notice(f"{copies:,} rows are copies of others; copies are held out together or not at all")
+    mask &= ~_far(Coordinates.fit(table.schema, torch.from_numpy(table.values)), table.values)
     if mask.all() or not mask.any():
         raise DataError("fewer than two different rows; there is nothing to fit", source=table.source)
     return table.values[~mask], table.values[mask]
+
+
+def _far(coordinates: Coordinates, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which rows lie so far out that a fit cannot compute with them, (N,)."""
+    u, log_det = coordinates.forward(torch.from_numpy(values))
+    return np.asarray(((u.abs() > FARTHEST).any(1) | (log_det == -math.inf)).numpy())
+
+
+def _within_reach(
+    coordinates: Coordinates, train: NDArray[np.float64], held_out: NDArray[np.float64], notice: Notice
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The rows without those that lie so far out that a fit cannot compute with them."""
+    far_train, far_held_out = (_far(coordinates, part) for part in (train, held_out))
+    if count := int(far_train.sum() + far_held_out.sum()):
+        notice(
+            f"rows over {FARTHEST:g} times a column's spread away from the others are left out of the fit: {count:,};"
+            " layers that begin with 'marginal: quantile' can be trained on them"
+        )
+    if far_held_out.all():
+        raise DataError("all held-out rows lie too far from the training rows to compare them")
+    return train[~far_train], held_out[~far_held_out]
 
 
 def _choose(
@@ -257,13 +308,15 @@ def _choose(
 ) -> tuple[Coordinates, config.Config, FittedMixture | None]:
     """Decide the coordinates, the config, and the mixture to start from if there is to be one."""
     marginals = auto.wants_marginal(request.flow)
+    if len(marginals) > 1 and _far(plain, train).any():
+        marginals = [True]  # no choice then: without a quantile map such rows would be left out
     wanted, from_em = _mixture_wish(request.flow.base)
     values = torch.from_numpy(train)
     if wanted is None and len(marginals) == 1:
         coordinates = plain.with_marginal(plain.jitter(values, generator(seed, 6))) if marginals[0] else plain
         components, mixture = 1, None
     else:
-        counts = auto.candidate_components(wanted if wanted is not None else 1, len(train), plain.columns)
+        counts = auto.candidate_components(request.flow.base, len(train), plain.columns)
         start = choose_start(
             plain, values, torch.from_numpy(held_out), marginals=marginals, components=counts, seed=seed
         )

@@ -82,6 +82,7 @@ class Setback:
 
 
 Event = Evaluation | Setback
+State = tuple[dict[str, Any], dict[str, Tensor]]
 Outcome = Literal["running", "finished", "stopped early", "out of time", "interrupted"]
 
 
@@ -117,8 +118,10 @@ class Loop:
         self.seconds = 0.0
         self._halvings = self._setbacks = self._since_best = 0
         self._loss_sum = torch.zeros((), device=held_out.device)
+        self._log_det_sum = 0.0
         self._loss_count = 0
         self._interval_seconds = 0.0
+        self._good: State | None = None  # at the last evaluation; where a setback goes back to
 
     @property
     def best_nats(self) -> float:
@@ -141,8 +144,15 @@ class Loop:
             NumericsError: The numbers went wrong once too often; ``best`` is kept.
         """
         if not self.history:
-            yield self._evaluate()
-        good = self.state()
+            start = self._evaluate()
+            if not self._sound(start):
+                raise NumericsError(
+                    f"the held-out rows have {start.held_out_nats} nats at the start; look for columns with extreme"
+                    " values, or try --set flow.layers.0.marginal=quantile"
+                )
+            yield start
+        if self._good is None:
+            self._good = self._snapshot()
         devices = [self._held_out.device] if self._held_out.device.type == "cuda" else []
         while (outcome := self._outcome(time_limit)) == "running":
             with torch.random.fork_rng(devices=devices):
@@ -157,10 +167,10 @@ class Loop:
                     self.seconds += elapsed
             evaluation = self._evaluate()
             if self._sound(evaluation):
-                good = self.state()
+                self._good = self._snapshot()
                 yield evaluation
             else:
-                yield self._set_back(good)
+                yield self._set_back(self._good)
         self.outcome = outcome
 
     def _outcome(self, time_limit: float | None) -> Outcome:
@@ -201,6 +211,7 @@ class Loop:
         self.step += 1
         self.average.update(self.step)
         self._loss_sum += loss.detach()
+        self._log_det_sum += self.rows.log_det
         self._loss_count += 1
 
     def _rate_factor(self, progress: float) -> float:
@@ -212,46 +223,53 @@ class Loop:
     @torch.no_grad()
     def _evaluate(self) -> Evaluation:
         """Score the held-out rows with the averaged weights; keep a copy of these where they are the best so far."""
+        started = time.monotonic()
         flow = self.average.flow
         blocks = torch.split(self._held_out, SCORING_ROWS)
         nats = torch.cat([flow.log_prob(block) for block in blocks]).cpu().double() + self._held_out_log_det
         held_out = float(nats.mean())
-        best = held_out > self.best_nats
-        if best:
-            self.best.load_state_dict(flow.state_dict())
-            self._since_best = 0
-        else:
-            self._since_best += 1
-            if self.settings.schedule == "plateau" and self._since_best % max(1, self.settings.patience // 3) == 0:
-                self._halvings += 1
-        rows = self._loss_count * self.settings.batch_size
+        count = self._loss_count
+        train = (self._log_det_sum - float(self._loss_sum)) / count if count else math.nan
+        self.seconds += time.monotonic() - started
+        rows = count * self.settings.batch_size
         evaluation = Evaluation(
             step=self.step,
             steps=self.settings.steps,
             epoch=self.step / self.steps_per_epoch,
-            train_nats=self.rows.log_det - float(self._loss_sum) / self._loss_count if self._loss_count else math.nan,
+            train_nats=train,
             held_out_nats=held_out,
             held_out_error=float(nats.std()) / math.sqrt(len(nats)) if len(nats) > 1 else math.nan,
             learning_rate=self.optimizer.param_groups[0]["lr"],
             rows_per_second=rows / self._interval_seconds if self._interval_seconds else 0.0,
             seconds=self.seconds,
-            best=best,
+            best=held_out > self.best_nats,
         )
         if self._sound(evaluation):
-            self.history.append(evaluation)
-            self._loss_sum.zero_()
-            self._loss_count, self._interval_seconds = 0, 0.0
+            self._take_in(evaluation)
         return evaluation
+
+    def _take_in(self, evaluation: Evaluation) -> None:
+        """Keep the weights where they are the best so far, and count how long they have been."""
+        if evaluation.best:
+            self.best.load_state_dict(self.average.flow.state_dict())
+            self._since_best = 0
+        else:
+            self._since_best += 1
+            if self.settings.schedule == "plateau" and self._since_best % max(1, self.settings.patience // 3) == 0:
+                self._halvings += 1
+        self.history.append(evaluation)
+        self._loss_sum.zero_()
+        self._log_det_sum, self._loss_count, self._interval_seconds = 0.0, 0, 0.0
 
     def _sound(self, evaluation: Evaluation) -> bool:
         return math.isfinite(evaluation.held_out_nats) and (
             self._loss_count == 0 or math.isfinite(evaluation.train_nats)
         )
 
-    def _set_back(self, good: tuple[dict[str, Any], dict[str, Tensor]]) -> Setback:
+    def _set_back(self, good: State) -> Setback:
         """Return to a state with good numbers, and halve the learning rate."""
         step, seconds, setbacks, halvings = self.step, self.seconds, self._setbacks + 1, self._halvings + 1
-        self.restore(*good)
+        self._take_up(*good)
         if setbacks > MOST_SETBACKS:
             raise NumericsError(
                 f"the fit diverged {setbacks} times (last at step {step}), although the learning rate was halved each"
@@ -260,16 +278,29 @@ class Loop:
         self.seconds, self._setbacks, self._halvings = seconds, setbacks, halvings
         return Setback(step, self.step, self.settings.learning_rate * 0.5**self._halvings)
 
-    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def state(self) -> State:
         """All that an exact continuation needs: plain values, and copies of tensors by name."""
-        document = {
+        document, tensors = self._snapshot()
+        if self._good is not None and self._good[0]["step"] != self.step:
+            # Since the last evaluation numbers may have gone wrong unseen, so the way back comes along. The best
+            # weights are those of that evaluation anyway.
+            document["good"] = self._good[0]
+            good = {name: tensor for name, tensor in self._good[1].items() if not name.startswith("best.")}
+            tensors |= {f"good.{name}": tensor for name, tensor in good.items()}
+        return document, tensors
+
+    def _snapshot(self) -> State:
+        """The state without a way back."""
+        document: dict[str, Any] = {
             "step": self.step,
             "seconds": self.seconds,
             "halvings": self._halvings,
             "setbacks": self._setbacks,
             "since_best": self._since_best,
             "loss_count": self._loss_count,
+            "log_det_sum": self._log_det_sum,
             "interval_seconds": self._interval_seconds,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
             "history": [_storable(asdict(evaluation)) for evaluation in self.history],
         }
         tensors = {"loss_sum": self._loss_sum.clone()}
@@ -281,10 +312,19 @@ class Loop:
 
     def restore(self, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Take up a state that ``state`` gave."""
+        self._good = None
+        if "good" in document:
+            best = {name: tensor for name, tensor in tensors.items() if name.startswith("best.")}
+            good = {name.removeprefix("good."): t for name, t in tensors.items() if name.startswith("good.")}
+            self._good = document["good"], best | good
+        self._take_up(document, tensors)
+
+    def _take_up(self, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take up a snapshot."""
         self.step, self.seconds = document["step"], document["seconds"]
         self._halvings, self._setbacks = document["halvings"], document["setbacks"]
         self._since_best, self._loss_count = document["since_best"], document["loss_count"]
-        self._interval_seconds = document["interval_seconds"]
+        self._log_det_sum, self._interval_seconds = document["log_det_sum"], document["interval_seconds"]
         self.history = [_restored(entry) for entry in document["history"]]
         self._loss_sum.copy_(tensors["loss_sum"])
         for prefix, flow in (("flow", self.flow), ("average", self.average.flow), ("best", self.best)):
@@ -297,6 +337,8 @@ class Loop:
         state = self.optimizer.state_dict()
         state["state"] = moments
         self.optimizer.load_state_dict(state)
+        for group in self.optimizer.param_groups:
+            group["lr"] = document["learning_rate"]
 
 
 def _optimizer(flow: Flow, settings: Settings) -> torch.optim.AdamW:

@@ -23,8 +23,11 @@ def hold_out(values: NDArray[np.float64], share: float, seed: int) -> tuple[NDAr
         The mask of rows held out, (N,), and how many rows are copies of an earlier one.
     """
     groups = pd.DataFrame(values).groupby(list(range(values.shape[1])), sort=False).ngroup().to_numpy()
-    count = int(groups.max()) + 1
-    wanted = min(LARGEST_HELD_OUT, max(1, round(share * count)))
-    chosen = np.zeros(count, dtype=np.bool_)
-    chosen[np.random.default_rng([seed, 1]).permutation(count)[:wanted]] = True
-    return chosen[groups], len(values) - count
+    sizes = np.bincount(groups)
+    wanted = min(LARGEST_HELD_OUT, max(1, round(share * len(values))))
+    order = np.random.default_rng([seed, 1]).permutation(len(sizes))
+    # A row with more copies than there is room for is trained on; if all have, the rarest one makes room.
+    fitting = order[sizes[order] <= max(wanted, sizes.min())]
+    chosen = np.zeros(len(sizes), dtype=np.bool_)
+    chosen[fitting[: max(1, np.searchsorted(np.cumsum(sizes[fitting]), wanted, side="right"))]] = True
+    return chosen[groups], len(values) - len(sizes)

@@ -1,0 +1,183 @@
+"""What is decided before a fit, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flowcli.errors import ConfigError, DataError
+from flowcli.table.schema import Column
+from tests.fits import last, prepared, rows, run, table
+
+NONE = "flow.layers.0.marginal=none"
+
+
+def density_of(fitting):
+    return last(run(fitting))
+
+
+def collinear_rows(count=100):
+    cloud = rows(count, 4)
+    cloud[:, 2] = 3 * cloud[:, 0] - 0.5 * cloud[:, 1] + 7
+    return cloud
+
+
+def test_collinear_columns_are_named():
+    with pytest.raises(DataError, match=r"columns c0, c1, c2 are a linear function .* --exclude c2"):
+        prepared(table(collinear_rows()))
+
+
+def test_collinear_columns_with_noise():
+    values = collinear_rows()
+    said = []
+    fitting = prepared(table(values), allow_singular=True, notice=said.append)
+    assert any("c0, c1, c2" in line for line in said)
+    assert np.isfinite(density_of(fitting).log_prob(values)).all()
+
+
+def test_noise_stays_in_the_support():
+    values = np.abs(rows(100, 1)) + 1e-6
+    values[0] = 1e-9
+    values = np.column_stack([values, 2 * values])
+    columns = [Column("a", "positive"), Column("b", "bounded", lower=0.0, upper=100.0)]
+    fitting = prepared(table(values, columns), allow_singular=True)
+    assert (fitting.train > 0).all()
+    assert len(fitting.train) + len(fitting.held_out) == 100
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e200])
+def test_collinear_at_any_scale(scale):
+    values = rows(100, 2)
+    with pytest.raises(DataError, match="linear function"):
+        prepared(table(np.column_stack([values[:, 0] * scale, values[:, 0] + 1e3, values[:, 1]])))
+
+
+def test_outliers_in_the_same_row_are_not_collinear():
+    values = rows(100, 3)
+    values[5] = [1e30, 2e30, -1e29]
+    prepared(table(values))
+
+
+def test_an_outlier_does_not_hide_collinear_columns():
+    values = collinear_rows()
+    values[7, 3] = 1e30
+    with pytest.raises(DataError, match="c0, c1, c2"):
+        prepared(table(values))
+
+
+def test_nearly_collinear_is_fine():
+    values = rows(100, 2)
+    values[:, 1] = values[:, 0] + 1e-3 * values[:, 1]
+    prepared(table(values))
+
+
+def test_constants_are_not_collinear():
+    values = np.column_stack([np.ones(100), rows(100, 2), np.full(100, 2.0)])
+    columns = [Column("a", "constant", value=1.0), Column("b"), Column("c"), Column("d", "constant", value=2.0)]
+    assert prepared(table(values, columns)).coordinates.columns == 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_too_few_rows(count):
+    with pytest.raises(DataError, match="too few"):
+        prepared(table(rows(count, 3)))
+    with pytest.raises(DataError, match="too few"):
+        prepared(table(rows(min(count, 2), 1)))
+
+
+@pytest.mark.parametrize("name", ["auto", "mixture", "nsf", "realnvp", "gaussianization", "maf-mixture", "glow"])
+@pytest.mark.parametrize("count", [3, 5])
+def test_a_few_rows_are_fitted_with_a_warning(name, count):
+    said = []
+    changes = ["flow.base.autoregressive_mixture.components=1"] if name == "maf-mixture" else []
+    fitting = prepared(table(rows(count, 1)), name, changes, notice=said.append)
+    assert any("only" in line for line in said)
+    density = density_of(fitting)
+    assert np.isfinite(density.log_prob(rows(count, 1))).all()
+    assert np.isfinite(density.sample(20, seed=0)).all()
+
+
+def test_all_constant():
+    columns = [Column("a", "constant", value=1.0), Column("b", "constant", value=2.0)]
+    with pytest.raises(DataError, match="constant"):
+        prepared(table(np.tile([1.0, 2.0], (20, 1)), columns))
+    with pytest.raises(DataError, match="constant"):
+        prepared(table(np.ones((1, 1)), columns[:1]))
+
+
+def test_equal_rows_alone():
+    with pytest.raises(DataError, match="fewer than two different rows"):
+        prepared(table(np.ones((20, 1))))
+
+
+def test_held_out_rows_may_be_given():
+    given = rows(30, 2, seed=9)
+    fitting = prepared(table(rows(100, 2)), valid=table(given))
+    assert np.array_equal(fitting.held_out, given)
+    assert len(fitting.train) == 100
+
+
+def test_impossible_held_out_rows_are_refused():
+    columns = [Column("a", "constant", value=1.0), Column("b", "positive")]
+    values = np.column_stack([np.ones(50), np.exp(rows(50, 1))])
+    for bad in ([2.0, 1.0], [1.0, -1.0]):
+        given = np.concatenate([values[:3], [bad]])
+        with pytest.raises(DataError, match="row 4"):
+            prepared(table(values, columns), valid=table(given, columns))
+
+
+def test_copies_are_said():
+    said = []
+    prepared(table(np.round(rows(200, 1)), [Column("a", step=1.0)]), notice=said.append)
+    assert any("copies" in line for line in said)
+
+
+def test_more_components_than_rows():
+    with pytest.raises(ConfigError, match="components"):
+        prepared(table(rows(20, 2)), "mixture", ["flow.base.mixture.components=50"])
+
+
+@pytest.mark.parametrize("far", [1e30, 1e200, -1e300])
+@pytest.mark.parametrize(
+    ("name", "row"), [*(("mixture", row) for row in range(12)), ("auto", 0), ("nsf", 0), ("realnvp", 0)]
+)
+def test_one_outlier_is_fine(name, far, row):
+    values = rows(60, 2)
+    values[row, 1] = far
+    fitting = prepared(table(values), name)
+    density = density_of(fitting)
+    log_prob = density.log_prob(values)
+    others = np.delete(log_prob, row)
+    assert np.isfinite(others).all()
+    assert not np.isnan(log_prob[row])
+    assert log_prob[row] < others.min()
+    assert np.median(others) > -10
+    if density.coordinates.marginal is not None:
+        assert np.isfinite(log_prob[row])
+
+
+def test_an_outlier_without_a_quantile_map_is_left_out_and_said():
+    values = rows(60, 2)
+    values[3, 0] = 1e30
+    said = []
+    fitting = prepared(table(values), "nsf", [NONE], notice=said.append)
+    assert any("left out" in line for line in said)
+    assert len(fitting.train) + len(fitting.held_out) == 59
+
+
+@pytest.mark.parametrize("choice", ["none", "quantile"])
+def test_the_quantile_map_is_a_choice(choice):
+    fitting = prepared(table(rows(60, 2)), "nsf", [f"flow.layers.0.marginal={choice}"])
+    assert (fitting.coordinates.marginal is not None) == (choice == "quantile")
+    assert fitting.config.flow.layers[0].marginal == choice
+
+
+def test_nothing_is_left_to_auto():
+    fitting = prepared(table(rows(60, 2)), "auto")
+    assert "'auto'" not in str(fitting.config.to_json())
+    assert fitting.request != fitting.config
+
+
+def test_many_columns():
+    fitting = prepared(table(rows(260, 200)), "realnvp")
+    assert np.isfinite(density_of(fitting).log_prob(rows(20, 200))).all()
