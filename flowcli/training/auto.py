@@ -95,9 +95,7 @@ def settings(train: config.TrainConfig, *, rows: int) -> Settings:
 
 
 def _evaluate_every(steps: int, per_epoch: int) -> int:
-    """Once an epoch; less often where an epoch is so short that scoring would cost more than training, and more where
-    it is so long that stopping would come too late.
-    """
+    """Once an epoch, unless epochs are so short that scoring would cost more than training, or too long to wait for."""
     return min(500, max(per_epoch, min(25, steps // 20)))
 
 

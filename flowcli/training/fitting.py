@@ -34,6 +34,7 @@ FEWEST_ROWS = 3  # two to train on, one to hold out
 COLLINEAR = 1e-12
 # In units of a column's spread: the square of what is farther out leaves the numbers of a float32 fit.
 FARTHEST = 1e9
+OUTLYING = 100_000  # in the same units: beyond this, no heavy tail of a usual kind reaches in a table
 
 
 @dataclass
@@ -134,6 +135,7 @@ def prepare(
         notice(f"only {len(train):,} rows for {columns} columns; the density will be rough")
     if not any(auto.wants_marginal(request.flow)):
         train, held_out = _within_reach(plain, train, held_out, notice)
+    _warn_of_outliers(plain, train, notice)
     coordinates, settled, mixture = _choose(request, plain, train, held_out, seed)
     train, held_out = _within_reach(coordinates, train, held_out, notice)
     with torch.random.fork_rng(devices=[]):
@@ -288,6 +290,16 @@ def _far(coordinates: Coordinates, values: NDArray[np.float64]) -> NDArray[np.bo
     return np.asarray(((u.abs() > FARTHEST).any(1) | (log_det == -math.inf)).numpy())
 
 
+def _warn_of_outliers(coordinates: Coordinates, train: NDArray[np.float64], notice: Notice) -> None:
+    """Say which columns have values so far from the others that they may be mistakes."""
+    u, _ = coordinates.forward(torch.from_numpy(train))
+    farthest = u.abs().amax(0)
+    odd = [name for name, reach in zip(coordinates.names, farthest.tolist(), strict=True) if reach > OUTLYING]
+    if odd:
+        shown = ", ".join(map(repr, odd[:8])) + (f" and {len(odd) - 8} more" if len(odd) > 8 else "")
+        notice(f"values over {OUTLYING:,} times the usual spread from the others, in {shown}; mistakes?")
+
+
 def _within_reach(
     coordinates: Coordinates, train: NDArray[np.float64], held_out: NDArray[np.float64], notice: Notice
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -375,10 +387,25 @@ def _loop(
 
 
 def _same(what: str, before: Any, now: Any) -> None:
-    """Refuse to go on with something else."""
+    """Refuse to go on with something else, and say what."""
     if before != now:
-        details = f" (it was {before}, now it is {now})" if len(f"{before}{now}") < 100 else ""
-        raise UsageError(f"--resume: the {what} differ from those of the fit that was interrupted{details}")
+        path, old, new = _first_difference(before, now)
+        where = f"{what} {path}" if path else what
+        details = "" if len(f"{old}{new}") > 100 else f": it was {old}, now it is {new}"
+        raise UsageError(f"--resume: not the fit that was interrupted; other {where}{details}")
+
+
+def _first_difference(before: Any, now: Any, path: str = "") -> tuple[str, Any, Any]:
+    """Where two JSON values differ first, and how."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in [*before, *now]:
+            if before.get(key) != now.get(key):
+                return _first_difference(before.get(key), now.get(key), f"{path}.{key}".lstrip("."))
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, (old, new) in enumerate(zip(before, now, strict=True)):
+            if old != new:
+                return _first_difference(old, new, f"{path}[{number}]")
+    return path, before, now
 
 
 def _or_none(value: float) -> float | None:

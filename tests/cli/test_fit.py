@@ -269,17 +269,17 @@ def test_what_a_fit_cannot_go_on_with(fit, interrupt, data, tmp_path):
     (tmp_path / "named.csv").write_text(data.read_text().replace("a,b,c", "a,b,d"))
     others = [
         ({"of": "other.csv", "epochs": 3}, ["-o", "data.flow"], "rows"),
-        ({"of": "named.csv", "epochs": 3}, ["-o", "data.flow"], "columns"),
-        ({"epochs": 3}, ["--exclude", "b"], "columns"),
-        ({"epochs": 3}, ["--kind", "c=positive"], "column kinds"),
-        ({"epochs": 4}, [], "config"),
-        ({"epochs": 3}, ["--set", "train.learning_rate=0.5"], "config"),
-        ({"epochs": 3}, ["--seed", "1"], "seed"),
+        ({"of": "named.csv", "epochs": 3}, ["-o", "data.flow"], "columns [2]: it was c, now it is d"),
+        ({"epochs": 3}, ["--exclude", "b"], "columns: it was ['a', 'b', 'c'], now it is ['a', 'c']"),
+        ({"epochs": 3}, ["--kind", "c=positive"], "column kinds [2].kind: it was real, now it is positive"),
+        ({"epochs": 4}, [], "config train.epochs: it was 3, now it is 4"),
+        ({"epochs": 3}, ["--set", "train.learning_rate=0.5"], "config train.learning_rate: it was 0.001, now it is 0.5"),
+        ({"epochs": 3}, ["--seed", "1"], "seed: it was 0, now it is 1"),
     ]
     for how, options, what in others:
         done = fit("--resume", *options, **how)
         assert done.code == 2, options
-        assert done.complaint.startswith(f"--resume: the {what} differ"), done.err
+        assert done.complaint == f"--resume: not the fit that was interrupted; other {what}", done.err
     assert (tmp_path / "data.flow.state").read_bytes() == state
     (tmp_path / "data.flow.state").write_bytes(state[:-9])
     done = fit("--resume", epochs=3)
