@@ -48,10 +48,18 @@ def finish(process: subprocess.Popen[str]) -> None:
     assert process.returncode == 0, said
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until the fit has begun, that is, until its first state is saved."""
+def identity(path: Path) -> int | None:
+    """Which file it is; another one after each replacement."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def wait_for(path: Path, process: subprocess.Popen[str], before: int | None = None) -> None:
+    """Wait until the fit has begun, that is, until it has saved a state of its own."""
     until = time.monotonic() + 120
-    while not path.exists() and process.poll() is None and time.monotonic() < until:
+    while identity(path) in {None, before} and process.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
 
 
@@ -78,10 +86,11 @@ def test_killed_again_and_again(data: Path) -> None:
     chance = random.Random(0)
     kills = finished = 0
     while kills < KILLS:
+        before = identity(state)
         process = start(data, model.name, *(["--resume"] if state.exists() else ["--force"]))
         if chance.random() < 0.8:  # most often in the midst of the fit, sometimes while it starts
-            wait_for(state, process)
-            time.sleep(chance.uniform(0, 0.7 * seconds))
+            wait_for(state, process, before)
+            time.sleep(chance.uniform(0, 0.5 * seconds))
         else:
             time.sleep(chance.uniform(0, 3))
         if process.poll() is None:
@@ -96,6 +105,7 @@ def test_killed_again_and_again(data: Path) -> None:
         finish(start(data, model.name, *(["--resume"] if state.exists() else ["--force"])))
     assert digest(model) == expected
     assert strays(data.parent) == []
+    print(f"{kills} kills, {finished + 1} finished fits, all with the same weights")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
