@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+    from flowcli.training import Event
 
 
 class Model:
@@ -49,13 +51,11 @@ class Model:
             DataError: A column is missing, or a value is none.
             UsageError: There is no such precision.
         """
-        if precision not in ("float32", "float64"):
-            raise UsageError(f"precision: {precision!r} is neither 'float32' nor 'float64'")
-        return self.density.log_prob(self._values(frame), double=precision == "float64")
+        return self.density.log_prob(self._values(frame), double=_is_double(precision))
 
-    def terms(self, frame: pd.DataFrame) -> Terms:
+    def terms(self, frame: pd.DataFrame, *, precision: str = "float32") -> Terms:
         """The terms of the change of variables for each row: latents, the base's log-density there, the log-det."""
-        return self.density.terms(self._values(frame), double=True)
+        return self.density.terms(self._values(frame), double=_is_double(precision))
 
     def sample(self, rows: int, *, seed: int = 0) -> pd.DataFrame:
         """Draw rows, with the columns and number formats of the data that the model was fitted to."""
@@ -83,8 +83,8 @@ def fit(
     device: str = "cpu",
     time_limit: float | None = None,
     allow_singular: bool = False,
-    notice: Any = None,
-    show: Any = None,
+    notice: Callable[[str], None] | None = None,
+    show: Callable[[Event], None] | None = None,
 ) -> Model:
     """Fit a density to the rows of a frame by maximum likelihood.
 
@@ -138,6 +138,12 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Model:
         ModelFileError: It is damaged, or comes from a newer flowcli.
     """
     return Model(density.load(Path(path), device))
+
+
+def _is_double(precision: str) -> bool:
+    if precision not in ("float32", "float64"):
+        raise UsageError(f"precision: {precision!r} is neither 'float32' nor 'float64'")
+    return precision == "float64"
 
 
 def _silent(_: str) -> None:

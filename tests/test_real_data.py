@@ -34,7 +34,7 @@ def test_a_fit_with_no_config_beats_what_people_use_today() -> None:
 
 
 @pytest.mark.parametrize("name", ["magic.csv", "rings.csv"])
-def test_sample_data_is_what_the_readme_says(name: str) -> None:
+def test_sample_data_can_be_fitted_as_it_is(name: str) -> None:
     frame = pd.read_csv(SAMPLE_DATA / name)
     assert frame.notna().all().all()
     assert frame.dtypes.map(lambda kind: kind.kind in "fi").all()

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 from flowcli.errors import UsageError
 
 
+def limit_threads(threads: int | None) -> None:
+    """Limit every library that computes; to be called before any of them is imported, when each reads this."""
+    if threads is not None:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ[name] = str(threads)
+
+
 def set_up(device: str, threads: int | None) -> str:
-    """Set the number of threads; return the device to use.
+    """Set torch's number of threads; return the device to use.
 
     Raises:
         UsageError: The device is not there.

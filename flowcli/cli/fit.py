@@ -124,6 +124,9 @@ def fit(
       flowcli fit data.csv --exclude id --kind price=positive
       zcat data.csv.gz | flowcli fit - -o data.flow --time-limit 5m
     """
+    from flowcli.cli import compute
+
+    compute.limit_threads(threads)
     from flowcli import config as configs
     from flowcli.cli.lock import locked
     from flowcli.cli.reading import need_input, not_the_same, read_options
@@ -153,10 +156,8 @@ def fit(
             data, columns=_names(columns), exclude=_names(exclude) or (), kinds=wishes, options=reading, notice=notice
         )
         held = None if valid_file is None else _held_out(valid_file, table.schema, reading)
-        from flowcli.cli import compute
-
         where = compute.set_up(device, threads)
-        with Screen(quiet=quiet) as screen:
+        with Screen(quiet=quiet, time_limit=time_limit) as screen:
             fitting = _ready(
                 state if resume else None, table, held, request, seed, where, allow_singular=allow_singular, say=notice
             )
@@ -184,13 +185,16 @@ def _run(
     failure: NumericsError | None = None
     with _stoppable() as received:
         try:
-            for event in fitting.loop.run(lambda: bool(received), time_limit):
+            for event in fitting.loop.run(lambda: bool(received), time_limit, tick_every=min(save_every, 1.0)):
                 screen.show(event)
                 if time.monotonic() - saved >= save_every:
                     save_state(fitting.state(), fitting.coordinates, state)
                     saved = time.monotonic()
         except NumericsError as error:
             failure = error
+            if not fitting.loop.history:  # not even a start, so there is nothing to keep
+                state.unlink(missing_ok=True)
+                raise
         if fitting.loop.outcome == "interrupted":
             save_state(fitting.state(), fitting.coordinates, state)
             screen.close()

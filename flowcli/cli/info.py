@@ -53,7 +53,11 @@ def measure(density: Density) -> str:
     text = (
         f"nats per row, relative to Lebesgue measure on {len(free)} column{'s' * (len(free) != 1)} in the file's units"
     )
-    return text + (f", counting measure on {constant} constant one{'s' * (constant != 1)}" if constant else "")
+    if constant:
+        text += f", counting measure on {constant} constant one{'s' * (constant != 1)}"
+    if rounded := sum(bool(column.step) for column in density.schema.columns):
+        text += f"; {rounded} rounded: the density at the middle of the cell that was rounded"
+    return text
 
 
 def _print(model: str, density: Density, document: dict[str, Any], parameters: int) -> None:

@@ -66,6 +66,8 @@ def logprob(
     from pathlib import Path
 
     from flowcli.cli import compute
+
+    compute.limit_threads(threads)
     from flowcli.cli.reading import need_input, not_the_same, read_options
     from flowcli.cli.say import note, silent
     from flowcli.errors import UsageError

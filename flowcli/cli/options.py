@@ -102,7 +102,7 @@ device = click.option(
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
     metavar="NAME",
-    help="auto (a GPU when there is one), cpu, cuda or mps.",
+    help="auto (cuda when there is one, else cpu), cpu, cuda, mps.",
 )
 precision = click.option(
     "--precision",

@@ -40,8 +40,10 @@ def sample(
     import secrets
     from pathlib import Path
 
-    from flowcli import density
     from flowcli.cli import compute
+
+    compute.limit_threads(threads)
+    from flowcli import density
     from flowcli.cli.reading import not_the_same
     from flowcli.cli.say import note
     from flowcli.errors import UsageError
@@ -63,8 +65,9 @@ def sample(
     if with_logprob:
         schema = schema.append(pa.field("logprob", pa.float64()))
     with open_writer(output, schema=schema) as writer:
-        for values in loaded.sample_blocks(rows, seed=seed):
-            cells = to_cells(values, loaded.schema)
-            if with_logprob:
-                cells = cells.append_column("logprob", pa.array(loaded.log_prob(values)))
-            writer.write(cells)
+        if not with_logprob:
+            for values in loaded.sample_blocks(rows, seed=seed):
+                writer.write(to_cells(values, loaded.schema))
+            return
+        for values, log_prob in loaded.scored_blocks(rows, seed=seed):
+            writer.write(to_cells(values, loaded.schema).append_column("logprob", pa.array(log_prob)))

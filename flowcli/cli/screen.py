@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from flowcli.density import Density
-    from flowcli.training import Evaluation, Event, Fitting
+    from flowcli.training import Evaluation, Event, Fitting, Tick
 
 
 class Screen:
@@ -23,10 +23,11 @@ class Screen:
 
     Args:
         quiet: Whether to show nothing.
+        time_limit: Seconds after which the fit ends, steps left or not.
     """
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
+    def __init__(self, *, quiet: bool, time_limit: float | None = None) -> None:
+        self._quiet, self._time_limit = quiet, time_limit
         self._progress: Progress | None = None
         self._last: Evaluation | None = None
 
@@ -58,7 +59,7 @@ class Screen:
 
     def show(self, event: Event) -> None:
         """Show where the fit stands."""
-        from flowcli.training import Setback
+        from flowcli.training import Setback, Tick
 
         if self._quiet:
             return
@@ -72,13 +73,24 @@ class Screen:
             else:
                 say(text)
             return
+        left = _time_left(event, self._time_limit)
+        if isinstance(event, Tick):
+            if self._progress is not None and self._last is not None:
+                self._draw(event, _words(self._last) + left)
+            return
         self._last = event
         if self._progress is None:
-            say(f"step {event.step:,}/{event.steps:,}  {_words(event)}{_time_left(event)}")
+            say(f"step {event.step:,}/{event.steps:,}  {_words(event)}{left}")
             return
+        self._draw(event, _words(event) + left)
+
+    def _draw(self, event: Evaluation | Tick, words: str) -> None:
         done = event.step / event.steps if event.steps else 1.0
+        if self._time_limit is not None:
+            done = max(done, min(1.0, event.seconds / self._time_limit))
         with suppress(OSError, ValueError):
-            self._progress.update(self._task, completed=done, words=_words(event) + _time_left(event))
+            assert self._progress is not None
+            self._progress.update(self._task, completed=done, words=words)
 
     def close(self) -> None:
         """Take the display away."""
@@ -160,10 +172,14 @@ def _words(event: Evaluation) -> str:
     return f"epoch {epoch} {train}held-out {event.held_out_nats:.2f}{star} rate {event.learning_rate:.0e}{speed}"
 
 
-def _time_left(event: Evaluation) -> str:
+def _time_left(event: Evaluation | Tick, limit: float | None) -> str:
+    """How long the fit will take at most, at the speed so far."""
     if not event.step:
         return ""
-    return f" {_clock(event.seconds / event.step * (event.steps - event.step))} left"
+    seconds = event.seconds / event.step * (event.steps - event.step)
+    if limit is not None:
+        seconds = min(seconds, max(0.0, limit - event.seconds))
+    return f" {_clock(seconds)} left"
 
 
 def _clock(seconds: float) -> str:

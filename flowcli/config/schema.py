@@ -50,6 +50,14 @@ class Net(Options):
     activation: Literal["relu", "silu", "tanh"] = "silu"
     dropout: Annotated[float, Field(ge=0, lt=1)] | Auto = 0.0
 
+    @model_validator(mode="after")
+    def _residual_blocks_are_equally_wide(self) -> Net:
+        if self.residual and not isinstance(self.hidden, str) and len(set(self.hidden)) > 1:
+            raise ValueError(
+                f"hidden: {list(self.hidden)}: the blocks of a residual network are equally wide; or residual: false"
+            )
+        return self
+
 
 # --- transforms of one coordinate -------------------------------------------------------------------------------------
 
@@ -288,7 +296,7 @@ class TrainConfig(Options):
         warmup: Steps over which the learning rate rises to its peak.
         patience: Evaluations without a better held-out figure before the fit stops; 0 never stops early.
         clip: Largest norm of the gradient.
-        weight_decay: Decay of the networks' matrices (not of biases, scales, or the base).
+        weight_decay: Decay of the networks' matrices, not of biases and of what is no network.
         average: Decay of the running average of weights that is evaluated and kept; 0 keeps the plain weights.
         noise: Standard deviation of noise added to the coordinates (which have unit scale) in each step.
         valid: Share of the rows held out to stop the fit and to score it.
@@ -298,12 +306,12 @@ class TrainConfig(Options):
     epochs: Annotated[int, Field(ge=0, le=1_000_000)] | Auto = "auto"
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
-    warmup: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+    warmup: Annotated[int, Field(ge=0, le=1_000_000)] | Auto = "auto"
     patience: Annotated[int, Field(ge=0, le=1_000_000)] | Auto = "auto"
     clip: Annotated[float, Field(gt=0, le=1e6)] = 5.0
-    weight_decay: Annotated[float, Field(ge=0, le=10)] | Auto = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
     average: Annotated[float, Field(ge=0, lt=1)] | Auto = "auto"
-    noise: Annotated[float, Field(ge=0, le=1)] | Auto = 0.0
+    noise: Annotated[float, Field(ge=0, le=1)] = 0.0
     valid: Annotated[float, Field(gt=0, le=0.5)] = 0.1
 
 

@@ -23,6 +23,10 @@ Rows = NDArray[np.float64]
 
 # A sample whose latent comes back farther away than this (in units of the base) is redone in float64.
 ROUND_TRIP = 1e-4
+MOST_REDRAWS = 10
+
+# In units of a column's spread: where float32 is no longer enough, and where even float64 may overflow.
+ROUGH, FAR = 1e3, 1e100
 
 
 @dataclass(frozen=True)
@@ -114,13 +118,17 @@ class Density:
         base_log_prob = flow.base.log_prob(z)
         z, base_log_prob, flow_log_det = (part.cpu().double() for part in (z, base_log_prob, flow_log_det))
         log_det = log_det + flow_log_det
-        lost = ~(base_log_prob + flow_log_det).isfinite()
-        if lost.any():
-            if double:  # beyond float64's reach too: the density there is zero to every digit
-                base_log_prob = torch.where(lost, -torch.inf, base_log_prob)
-                log_det = torch.where(lost & ~log_det.isfinite(), 0.0, log_det)
-            else:
-                z[lost], base_log_prob[lost], log_det[lost] = self._terms(np.asarray(values)[lost.numpy()], True)
+        if double:
+            lost = ~(base_log_prob + flow_log_det).isfinite()
+            if (lost & (u.abs() <= FAR).all(1)).any():
+                raise NumericsError("a log-density is not a number; the model's weights may be damaged")
+            # Squares that overflow even float64: the density there is zero to every digit.
+            base_log_prob = torch.where(lost, -torch.inf, base_log_prob)
+            return z, base_log_prob, torch.where(lost & ~log_det.isfinite(), 0.0, log_det)
+        # Far out, float32 cannot tell neighbours apart, or overflows.
+        rough = (u.abs() > ROUGH).any(1) | ~(base_log_prob + flow_log_det).isfinite()
+        if rough.any():
+            z[rough], base_log_prob[rough], log_det[rough] = self._terms(np.asarray(values)[rough.numpy()], True)
         return z, base_log_prob, log_det
 
     @cached_property
@@ -141,28 +149,54 @@ class Density:
         """Draw rows block by block, each (b, N_c); see ``sample``.
 
         Raises:
-            NumericsError: A row came out that is not finite.
+            NumericsError: A row came out that is not finite, or that cannot be inverted.
         """
+        for values, wanted in self._whole_blocks(rows, seed):
+            yield values[:wanted]
+
+    def scored_blocks(self, rows: int, *, seed: int) -> Iterator[tuple[Rows, Rows]]:
+        """Like ``sample_blocks``, each block with the log-densities (b,) of its rows."""
+        for values, wanted in self._whole_blocks(rows, seed):
+            yield values[:wanted], self.log_prob(values)[:wanted]
+
+    def _whole_blocks(self, rows: int, seed: int) -> Iterator[tuple[Rows, int]]:
+        """Blocks of one size, so that no number depends on how many rows are wanted; and how many of each are."""
         for block, start in enumerate(range(0, rows, self.block_rows)):
             state = np.random.SeedSequence([seed, block]).generate_state(1, np.uint64)[0]
             generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-            # Always a whole block, so that its numbers do not depend on how many rows were asked for.
-            values = self._sample(self.block_rows, generator)
-            yield values[: rows - start]
+            yield self._sample(self.block_rows, generator), min(self.block_rows, rows - start)
 
     @torch.inference_mode()
     def _sample(self, rows: int, generator: torch.Generator) -> Rows:
-        if not self.coordinates.columns:
-            u = torch.empty(rows, 0, dtype=torch.float64)
+        if self.coordinates.columns:
+            u = self._sample_coordinates(rows, generator)
         else:
-            z = self.flow.base.sample(rows, generator)
-            u = self.flow.inverse(z)[0]
-            again, _ = self.flow(u)
-            missed = ~((again - z).abs() <= ROUND_TRIP * (1 + z.abs())).all(1)
-            u, missed = u.cpu().double(), missed.cpu()
-            if missed.any():
-                u[missed] = self._double.inverse(z.cpu()[missed].to(next(self._double.parameters())))[0].cpu()
+            u = torch.empty(rows, 0, dtype=torch.float64)
         values = self.coordinates.inverse(u)
         if not values.isfinite().all():
             raise NumericsError("a drawn row is not finite; the model puts mass beyond what numbers can hold")
         return as_written(values.numpy(), self.schema)
+
+    def _sample_coordinates(self, rows: int, generator: torch.Generator) -> Tensor:
+        """Draw coordinates (rows, D), each checked by a round trip; float64 on the processor."""
+        z = self.flow.base.sample(rows, generator)
+        u = self.flow.inverse(z)[0]
+        missed = _missed(self.flow, u, z).cpu()
+        u, double = u.cpu().double(), self._double
+        for _ in range(MOST_REDRAWS):
+            if not missed.any():
+                return u
+            # First the same latents with more digits, then other ones: such a latent is no fault of the density.
+            latents = z.cpu()[missed].to(next(double.parameters()))
+            found = double.inverse(latents)[0]
+            u[missed] = found.cpu()
+            missed[missed.clone()] = _missed(double, found, latents).cpu()
+            if missed.any():
+                z = z.index_put((missed.to(z.device),), self.flow.base.sample(int(missed.sum()), generator))
+        raise NumericsError("a drawn row does not lead back to its latent; the flow cannot be inverted there")
+
+
+def _missed(flow: Flow, u: Tensor, z: Tensor) -> Tensor:
+    """Which coordinates u (B, D) do not lead back to their latents z (B, D), (B,)."""
+    again: Tensor = flow(u)[0]
+    return ~((again - z).abs() <= ROUND_TRIP * (1 + z.abs())).all(1)

@@ -31,13 +31,22 @@ def build(architecture: config.FlowConfig, columns: int, context: int = 0) -> Fl
     Raises:
         ConfigError: The config asks for something impossible, or for more memory than any fit could have.
     """
+    check_size(architecture, columns, context)
+    return _flow(architecture, columns, context)
+
+
+def check_size(architecture: config.FlowConfig, columns: int, context: int = 0) -> None:
+    """Find out how large a flow would be, without making it.
+
+    Raises:
+        ConfigError: Larger than any fit could use.
+    """
     with torch.device("meta"):
         bytes_needed = 4 * sum(p.numel() for p in _flow(architecture, columns, context).parameters())
     if bytes_needed > LARGEST_MODEL:
         raise ConfigError(
             f"the flow would hold {bytes_needed / 2**30:,.0f} GiB of parameters; use smaller networks or fewer layers"
         )
-    return _flow(architecture, columns, context)
 
 
 def _flow(architecture: config.FlowConfig, columns: int, context: int) -> Flow:
@@ -125,7 +134,7 @@ def _masked(net: config.Net, columns: int, parameters: int, context: int) -> Mas
     return MaskedNetwork(
         columns,
         parameters,
-        _hidden(net),
+        _settled(net.hidden, "hidden"),
         residual=net.residual,
         activation=net.activation,
         dropout=_settled(net.dropout, "dropout"),
@@ -137,20 +146,11 @@ def _dense(net: config.Net, inputs: int, outputs: int) -> DenseNetwork:
     return DenseNetwork(
         inputs,
         outputs,
-        _hidden(net),
+        _settled(net.hidden, "hidden"),
         residual=net.residual,
         activation=net.activation,
         dropout=_settled(net.dropout, "dropout"),
     )
-
-
-def _hidden(net: config.Net) -> tuple[int, ...]:
-    hidden = _settled(net.hidden, "hidden")
-    if net.residual and len(set(hidden)) > 1:
-        raise ConfigError(
-            f"hidden: {list(hidden)}: the blocks of a residual network are equally wide; or residual: false"
-        )
-    return hidden
 
 
 def _settled(value: Value | config.Auto, name: str) -> Value:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from flowcli.training.fitting import Fitting, prepare, resume
-from flowcli.training.loop import Evaluation, Event, Setback, Settings
+from flowcli.training.loop import Evaluation, Event, Setback, Settings, Tick
 
-__all__ = ["Evaluation", "Event", "Fitting", "Setback", "Settings", "prepare", "resume"]
+__all__ = ["Evaluation", "Event", "Fitting", "Setback", "Settings", "Tick", "prepare", "resume"]

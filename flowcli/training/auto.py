@@ -1,6 +1,6 @@
 """What ``auto`` means: every rule that turns the size of a table into a number of the config, in one place.
 
-The measurements behind the rules stand in docs/quality.md.
+The rules come from trials on the MAGIC telescope set, whole and in parts; docs/magic.md has what they lead to.
 """
 
 from __future__ import annotations
@@ -36,18 +36,21 @@ def candidate_components(base: config.Base, rows: int, columns: int) -> list[int
     return [count for count in (1, 2, 4, 8, 16, 32) if count <= min(affordable, most)]
 
 
-def settle_flow(flow: config.FlowConfig, *, rows: int, marginal: bool, components: int) -> config.FlowConfig:
+def settle_flow(
+    flow: config.FlowConfig, *, rows: int, columns: int, marginal: bool, components: int
+) -> config.FlowConfig:
     """The architecture with nothing left to decide.
 
     Args:
         flow: As the user gave it.
         rows: Rows to train on.
+        columns: D.
         marginal: Whether a quantile map was found to help, where that was left open.
         components: The number of components found best, where that was left open.
     """
     return config.FlowConfig(
-        layers=tuple(_settle_layer(layer, rows, marginal) for layer in flow.layers),
-        base=_settle_base(flow.base, rows, components),
+        layers=tuple(_settle_layer(layer, rows, columns, marginal) for layer in flow.layers),
+        base=_settle_base(flow.base, rows, columns, components),
     )
 
 
@@ -65,12 +68,10 @@ def settle_train(train: config.TrainConfig, *, rows: int) -> config.TrainConfig:
         update={
             "batch_size": batch_size,
             "epochs": epochs,
-            "warmup": min(train.warmup, steps // 10),
+            "warmup": _or(train.warmup, min(100, steps // 10)),
             "patience": _or(train.patience, max(10, steps // _evaluate_every(steps, per_epoch) // 4)),
-            "weight_decay": _or(train.weight_decay, 0.01),
             # The average looks back over the last thirtieth of the fit.
             "average": _or(train.average, max(0.9, min(0.999, 1 - 30 / max(steps, 1)))),
-            "noise": _or(train.noise, 0.0),
         }
     )
 
@@ -85,12 +86,12 @@ def settings(train: config.TrainConfig, *, rows: int) -> Settings:
         evaluate_every=_evaluate_every(epochs * per_epoch, per_epoch),
         learning_rate=train.learning_rate,
         schedule=train.schedule,
-        warmup=train.warmup,
+        warmup=_settled(train.warmup),
         patience=_settled(train.patience),
         clip=train.clip,
-        weight_decay=_settled(train.weight_decay),
+        weight_decay=train.weight_decay,
         average=_settled(train.average),
-        noise=_settled(train.noise),
+        noise=train.noise,
     )
 
 
@@ -112,23 +113,25 @@ def wants_marginal(flow: config.FlowConfig) -> list[bool]:
     return {"none": [False], "quantile": [True], "auto": [False, True]}[first.marginal]
 
 
-def _settle_layer(layer: config.Layer, rows: int, marginal: bool) -> config.Layer:
+def _settle_layer(layer: config.Layer, rows: int, columns: int, marginal: bool) -> config.Layer:
     match layer:
         case config.Marginal(marginal="auto"):
             return config.Marginal(marginal="quantile" if marginal else "none")
         case config.Repeat():
-            inner = tuple(_settle_layer(each, rows, marginal) for each in layer.layers)
+            inner = tuple(_settle_layer(each, rows, columns, marginal) for each in layer.layers)
             return config.Repeat(repeat=_or(layer.repeat, flow_layers(rows)), layers=inner)
         case config.Coupling(coupling=coupling):
-            return config.Coupling(coupling=coupling.model_copy(update={"net": _settle_net(coupling.net, rows)}))
+            return config.Coupling(
+                coupling=coupling.model_copy(update={"net": _settle_net(coupling.net, rows, columns)})
+            )
         case config.Autoregressive(autoregressive=options):
-            net = _settle_net(options.net, rows)
+            net = _settle_net(options.net, rows, columns)
             return config.Autoregressive(autoregressive=options.model_copy(update={"net": net}))
         case _:
             return layer
 
 
-def _settle_base(base: config.Base, rows: int, components: int) -> config.Base:
+def _settle_base(base: config.Base, rows: int, columns: int, components: int) -> config.Base:
     match base:
         case config.Mixture(mixture=options):
             settled = options.model_copy(update={"components": _or(options.components, components)})
@@ -136,16 +139,16 @@ def _settle_base(base: config.Base, rows: int, components: int) -> config.Base:
         case config.AutoregressiveMixture(autoregressive_mixture=options):
             update = {
                 "components": _or(options.components, components),
-                "net": _settle_net(options.net, rows),
+                "net": _settle_net(options.net, rows, columns),
             }
             return config.AutoregressiveMixture(autoregressive_mixture=options.model_copy(update=update))
         case _:
             return base
 
 
-def _settle_net(net: config.Net, rows: int) -> config.Net:
-    """Small networks and strong dropout for few rows."""
-    width = 64 if rows < 3_000 else 128
+def _settle_net(net: config.Net, rows: int, columns: int) -> config.Net:
+    """Small networks and strong dropout for few rows, but no network so narrow that columns miss their neighbours."""
+    width = max(64 if rows < 3_000 else 128, min(columns, 512))
     dropout = 0.2 if rows < 20_000 else 0.1 if rows < 100_000 else 0.0
     return net.model_copy(update={"hidden": _or(net.hidden, (width, width)), "dropout": _or(net.dropout, dropout)})
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -18,15 +19,15 @@ from flowcli.config import from_mapping
 from flowcli.config import schema as config
 from flowcli.density import Coordinates, Density
 from flowcli.errors import ConfigError, DataError, ModelFileError, UsageError
-from flowcli.flows import Flow, Transform, bases, build
+from flowcli.flows import Flow, Transform, bases, build, check_size
 from flowcli.table import Schema, Table
 from flowcli.table.schema import Column
 from flowcli.training import auto
 from flowcli.training.loop import SCORING_ROWS, Loop
-from flowcli.training.mixture import FittedMixture, fit_mixture
+from flowcli.training.mixture import fit_mixture
 from flowcli.training.rows import TrainingRows, generator, mixed
 from flowcli.training.split import hold_out
-from flowcli.training.start import choose_start
+from flowcli.training.start import Start, choose_start
 
 Notice = Callable[[str], None]
 FEW_ROWS_PER_COLUMN = 10
@@ -136,13 +137,17 @@ def prepare(
     if not any(auto.wants_marginal(request.flow)):
         train, held_out = _within_reach(plain, train, held_out, notice)
     _warn_of_outliers(plain, train, notice)
-    coordinates, settled, mixture = _choose(request, plain, train, held_out, seed)
+    most = auto.candidate_components(request.flow.base, len(train), columns)[-1]
+    check_size(
+        auto.settle_flow(request.flow, rows=len(train), columns=columns, marginal=True, components=most), columns
+    )
+    coordinates, settled, start = _choose(request, plain, train, held_out, seed)
     train, held_out = _within_reach(coordinates, train, held_out, notice)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mixed(seed, 8))
         flow = build(settled.flow, columns)
         rows = TrainingRows(coordinates, torch.from_numpy(train), seed)
-        _start(flow, rows.epoch(0), settled.flow.base, mixture, seed)
+        _start(flow, rows.epoch(0), start, seed)
     loop = _loop(flow, coordinates, settled, train, held_out, seed, device)
     return Fitting(request, settled, coordinates, loop, train, held_out, seed, fingerprint(table, valid))
 
@@ -274,7 +279,12 @@ def _split(
                 " outside of its bounds; leave such rows out",
                 source=valid.source,
             )
-        return table.values, valid.values
+        shared = _among(table.values, valid.values)
+        if shared.all():
+            raise DataError("all rows stand in the --valid file too; nothing is left to fit", source=table.source)
+        if shared.any():
+            notice(f"{int(shared.sum()):,} rows stand in the --valid file too and are not fitted to")
+        return table.values[~shared], valid.values
     mask, copies = hold_out(table.values, share, seed)
     if copies:
         notice(f"{copies:,} rows are copies of others; copies are held out together or not at all")
@@ -282,6 +292,13 @@ def _split(
     if mask.all() or not mask.any():
         raise DataError("fewer than two different rows; there is nothing to fit", source=table.source)
     return table.values[~mask], table.values[mask]
+
+
+def _among(rows: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which rows (N, D) are equal to one of the others (M, D), (N,)."""
+    both = pd.DataFrame(np.concatenate([rows, others]))
+    group = both.groupby(list(both.columns), sort=False).ngroup().to_numpy()
+    return np.isin(group[: len(rows)], group[len(rows) :])
 
 
 def _far(coordinates: Coordinates, values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -317,7 +334,7 @@ def _within_reach(
 
 def _choose(
     request: config.Config, plain: Coordinates, train: NDArray[np.float64], held_out: NDArray[np.float64], seed: int
-) -> tuple[Coordinates, config.Config, FittedMixture | None]:
+) -> tuple[Coordinates, config.Config, Start | None]:
     """Decide the coordinates, the config, and the mixture to start from if there is to be one."""
     marginals = auto.wants_marginal(request.flow)
     if len(marginals) > 1 and _far(plain, train).any():
@@ -326,21 +343,25 @@ def _choose(
     values = torch.from_numpy(train)
     if wanted is None and len(marginals) == 1:
         coordinates = plain.with_marginal(plain.jitter(values, generator(seed, 6))) if marginals[0] else plain
-        components, mixture = 1, None
+        components, start = 1, None
     else:
         counts = auto.candidate_components(request.flow.base, len(train), plain.columns)
         start = choose_start(
             plain, values, torch.from_numpy(held_out), marginals=marginals, components=counts, seed=seed
         )
-        coordinates, mixture = start.coordinates, start.mixture if from_em else None
-        components = len(start.mixture.weights)
-    if isinstance(wanted, int) and mixture is not None and wanted != components:
+        coordinates, components = start.coordinates, len(start.mixture.weights)
+        start = start if from_em else None
+    if isinstance(wanted, int) and start is not None and wanted != components:
         raise ConfigError(f"components: {wanted} are more than the {len(train)} rows; use fewer")
     flow = auto.settle_flow(
-        request.flow, rows=len(train), marginal=coordinates.marginal is not None, components=components
+        request.flow,
+        rows=len(train),
+        columns=plain.columns,
+        marginal=coordinates.marginal is not None,
+        components=components,
     )
     train_options = auto.settle_train(request.train, rows=len(train))
-    return coordinates, request.model_copy(update={"flow": flow, "train": train_options}), mixture
+    return coordinates, request.model_copy(update={"flow": flow, "train": train_options}), start
 
 
 def _mixture_wish(base: config.Base) -> tuple[int | config.Auto | None, bool]:
@@ -355,7 +376,7 @@ def _mixture_wish(base: config.Base) -> tuple[int | config.Auto | None, bool]:
 
 
 @torch.no_grad()
-def _start(flow: Flow, rows: Tensor, base: config.Base, mixture: FittedMixture | None, seed: int) -> None:
+def _start(flow: Flow, rows: Tensor, start: Start | None, seed: int) -> None:
     """Data-dependent starts, layer by layer, then the mixture of what comes out."""
     flow.eval()
     z = rows
@@ -363,10 +384,11 @@ def _start(flow: Flow, rows: Tensor, base: config.Base, mixture: FittedMixture |
         assert isinstance(layer, Transform)
         layer.start(z)
         z = torch.cat([layer(block)[0] for block in torch.split(z, SCORING_ROWS)])
-    if mixture is None or not isinstance(flow.base, bases.Mixture | bases.AutoregressiveMixture):
+    if start is None or not isinstance(flow.base, bases.Mixture | bases.AutoregressiveMixture):
         return
+    mixture = start.mixture
     if not torch.allclose(z, rows, rtol=1e-4, atol=1e-4):  # the layers do not start at the identity
-        mixture = fit_mixture(z, len(mixture.weights), seed=seed)
+        mixture = fit_mixture(z, len(mixture.weights), seed=seed, ridge=start.ridge)
     flow.base.gaussians.set(*mixture)
 
 

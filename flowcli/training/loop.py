@@ -23,6 +23,7 @@ from flowcli.training.rows import TrainingRows, mixed
 from flowcli.training.schedule import rate_factor
 
 MOST_SETBACKS = 3
+PLATEAU = 5  # evaluations without a better one, after which that schedule halves the rate
 SCORING_ROWS = 4096
 
 
@@ -81,7 +82,16 @@ class Setback:
     learning_rate: float
 
 
-Event = Evaluation | Setback
+@dataclass(frozen=True)
+class Tick:
+    """Nothing but time has passed: an occasion to show it, or to save the state."""
+
+    step: int
+    steps: int
+    seconds: float
+
+
+Event = Evaluation | Setback | Tick
 State = tuple[dict[str, Any], dict[str, Tensor]]
 Outcome = Literal["running", "finished", "stopped early", "out of time", "interrupted"]
 
@@ -133,12 +143,15 @@ class Loop:
         """Steps in one pass over the rows."""
         return max(1, len(self.rows) // self.settings.batch_size)
 
-    def run(self, should_stop: Callable[[], bool], time_limit: float | None = None) -> Iterator[Event]:
+    def run(
+        self, should_stop: Callable[[], bool], time_limit: float | None = None, tick_every: float | None = None
+    ) -> Iterator[Event]:
         """Train to the end, yielding where the fit stands.
 
         Args:
             should_stop: Asked after every step; when it says yes, the fit can be continued from ``state``.
             time_limit: Seconds after which the fit ends; the cosine then falls with time where that is faster.
+            tick_every: Seconds after which a tick is yielded where evaluations are farther apart; ``None`` for never.
 
         Raises:
             NumericsError: The numbers went wrong once too often; ``best`` is kept.
@@ -155,8 +168,11 @@ class Loop:
             self._good = self._snapshot()
         devices = [self._held_out.device] if self._held_out.device.type == "cuda" else []
         while (outcome := self._outcome(time_limit)) == "running":
+            began = time.monotonic()
             with torch.random.fork_rng(devices=devices):
                 while not self._due(time_limit):
+                    if tick_every is not None and time.monotonic() - began >= tick_every:
+                        break
                     if should_stop():
                         self.outcome = "interrupted"
                         return
@@ -165,6 +181,9 @@ class Loop:
                     elapsed = time.monotonic() - started
                     self._interval_seconds += elapsed
                     self.seconds += elapsed
+            if not self._due(time_limit):
+                yield Tick(self.step, self.settings.steps, self.seconds)
+                continue
             evaluation = self._evaluate()
             if self._sound(evaluation):
                 self._good = self._snapshot()
@@ -255,7 +274,7 @@ class Loop:
             self._since_best = 0
         else:
             self._since_best += 1
-            if self.settings.schedule == "plateau" and self._since_best % max(1, self.settings.patience // 3) == 0:
+            if self.settings.schedule == "plateau" and self._since_best % PLATEAU == 0:
                 self._halvings += 1
         self.history.append(evaluation)
         self._loss_sum.zero_()

@@ -273,7 +273,7 @@ def test_what_a_fit_cannot_go_on_with(fit, interrupt, data, tmp_path):
         ({"epochs": 3}, ["--exclude", "b"], "columns: it was ['a', 'b', 'c'], now it is ['a', 'c']"),
         ({"epochs": 3}, ["--kind", "c=positive"], "column kinds [2].kind: it was real, now it is positive"),
         ({"epochs": 4}, [], "config train.epochs: it was 3, now it is 4"),
-        ({"epochs": 3}, ["--set", "train.learning_rate=0.5"], "config train.learning_rate: it was 0.001, now it is 0.5"),
+        ({"epochs": 3}, ["--set", "train.clip=0.5"], "config train.clip: it was 5.0, now it is 0.5"),
         ({"epochs": 3}, ["--seed", "1"], "seed: it was 0, now it is 1"),
     ]
     for how, options, what in others:

@@ -19,7 +19,7 @@ def flow_config(**parts: object) -> FlowConfig:
 @pytest.mark.parametrize("columns", [1, 2, 500])
 @pytest.mark.parametrize("name", configs.names())
 def test_every_shipped_config_at_every_width(name: str, columns: int) -> None:
-    architecture = auto.settle_flow(configs.load(name).flow, rows=3_000, marginal=True, components=2)
+    architecture = auto.settle_flow(configs.load(name).flow, rows=3_000, columns=columns, marginal=True, components=2)
     flow = build(architecture, columns)
     x = torch.randn(3, columns)
     log_prob = flow.log_prob(x)
@@ -33,7 +33,7 @@ def test_every_shipped_config_at_every_width(name: str, columns: int) -> None:
 
 @pytest.mark.parametrize("name", configs.names())
 def test_every_shipped_config_takes_a_context(name: str) -> None:
-    architecture = auto.settle_flow(configs.load(name).flow, rows=3_000, marginal=False, components=2)
+    architecture = auto.settle_flow(configs.load(name).flow, rows=3_000, columns=3, marginal=False, components=2)
     flow = build(architecture, 3, context=2).double().eval()
     side = Context(given=torch.randn(5, 2, dtype=torch.float64))
     x = flow.sample(5, torch.Generator().manual_seed(0), side)

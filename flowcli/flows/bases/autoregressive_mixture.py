@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from flowcli.flows.bases.base import Base, normal, uniform
 from flowcli.flows.bases.gaussians import Gaussians
@@ -46,8 +47,7 @@ class AutoregressiveMixture(Base):
         log_weights, shift, log_scale = self._corrections(self.network(z, context))
         log_diagonal = gaussians.log_diagonal[:, None]
         log_normals = log_diagonal - 0.5 * e * e - LOG_SQRT_2PI
-        before = torch.cumsum(log_normals, dim=-1) - log_normals
-        # softmax_k does not mind a term that all components share; without it the sums stay small.
+        before = torch.cumsum(pad(log_normals[..., :-1], (1, 0)), dim=-1)
         log_weights = log_weights + gaussians.log_weights[:, None, None] + before
         corrected = (e - shift) * torch.exp(-log_scale)
         log_corrected = log_diagonal - log_scale - 0.5 * corrected * corrected - LOG_SQRT_2PI

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 
 class Gaussians(nn.Module):
@@ -40,8 +39,5 @@ class Gaussians(nn.Module):
 
     def residuals(self, x: Tensor) -> Tensor:
         """The residuals e of rows x (B, D), (K, B, D)."""
-        factors = self.factors()
-        k, d = self.means.shape
-        offsets = torch.einsum("kij,kj->ki", factors, self.means)
-        flat = linear(x, factors.view(k * d, d), -offsets.view(k * d))
-        return flat.view(len(x), k, d).transpose(0, 1)
+        # The means go first: P x - P m would lose what a component far out is about.
+        return torch.matmul(x - self.means[:, None], self.factors().mT)

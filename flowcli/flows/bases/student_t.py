@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from flowcli.flows.bases.base import Base, normal
 from flowcli.flows.context import NO_CONTEXT, Context
 
+MOST_LOG_DEGREES = math.log(1e6)
+
 
 class StudentT(Base):
     """Independent Student t's with learnable degrees of freedom, location and scale, one of each per column.
@@ -28,15 +30,25 @@ class StudentT(Base):
         self.log_scale = nn.Parameter(torch.zeros(columns))
 
     def log_prob(self, z: Tensor, context: Context = NO_CONTEXT) -> Tensor:  # noqa: D102
-        df = torch.exp(self.log_degrees)
+        df = self._degrees()
         e = (z - self.mean) * torch.exp(-self.log_scale)
-        constant = torch.lgamma((df + 1) / 2) - torch.lgamma(df / 2) - 0.5 * torch.log(math.pi * df) - self.log_scale
-        return (constant - (df + 1) / 2 * torch.log1p(e * e / df)).sum(-1)
+        return (_log_constant(df) - self.log_scale - (df + 1) / 2 * torch.log1p(e * e / df)).sum(-1)
 
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
         """Draw latents: a normal over the root of a chi-squared per degree of freedom."""
-        df = torch.exp(self.log_degrees.detach()).double().cpu()
-        # A gamma variable by its own quantile would be slow; torch's sampler takes the generator as it is.
+        df = self._degrees().detach().double().cpu()
         chi_squared = 2 * torch._standard_gamma((df / 2).expand(rows, -1), generator=generator)
         t = normal(rows, len(df), generator, df) * torch.sqrt(df / chi_squared)
         return self.mean + t.to(self.mean) * torch.exp(self.log_scale)
+
+    def _degrees(self) -> Tensor:
+        """The degrees of freedom, no more than what a normal can be told from in any table."""
+        return torch.exp(self.log_degrees.clamp(-MOST_LOG_DEGREES, MOST_LOG_DEGREES))
+
+
+def _log_constant(df: Tensor) -> Tensor:
+    """The logarithm of a Student t's density at zero; a difference of large numbers, so computed in float64."""
+    # Apple's GPUs have no float64, so this handful of numbers is computed on the processor there.
+    exact = df.cpu().double() if df.device.type == "mps" else df.double()
+    constant = torch.lgamma((exact + 1) / 2) - torch.lgamma(exact / 2) - 0.5 * torch.log(math.pi * exact)
+    return constant.to(df)
