@@ -296,11 +296,35 @@ def test_resume_without_an_interrupted_fit_starts_one(fit):
     )
 
 
+def test_a_fit_with_no_finite_start_is_5_and_leaves_nothing(fit, monkeypatch, tmp_path):
+    monkeypatch.setattr(Loop, "_sound", lambda self, evaluation: False)
+    before = sorted(os.listdir())
+    done = fit()
+    assert (done.code, "nats at the start; look for" in done.err.splitlines()[-1]) == (5, True), done.err
+    assert sorted(os.listdir()) == before
+
+
+def test_the_state_is_saved_between_evaluations(fit, monkeypatch, tmp_path):
+    from flowcli.density import state_file
+
+    steps = []
+    save = state_file.save_state
+    monkeypatch.setattr(
+        state_file, "save_state", lambda state, *rest: (steps.append(state[0]["loop"]["step"]), save(state, *rest))
+    )
+    assert fit("--save-every", "0.001", epochs=2).code == 0
+    evaluated = {
+        0,
+        *(entry["step"] for entry in json.loads(flowcli("info", "data.flow", "--json").out)["summary"]["history"]),
+    }
+    assert set(steps) - evaluated, "only evaluations were saved"
+
+
 def test_a_fit_that_diverges_keeps_the_best_and_is_5(fit, monkeypatch, tmp_path):
     run = Loop.run
 
-    def diverging(self, *arguments):
-        for event in run(self, *arguments):
+    def diverging(self, *arguments, **options):
+        for event in run(self, *arguments, **options):
             yield event
             if self.step > 3:
                 yield Setback(self.step, 1, 1e-3)

@@ -97,7 +97,8 @@ def test_a_dumb_terminal_gets_lines(tmp_path, data, tiny):
     code, text = on_a_terminal("fit", data, "-c", "tiny.yaml", "--epochs", 1, cwd=tmp_path, TERM="dumb")
     assert code == 0
     assert "\x1b" not in text
-    assert "flowcli: step 1/" in text
+    assert "flowcli: step 0/" in text
+    assert text.count("flowcli: step ") == 2  # before the fit and after its only epoch
 
 
 def test_sampling_ends_with_its_signal_and_leaves_nothing(tmp_path, model):

@@ -38,9 +38,9 @@ def changed(*overrides):
             16,
         ),
         (
-            "flow.layers.1.layers.0.coupling.net.hidden=[32, 64]",
+            "flow.layers.1.layers.0.coupling.net.hidden=[32, 32]",
             ["flow", "layers", 1, "layers", 0, "coupling", "net", "hidden"],
-            [32, 64],
+            [32, 32],
         ),
         ("flow.base.mixture.components=3", ["flow", "base", "mixture", "components"], 3),
         ("flow.base=student_t", ["flow", "base"], {"student_t": {"degrees_of_freedom": 10.0}}),

@@ -14,7 +14,9 @@ from flowcli.density import Coordinates, Density
 from flowcli.flows import build
 from flowcli.table import Schema
 from flowcli.table.schema import Column
+from flowcli.training import auto
 from tests.fits import REAL, fitted, rows, table
+from tests.flows.cases import shaken
 
 NAMES = config.names()
 # The least that makes the large ones quick; every part of them stays.
@@ -270,3 +272,17 @@ def test_a_change_of_units_of_other_columns(kind, scale):
         return fitted(table(values, columns(a)), "auto", SMALL["auto"]).log_prob(values, double=True)
 
     np.testing.assert_allclose(log_prob(scale), log_prob(1.0) - math.log(scale), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("rows", [1, 100, 1999])
+def test_fewer_scored_rows_are_a_beginning_of_more(rows: int) -> None:
+    """On a model of many columns, where the last bits depend on how many rows are computed together."""
+    wish = config.load("auto", ["flow.layers.1.repeat=1", "flow.layers.0.marginal=none"])
+    flow = build(auto.settle_flow(wish.flow, rows=5000, columns=10, marginal=False, components=4), 10)
+    schema = Schema(tuple(Column(f"c{i}") for i in range(10)))
+    coordinates = Coordinates(schema, torch.zeros(10).double(), torch.ones(10).double())
+    density = Density(coordinates, shaken(flow).float(), wish)
+    few = [np.concatenate(part) for part in zip(*density.scored_blocks(rows, seed=1), strict=True)]
+    many = [np.concatenate(part) for part in zip(*density.scored_blocks(2500, seed=1), strict=True)]
+    for short, long in zip(few, many, strict=True):
+        assert np.array_equal(short, long[:rows])

@@ -12,8 +12,8 @@ from flowcli.flows.transform import Transform
 class Rotation(Transform):
     """z = R x with R = (I - A)(I + A)^-1, Cayley's map of a learned skew-symmetric A.
 
-    Volume is preserved: R is a rotation whatever A is, to the precision it is computed in. Source: Golub & Van Loan, Matrix
-    computations, on Cayley transforms of skew-symmetric matrices.
+    Volume is preserved: R is a rotation whatever A is, to the precision it is computed in. Source: Golub & Van Loan,
+    Matrix computations, on Cayley transforms of skew-symmetric matrices.
 
     Args:
         columns: D.
