@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -26,7 +25,7 @@ from flowcli.training import auto
 from flowcli.training.loop import SCORING_ROWS, Loop
 from flowcli.training.mixture import fit_mixture
 from flowcli.training.rows import TrainingRows, generator, mixed
-from flowcli.training.split import hold_out
+from flowcli.training.split import among, hold_out
 from flowcli.training.start import Start, choose_start
 
 Notice = Callable[[str], None]
@@ -279,7 +278,7 @@ def _split(
                 " outside of its bounds; leave such rows out",
                 source=valid.source,
             )
-        shared = _among(table.values, valid.values)
+        shared = among(table.values, valid.values)
         if shared.all():
             raise DataError("all rows stand in the --valid file too; nothing is left to fit", source=table.source)
         if shared.any():
@@ -292,13 +291,6 @@ def _split(
     if mask.all() or not mask.any():
         raise DataError("fewer than two different rows; there is nothing to fit", source=table.source)
     return table.values[~mask], table.values[mask]
-
-
-def _among(rows: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which rows (N, D) are equal to one of the others (M, D), (N,)."""
-    both = pd.DataFrame(np.concatenate([rows, others]))
-    group = both.groupby(list(both.columns), sort=False).ngroup().to_numpy()
-    return np.isin(group[: len(rows)], group[len(rows) :])
 
 
 def _far(coordinates: Coordinates, values: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ def hold_out(values: NDArray[np.float64], share: float, seed: int) -> tuple[NDAr
     Returns:
         The mask of rows held out, (N,), and how many rows are copies of an earlier one.
     """
-    groups = pd.DataFrame(values).groupby(list(range(values.shape[1])), sort=False).ngroup().to_numpy()
+    groups = _groups(values)
     sizes = np.bincount(groups)
     wanted = min(LARGEST_HELD_OUT, max(1, round(share * len(values))))
     order = np.random.default_rng([seed, 1]).permutation(len(sizes))
@@ -31,3 +31,15 @@ def hold_out(values: NDArray[np.float64], share: float, seed: int) -> tuple[NDAr
     chosen = np.zeros(len(sizes), dtype=np.bool_)
     chosen[fitting[: max(1, np.searchsorted(np.cumsum(sizes[fitting]), wanted, side="right"))]] = True
     return chosen[groups], len(values) - len(sizes)
+
+
+def among(rows: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which rows (N, D) are equal to one of the others (M, D), (N,)."""
+    groups = _groups(np.concatenate([rows, others]))
+    return np.asarray(np.isin(groups[: len(rows)], groups[len(rows) :]))
+
+
+def _groups(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """A number for each row (N, D), the same for equal rows, (N,)."""
+    frame = pd.DataFrame(values)
+    return np.asarray(frame.groupby(list(frame.columns), sort=False).ngroup())
