@@ -31,18 +31,25 @@ class Autoregressive(Transform):
         self.reverse = reverse
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        x = x.flip(1) if self.reverse else x
-        z, log_derivative = self.bijection.forward(x, self.network(x, context))
-        return z.flip(1) if self.reverse else z, log_derivative.sum(-1)
+        columns = self._by_column(x)
+        z, log_derivative = self.bijection.forward(columns, self.network.theta(columns, context))
+        return self._by_row(z), log_derivative.sum(0)
 
     @torch.no_grad()
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        columns = (z.flip(1) if self.reverse else z).t().contiguous()
+        columns = self._by_column(z)
         x = torch.empty_like(columns)
         log_det = z.new_zeros(len(z))
         stepper = Stepper(self.network, len(z), context)
         for i in range(len(columns)):
             x[i], log_derivative = self.bijection.inverse(columns[i], stepper.parameters(i, x))
             log_det += log_derivative
-        x = x.t()
-        return (x.flip(1) if self.reverse else x.contiguous()), log_det
+        return self._by_row(x), log_det
+
+    def _by_column(self, rows: Tensor) -> Tensor:
+        """The columns in their order, each a run of memory, (D, B)."""
+        return rows.t().flip(0) if self.reverse else rows.t().contiguous()
+
+    def _by_row(self, columns: Tensor) -> Tensor:
+        """The inverse: rows (B, D), which lie in memory column by column still."""
+        return columns.flip(0).t() if self.reverse else columns.t()

@@ -36,16 +36,18 @@ class Coupling(Transform):
         self.network = network
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        bent, log_derivative = self.bijection.forward(x[:, self.active], self._theta(x, context))
-        return x.index_copy(1, self.active, bent), log_derivative.sum(-1)
+        columns = x.t()
+        bent, log_derivative = self.bijection.forward(columns[self.active], self._theta(columns, context))
+        return columns.index_copy(0, self.active, bent).t(), log_derivative.sum(0)
 
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        bent, log_derivative = self.bijection.inverse(z[:, self.active], self._theta(z, context))
-        return z.index_copy(1, self.active, bent), log_derivative.sum(-1)
+        columns = z.t()
+        bent, log_derivative = self.bijection.inverse(columns[self.active], self._theta(columns, context))
+        return columns.index_copy(0, self.active, bent).t(), log_derivative.sum(0)
 
-    def _theta(self, x: Tensor, context: Context) -> Tensor:
-        seen = x[:, self.passive]
+    def _theta(self, columns: Tensor, context: Context) -> Tensor:
+        """The parameters (P, A, B) of the active columns, A of them."""
+        seen = columns[self.passive]
         if context.given is not None:
-            seen = torch.cat([seen, context.given], dim=1)
-        theta: Tensor = self.network(seen)
-        return theta.view(len(x), self.bijection.parameters, -1).transpose(0, 1)
+            seen = torch.cat([seen, context.given.t()])
+        return self.network(seen.t()).t().view(self.bijection.parameters, -1, columns.shape[1])

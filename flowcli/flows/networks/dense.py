@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
-from flowcli.flows.networks.trunk import ActivationName, Trunk, layer_pairs
+from flowcli.flows.context import NO_CONTEXT, Context
+from flowcli.flows.networks.activation import ActivationName
+from flowcli.flows.networks.linear import DenseLinear
+from flowcli.flows.networks.network import Network, hidden_pairs
 
 
-class DenseNetwork(nn.Module):
+class DenseNetwork(Network):
     """A network (B, inputs) -> (B, outputs) whose output is zero at the start.
 
     Args:
@@ -31,16 +35,18 @@ class DenseNetwork(nn.Module):
         activation: ActivationName,
         dropout: float,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            DenseLinear(max(inputs, 1), hidden[0]),
+            hidden_pairs(hidden, residual=residual, make=DenseLinear),
+            DenseLinear(hidden[-1], outputs),
+            context=0,
+            residual=residual,
+            activation=activation,
+            dropout=dropout,
+        )
         self.inputs = inputs
-        self.first = nn.Linear(max(inputs, 1), hidden[0])
-        layers = layer_pairs(hidden, residual=residual, make=nn.Linear)
-        self.trunk = Trunk(layers, residual=residual, activation=activation, dropout=dropout)
-        self.last = nn.Linear(hidden[-1], outputs)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the outputs (B, outputs)."""
-        out: Tensor = self.last(self.trunk(self.first(x if self.inputs else x.new_zeros(len(x), 1))))
-        return out
+        """Return the outputs (B, outputs), which lie in memory unit by unit."""
+        seen = x.t() if self.inputs else x.new_zeros(1, len(x))
+        return self.evaluate(seen, NO_CONTEXT).t()

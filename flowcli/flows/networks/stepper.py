@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
+from bisect import bisect_left
 
 import torch
 from torch import Tensor
 
 from flowcli.flows.context import NO_CONTEXT, Context
-from flowcli.flows.networks.masked import MaskedLinear, MaskedNetwork
+from flowcli.flows.networks.masked import MaskedNetwork
 
 
 class Stepper:
@@ -26,21 +26,21 @@ class Stepper:
 
     @torch.no_grad()
     def __init__(self, network: MaskedNetwork, rows: int, context: Context = NO_CONTEXT) -> None:
-        layers = [network.first, *(cast("MaskedLinear", layer) for layer in network.trunk.layers)]
-        sizes = (network.planes, network.columns)
-        self._trunk = network.trunk
-        self._weights = [layer.masked_weight() for layer in layers]
-        self._biases = [layer.bias[:, None] for layer in layers]
-        self._values = [weight.new_empty(len(weight), rows) for weight in self._weights]
-        self._active = [torch.empty_like(value) for value in self._values]
-        self._last_weight = network.last.masked_weight().view(*sizes, -1).transpose(0, 1).contiguous()
-        self._last_bias = network.last.bias.view(sizes).t()[:, :, None]
-        self._context = None if network.context is None else network.context(context.given).t()
-        # Trunk layers of a residual network come in pairs with the degrees of their block.
+        *self._hidden, self._last = network.affines()
+        self._network = network
+        # The context's part is there from the start, with the bias of the first layer.
+        self._start = self._hidden[0].bias
+        if network.context is not None:
+            assert context.given is not None
+            self._start = torch.addmm(self._start, network.context.weight, context.given.t())
+        self._values = [affine.weight.new_empty(len(affine.weight), rows) for affine in self._hidden]
+        # Without residual blocks nobody needs a value once it is activated.
+        self._active = [torch.empty_like(value) for value in self._values] if network.residual else self._values
+        # Hidden layers of a residual network come in pairs with the degrees of their block.
         degrees = [network.degrees[0]]
-        for number in range(1, len(layers)):
-            degrees.append(network.degrees[(number - 1) // 2 if network.trunk.residual else number])
-        self._edges = [torch.searchsorted(d, torch.arange(network.columns + 1)).tolist() for d in degrees]
+        for number in range(1, len(self._hidden)):
+            degrees.append(network.degrees[(number - 1) // 2 if network.residual else number])
+        self._edges = [[bisect_left(d, column) for column in range(network.columns + 1)] for d in degrees]
 
     @torch.no_grad()
     def parameters(self, column: int, x: Tensor) -> Tensor:
@@ -50,20 +50,23 @@ class Stepper:
             column: The column, counted from 0; to be asked for in turn.
             x: Columns by rows, (D, B), of which those before ``column`` are read.
         """
-        values, active = self._values, self._active
-        source, known = x, column
-        stream = values[0]
-        for number, weight in enumerate(self._weights):
+        network, source, known = self._network, x, column
+        stream = self._values[0]
+        for number, affine in enumerate(self._hidden):
             begin, end = self._edges[number][column : column + 2]
+            value, active = self._values[number], self._active[number]
             if begin < end:
-                new = torch.addmm(self._biases[number][begin:end], weight[begin:end, :known], source[:known])
-                if number == 0 and self._context is not None:
-                    new += self._context[begin:end]
-                if number and self._trunk.adds_stream(number):
+                bias = affine.bias[begin:end] if number else self._start[begin:end]
+                new = value[begin:end]
+                torch.addmm(bias, affine.weight[begin:end, :known], source[:known], out=new)
+                if number and network.adds_stream(number):
                     new += stream[begin:end]
-                values[number][begin:end] = new
-                active[number][begin:end] = self._trunk.activation(new)
-            if number and self._trunk.adds_stream(number):
-                stream = values[number]
-            source, known = active[number], end
-        return torch.addmm(self._last_bias[column], self._last_weight[column, :, :known], source[:known])
+                if active is value:
+                    network.activation.apply_(new)
+                else:
+                    active[begin:end] = network.activation.apply(new)
+            if number and network.adds_stream(number):
+                stream = value
+            source, known = active, end
+        begin, end = column * network.planes, (column + 1) * network.planes
+        return torch.addmm(self._last.bias[begin:end], self._last.weight[begin:end, :known], source[:known])
