@@ -63,10 +63,10 @@ def _introduction(results: Results) -> list[str]:
         "",
         *families,
         "",
-        f"Figures are medians over {many(settings['rounds'], 'round')}. In each round every library takes its turn for at least"
-        f" {settings['seconds']:g} s, in one process, so that a machine's moods meet all alike; a call that takes"
-        " seconds has fewer rounds, three at least. Before, each flow took ten steps of training or more, and calls were warmed"
-        " up, jax's compiled. Nothing runs through torch.compile.",
+        f"Figures are medians over {many(settings['rounds'], 'round')}. In each round every library takes its turn for"
+        f" at least {settings['seconds']:g} s, in one process, so that a machine's moods meet all alike; a call that"
+        " takes seconds has fewer rounds, three at least. Before, each flow took ten steps of training or more, and"
+        " calls were warmed up, jax's compiled. Nothing runs through torch.compile.",
         "",
         "*flowcli / best* is how many times as fast flowcli is as the fastest other library, which is named. *Products"
         " alone* are the matrix products of flowcli's networks and nothing else, with dense matrices: the bound for any"

@@ -33,6 +33,16 @@ class Bijection(ABC):
         return x.new_zeros(self.parameters, x.shape[-1])
 
 
+def planes_like(strides: tuple[int, ...], planes: int, x: Tensor) -> Tensor:
+    """Room for parameters (P, *x.shape) whose dimensions lie in memory in the order of some strides, without gaps."""
+    shape = (planes, *x.shape)
+    dense, step = [0] * len(shape), 1
+    for dim in sorted(range(len(shape)), key=lambda d: (strides[d], -d)):
+        dense[dim] = step
+        step *= shape[dim]
+    return torch.empty_strided(shape, dense, dtype=x.dtype, device=x.device)
+
+
 def soft_clip(value: Tensor, bound: float) -> Tensor:
     """Squash the line smoothly into (-bound, bound), with slope one at zero."""
     return value / (1 + torch.abs(value / bound))

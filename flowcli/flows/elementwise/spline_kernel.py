@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from flowcli.flows.elementwise.bijection import planes_like
+
 # Bins may differ in width, and knots in slope, by at most this factor from the identity's (a log).
 LARGEST_LOG_SLOPE = -math.log(1e-3)
 LARGEST_LOG_SIZE = LARGEST_LOG_SLOPE / 2
@@ -210,7 +212,7 @@ class _Spline(torch.autograd.Function):
         return y, log_derivative
 
     @staticmethod
-    @once_differentiable  # type: ignore[no-untyped-call]
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, grad_y: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor, None, None]:  # noqa: D102
         saved = ctx.saved_tensors
         parts, curve, rise = _Parts(*saved[:12]), _Curve(*saved[12:18]), saved[18]
@@ -259,7 +261,7 @@ class _Spline(torch.autograd.Function):
 
         bins = ctx.bins
         planes = 3 * bins if ctx.periodic else 3 * bins - 1
-        grad_theta = torch.empty_strided((planes, *shape), _dense_strides(ctx.strides, (planes, *shape)), dtype=t.dtype, device=t.device)
+        grad_theta = planes_like(ctx.strides, planes, t)
         squeeze = parts.squeeze
         torch.mul(grad_sizes.mul_(squeeze), squeeze, out=grad_theta[: 2 * bins].unflatten(0, (2, bins)).transpose(0, 1))
         squeeze_0, squeeze_1 = parts.knot_squeeze
@@ -277,12 +279,3 @@ def _scatter_slopes(out: Tensor, reached: Tensor, left: Tensor, right: Tensor, *
     inner.addcmul_(reached[1:bins], left - right).addcmul_(reached[2:], left, value=-1)
     if periodic:  # the first knot is the last one too
         torch.sub(1, reached[1], out=out[0]).mul_(left).addcmul_(reached[bins - 1], right)
-
-
-def _dense_strides(like: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Strides of a tensor without gaps whose dimensions lie in memory in the order of those strides."""
-    strides, step = [0] * len(shape), 1
-    for dim in sorted(range(len(shape)), key=lambda d: (like[d], -d)):
-        strides[dim] = step
-        step *= shape[dim]
-    return tuple(strides)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -23,7 +25,21 @@ class Permutation(Transform):
         self.register_buffer("order", order)
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        return x[:, self.order], x.new_zeros(len(x))
+        return _Reorder.apply(x, self.order), x.new_zeros(len(x))
 
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        return z[:, torch.argsort(self.order)], z.new_zeros(len(z))
+        return _Reorder.apply(z, torch.argsort(self.order)), z.new_zeros(len(z))
+
+
+class _Reorder(torch.autograd.Function):
+    """The columns of rows (B, D) in another order; automatic differentiation would add where nothing meets."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, order: Tensor) -> Tensor:  # noqa: D102
+        ctx.save_for_backward(order)
+        return x.t().index_select(0, order).t()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: D102
+        (order,) = ctx.saved_tensors
+        return gradient.t().index_select(0, torch.argsort(order)).t(), None
