@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from flowcli.flows.elementwise.bijection import Bijection, planes_like
+from flowcli.flows.elementwise.bijection import Bijection, constant, planes_like
 
 
-class Affine(Bijection):
+class _Tape(NamedTuple):
+    x: Tensor
+    scale: Tensor
+    squeeze: Tensor
+    strides: tuple[int, ...]
+
+
+class Affine(Bijection[_Tape]):
     """z = exp(s) x + t with parameters (t, s), the log-scale s kept within a bound.
 
     Papers: NICE and RealNVP (Dinh et al., 2015, 2017); MAF (Papamakarios et al., 2017).
@@ -25,44 +31,34 @@ class Affine(Bijection):
     def __init__(self, bound: float = 5.0) -> None:
         self.bound = bound
 
-    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
-        theta = theta.expand(-1, *x.shape)
-        if torch.is_grad_enabled() and (x.requires_grad or theta.requires_grad):
-            z, log_scale = _Affine.apply(x, theta, self.bound)
-            return z, log_scale
-        log_scale = theta[1] / _squeeze(theta[1], self.bound)
-        return torch.addcmul(theta[0], x, torch.exp(log_scale)), log_scale
+    def evaluate(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        shift, raw = theta.unbind()
+        log_scale = torch.div(raw, self._squeeze(raw))
+        return torch.addcmul(shift, x, torch.exp(log_scale)), log_scale
+
+    def taped(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, _Tape]:  # noqa: D102
+        shift, raw = theta.unbind()
+        squeeze = self._squeeze(raw)
+        log_scale = torch.div(raw, squeeze)
+        scale = torch.exp(log_scale)
+        return torch.addcmul(shift, x, scale), log_scale, _Tape(x, scale, squeeze, theta.stride())
+
+    def gradient(self, tape: _Tape, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x, scale, squeeze, strides = tape
+        grad_x = torch.mul(grad_z, scale)
+        grad_theta = planes_like(strides, 2, x)
+        grad_shift, grad_raw = grad_theta.unbind()
+        grad_shift.copy_(grad_z)
+        torch.addcmul(grad_log, grad_x, x, out=grad_raw).div_(squeeze).div_(squeeze)
+        return grad_x, grad_theta
 
     @torch.no_grad()
-    def inverse(self, z: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x and log dx/dz; carries no gradient."""
-        log_shrink = -theta[1] / _squeeze(theta[1], self.bound)
-        return (z - theta[0]) * torch.exp(log_shrink), log_shrink.expand_as(z)
+    def inverse(self, z: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        shift, raw = theta.unbind()
+        log_shrink = torch.div(raw, self._squeeze(raw)).neg_()
+        return (z - shift).mul_(torch.exp(log_shrink)), log_shrink.expand_as(z)
 
-
-class _Affine(torch.autograd.Function):
-    """The forward map with its gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, theta: Tensor, bound: float) -> tuple[Tensor, Tensor]:  # noqa: D102
-        squeeze = _squeeze(theta[1], bound)
-        log_scale = theta[1] / squeeze
-        scale = torch.exp(log_scale)
-        ctx.strides = theta.stride()
-        ctx.save_for_backward(x, scale, squeeze)
-        return torch.addcmul(theta[0], x, scale), log_scale
-
-    @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: D102
-        x, scale, squeeze = ctx.saved_tensors
-        grad_x = grad_z * scale
-        grad_theta = planes_like(ctx.strides, 2, x)
-        grad_theta[0] = grad_z
-        torch.addcmul(grad_log, grad_x, x, out=grad_theta[1]).div_(squeeze).div_(squeeze)
-        return grad_x, grad_theta, None
-
-
-def _squeeze(raw: Tensor, bound: float) -> Tensor:
-    """By what a raw log-scale is divided to stay within the bound; its derivative is one over the square."""
-    return torch.abs(raw).div_(bound).add_(1)
+    def _squeeze(self, raw: Tensor) -> Tensor:
+        """By what a raw log-scale is divided to stay within the bound; its derivative is one over the square."""
+        one = constant(1.0, raw.dtype, raw.device)
+        return torch.add(one, torch.abs(raw), alpha=1 / self.bound)

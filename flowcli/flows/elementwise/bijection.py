@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+Tape = TypeVar("Tape")
 
 
-class Bijection(ABC):
+class Bijection(ABC, Generic[Tape]):
     """A strictly increasing map of each coordinate, which depends on parameters that anyone may supply.
 
     Parameters are *planar*: theta has shape (P, ...), one plane per parameter, and each plane broadcasts with x. Where
     theta is zero the map is the identity, so that a network whose last layer is zero starts there.
+
+    A bijection writes its gradient out: ``taped`` leaves what ``gradient`` needs. So a layer can go forward and
+    backward as a whole, and nobody has to follow every small operation.
 
     Attributes:
         parameters: P, the number of parameters per coordinate.
@@ -20,17 +28,58 @@ class Bijection(ABC):
 
     parameters: int
 
-    @abstractmethod
     def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Return z and log dz/dx, both of the shape of x."""
+        theta = theta.expand(-1, *x.shape)
+        if torch.is_grad_enabled() and (x.requires_grad or theta.requires_grad):
+            z, log_derivative = _Bent.apply(x, theta, self)
+            return z, log_derivative
+        return self.evaluate(x, theta)
 
     @abstractmethod
     def inverse(self, z: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x and log dx/dz, both of the shape of z."""
+        """Return x and log dx/dz, both of the shape of z; carries no gradient."""
+
+    @abstractmethod
+    def evaluate(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """The forward map, without gradients; every plane of theta has the shape of x."""
+
+    @abstractmethod
+    def taped(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tape]:
+        """The forward map, and what ``gradient`` needs of it."""
+
+    @abstractmethod
+    def gradient(self, tape: Tape, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradients of x and of theta, from those of z and of log dz/dx, which broadcast with x.
+
+        That of theta lies in memory as theta does.
+        """
 
     def start(self, x: Tensor) -> Tensor:
         """Parameters (P, D) that suit the rows x (N, D); the identity unless a bijection knows better."""
         return x.new_zeros(self.parameters, x.shape[-1])
+
+
+class _Bent(torch.autograd.Function):
+    """A bijection by itself, for automatic differentiation."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, theta: Tensor, bijection: Bijection[Any]) -> tuple[Tensor, Tensor]:  # noqa: D102
+        z, log_derivative, ctx.tape = bijection.taped(x, theta)
+        ctx.bijection = bijection
+        return z, log_derivative
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: D102
+        return *ctx.bijection.gradient(ctx.tape, grad_z, grad_log), None
+
+
+@lru_cache(maxsize=256)
+def constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A number as a tensor without dimensions, which an operation takes up in half the time of a Python number."""
+    with torch.inference_mode(False):
+        return torch.tensor(value, dtype=dtype, device=device)
 
 
 def planes_like(strides: tuple[int, ...], planes: int, x: Tensor) -> Tensor:

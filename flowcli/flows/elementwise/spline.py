@@ -9,9 +9,10 @@ from torch import Tensor
 
 from flowcli.flows.elementwise import spline_kernel
 from flowcli.flows.elementwise.bijection import Bijection
+from flowcli.flows.elementwise.spline_kernel import Tape
 
 
-class Spline(Bijection):
+class Spline(Bijection[Tape]):
     """A monotone rational-quadratic spline on [-bound, bound], the identity outside.
 
     Parameters: K widths and K heights (before a softmax) and K - 1 log-slopes at the inner knots. Paper: Neural
@@ -27,15 +28,21 @@ class Spline(Bijection):
         self.bound = bound
         self.parameters = 3 * bins - 1
 
-    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+    def evaluate(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return spline_kernel.forward(x, theta, self.bins, self.bound, taped=False)[:2]
+
+    def taped(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tape]:  # noqa: D102
         return spline_kernel.forward(x, theta, self.bins, self.bound)
 
-    def inverse(self, z: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x and log dx/dz; carries no gradient."""
-        return spline_kernel.inverse(z, theta, self.bins, self.bound)
+    def gradient(self, tape: Tape, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return spline_kernel.gradient(tape, self.bound, grad_z, grad_log)
+
+    @torch.no_grad()
+    def inverse(self, z: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return spline_kernel.inverse(z, theta.expand(-1, *z.shape), self.bins, self.bound)
 
 
-class CircularSpline(Bijection):
+class CircularSpline(Bijection[Tape]):
     """A monotone rational-quadratic spline of the circle [-pi, pi) onto itself, followed by a rotation.
 
     Parameters: K widths, K heights, K log-slopes (the two ends are one point of the circle) and the angle of the
@@ -49,13 +56,22 @@ class CircularSpline(Bijection):
         self.bins = bins
         self.parameters = 3 * bins + 1
 
-    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
-        y, log_derivative = spline_kernel.forward(_wrap(x), theta[:-1], self.bins, math.pi)
-        return _wrap(y + theta[-1]), log_derivative
+    def evaluate(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return self.taped(x, theta)[:2]
 
-    def inverse(self, z: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x and log dx/dz; carries no gradient."""
-        x, log_derivative = spline_kernel.inverse(_wrap(z - theta[-1]), theta[:-1], self.bins, math.pi)
+    def taped(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tape]:  # noqa: D102
+        y, log_derivative, tape = spline_kernel.forward(_wrap(x), theta[:-1], self.bins, math.pi)
+        return _wrap(y + theta[-1]), log_derivative, tape
+
+    def gradient(self, tape: Tape, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        grad_x, grad_spline = spline_kernel.gradient(tape, math.pi, grad_z, grad_log)
+        return grad_x, torch.cat([grad_spline, grad_z[None]])
+
+    @torch.no_grad()
+    def inverse(self, z: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x, log_derivative = spline_kernel.inverse(
+            _wrap(z - theta[-1]), theta[:-1].expand(-1, *z.shape), self.bins, math.pi
+        )
         return _wrap(x), log_derivative
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from flowcli.flows.context import NO_CONTEXT, Context
 from flowcli.flows.elementwise import Bijection
+from flowcli.flows.layers.conditioned import ALL, bend
 from flowcli.flows.networks import MaskedNetwork, Stepper
 from flowcli.flows.transform import Transform
 
@@ -24,16 +27,15 @@ class Autoregressive(Transform):
         reverse: Whether the last column comes first.
     """
 
-    def __init__(self, bijection: Bijection, network: MaskedNetwork, *, reverse: bool = False) -> None:
+    def __init__(self, bijection: Bijection[Any], network: MaskedNetwork, *, reverse: bool = False) -> None:
         super().__init__()
         self.bijection = bijection
         self.network = network
         self.reverse = reverse
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        columns = self._by_column(x)
-        z, log_derivative = self.bijection.forward(columns, self.network.theta(columns, context))
-        return self._by_row(z), log_derivative.sum(0)
+        z, log_det = bend(self._by_column(x), self.network, self.bijection, ALL, context)
+        return self._by_row(z), log_det
 
     @torch.no_grad()
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from flowcli.flows.context import NO_CONTEXT, Context
 from flowcli.flows.elementwise import Bijection
+from flowcli.flows.layers.conditioned import Parts, bend
 from flowcli.flows.networks import DenseNetwork
 from flowcli.flows.transform import Transform
 
@@ -27,7 +29,7 @@ class Coupling(Transform):
     active: Tensor
     passive: Tensor
 
-    def __init__(self, active: Sequence[bool], bijection: Bijection, network: DenseNetwork) -> None:
+    def __init__(self, active: Sequence[bool], bijection: Bijection[Any], network: DenseNetwork) -> None:
         super().__init__()
         for name, wanted in (("active", True), ("passive", False)):
             index = [i for i, is_active in enumerate(active) if is_active == wanted]
@@ -36,18 +38,14 @@ class Coupling(Transform):
         self.network = network
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        columns = x.t()
-        bent, log_derivative = self.bijection.forward(columns[self.active], self._theta(columns, context))
-        return columns.index_copy(0, self.active, bent).t(), log_derivative.sum(0)
+        parts = Parts(seen=self.passive, bent=self.active)
+        z, log_det = bend(x.t().contiguous(), self.network, self.bijection, parts, context)
+        return z.t(), log_det
 
+    @torch.no_grad()
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        columns = z.t()
-        bent, log_derivative = self.bijection.inverse(columns[self.active], self._theta(columns, context))
+        columns = z.t().contiguous()
+        outputs = self.network.evaluate(columns.index_select(0, self.passive), context)
+        theta = self.network.planes(outputs, self.bijection.parameters)
+        bent, log_derivative = self.bijection.inverse(columns.index_select(0, self.active), theta)
         return columns.index_copy(0, self.active, bent).t(), log_derivative.sum(0)
-
-    def _theta(self, columns: Tensor, context: Context) -> Tensor:
-        """The parameters (P, A, B) of the active columns, A of them."""
-        seen = columns[self.passive]
-        if context.given is not None:
-            seen = torch.cat([seen, context.given.t()])
-        return self.network(seen.t()).t().view(self.bijection.parameters, -1, columns.shape[1])

@@ -10,7 +10,7 @@ from torch import Tensor
 from flowcli.flows.context import NO_CONTEXT, Context
 from flowcli.flows.networks.activation import ActivationName
 from flowcli.flows.networks.linear import DenseLinear
-from flowcli.flows.networks.network import Network, hidden_pairs
+from flowcli.flows.networks.network import Network, Tape, hidden_pairs
 
 
 class DenseNetwork(Network):
@@ -48,5 +48,33 @@ class DenseNetwork(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs (B, outputs), which lie in memory unit by unit."""
-        seen = x.t() if self.inputs else x.new_zeros(1, len(x))
-        return self.evaluate(seen, NO_CONTEXT).t()
+        return self.evaluate(x.t(), NO_CONTEXT).t()
+
+    def evaluate(self, x: Tensor, context: Context) -> Tensor:  # noqa: D102
+        return super().evaluate(self._joined(x, context.given), NO_CONTEXT)
+
+    def taped(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tape]:  # noqa: D102
+        outputs, tape = super().taped(self._joined(x, given), None)
+        return outputs, tape._replace(given=given)
+
+    def gradient(  # noqa: D102
+        self, tape: Tape, gradient: Tensor, *, of_x: bool, of_given: bool
+    ) -> tuple[Tensor | None, Tensor | None, list[Tensor | None]]:
+        joined, _, of_weights = super().gradient(tape, gradient, of_x=of_x or of_given, of_given=False)
+        if joined is None:
+            return None, None, of_weights
+        if tape.given is None:
+            return joined[: self.inputs], None, of_weights
+        columns = self.inputs - tape.given.shape[1]
+        return joined[:columns], joined[columns:].t(), of_weights
+
+    def planes(self, outputs: Tensor, count: int) -> Tensor:  # noqa: D102
+        return outputs.view(count, -1, outputs.shape[1])
+
+    def units(self, planes: Tensor) -> Tensor:  # noqa: D102
+        return planes.reshape(-1, planes.shape[2])
+
+    def _joined(self, x: Tensor, given: Tensor | None) -> Tensor:
+        """Columns and context as one input; a column of zeros where there are neither."""
+        parts = [x] if given is None else [x, given.t()]
+        return torch.cat(parts) if self.inputs else x.new_zeros(1, x.shape[1])

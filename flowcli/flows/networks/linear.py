@@ -14,8 +14,8 @@ class DenseLinear(nn.Linear):
     """A linear layer as it is."""
 
     def affine(self) -> Affine:
-        """The map to compute with."""
-        return Affine(self.weight.detach(), self.bias.detach()[:, None], (Step(0, *self.weight.shape),))
+        """The map to compute with; without gradients."""
+        return Affine(self.weight, self.bias[:, None], (Step(0, *self.weight.shape),))
 
     def weight_gradient(self, gradient: Tensor) -> Tensor:
         """The parameter's gradient, from that of the map's matrix."""
@@ -46,26 +46,29 @@ class MaskedLinear(nn.Linear):
         self.planes = planes
         exists = torch.tensor(seen)[:, None] > torch.arange(inputs)
         self.register_buffer("mask", exists.repeat(planes, 1), persistent=False)
-        self.register_buffer("_exists", exists[:, None].to(self.weight.dtype), persistent=False)
+        self.register_buffer("_exists", exists.to(self.weight.dtype), persistent=False)
         self._steps = tuple(staircase([count for count in seen for _ in range(planes)], inputs))
         with torch.no_grad():  # as wide as those of a dense layer with the inputs that the mask leaves
             self.weight.mul_(torch.sqrt(inputs / self.mask.sum(1, keepdim=True).clamp_min(1)).to(self.weight.dtype))
 
-    @torch.no_grad()
     def affine(self) -> Affine:
-        """The map to compute with, its zeros in place."""
+        """The map to compute with, its zeros in place; without gradients."""
+        if self.planes == 1:
+            return Affine(torch.mul(self.weight, self._exists), self.bias[:, None], self._steps)
         by_unit = self.weight.view(self.planes, -1, self.in_features).transpose(0, 1)
-        weight = torch.mul(by_unit, self._exists, out=torch.empty_like(by_unit, memory_format=torch.contiguous_format))
+        weight = torch.mul(by_unit, self._exists[:, None], out=self.weight.new_empty(by_unit.shape))
         bias = self.bias.view(self.planes, -1).t().reshape(-1, 1)
         return Affine(weight.view(-1, self.in_features), bias, self._steps)
 
     def weight_gradient(self, gradient: Tensor) -> Tensor:
-        """The parameter's gradient, from that of the map's matrix."""
+        """The parameter's gradient, from that of the map's matrix, which is written over."""
+        if self.planes == 1:
+            return gradient.mul_(self._exists)
         out = torch.empty_like(self.weight)
-        by_plane = out.view(self.planes, -1, self.in_features).transpose(0, 1)
-        torch.mul(gradient.view(by_plane.shape), self._exists, out=by_plane)
+        by_unit = out.view(self.planes, -1, self.in_features).transpose(0, 1)
+        torch.mul(gradient.view(by_unit.shape), self._exists[:, None], out=by_unit)
         return out
 
     def bias_gradient(self, gradient: Tensor) -> Tensor:
         """The parameter's gradient, from that of the map's bias as (O,)."""
-        return gradient.view(-1, self.planes).t().reshape(-1)
+        return gradient if self.planes == 1 else gradient.view(-1, self.planes).t().reshape(-1)

@@ -53,7 +53,7 @@ class MaskedNetwork(Network):
             activation=activation,
             dropout=dropout,
         )
-        self.columns, self.planes, self.degrees = columns, parameters, degrees
+        self.columns, self.parameters_each, self.degrees = columns, parameters, degrees
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> Tensor:
         """Return the parameters of every column, (P, B, D)."""
@@ -61,7 +61,13 @@ class MaskedNetwork(Network):
 
     def theta(self, x: Tensor, context: Context = NO_CONTEXT) -> Tensor:
         """Return the parameters of every column (P, D, B), of rows given column by column (D, B)."""
-        return self.evaluate(x, context).view(self.columns, self.planes, -1).transpose(0, 1)
+        return self.planes(self.evaluate(x, context), self.parameters_each)
+
+    def planes(self, outputs: Tensor, count: int) -> Tensor:  # noqa: D102
+        return outputs.view(-1, count, outputs.shape[1]).transpose(0, 1)
+
+    def units(self, planes: Tensor) -> Tensor:  # noqa: D102
+        return planes.transpose(0, 1).reshape(-1, planes.shape[2])
 
 
 def unit_degrees(width: int, columns: int, context: int) -> list[int]:

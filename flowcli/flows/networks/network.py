@@ -7,6 +7,7 @@ values are (units, B): a product then writes whole rows, and what comes out is p
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar, cast
@@ -25,7 +26,30 @@ Linear = DenseLinear | MaskedLinear
 Layer = TypeVar("Layer")
 
 
-class Network(nn.Module):
+class Active(NamedTuple):
+    """What the gradient needs of an activation.
+
+    Attributes:
+        source: What its derivative is a function of.
+        used: What the next layer read.
+        kept: Which units were kept, if any were dropped.
+    """
+
+    source: Tensor
+    used: Tensor
+    kept: Tensor | None
+
+
+class Tape(NamedTuple):
+    """What the gradient needs of a pass."""
+
+    affines: list[Affine]
+    x: Tensor
+    given: Tensor | None
+    actives: list[Active]
+
+
+class Network(nn.Module, ABC):
     """Linear layers with activations between them, and zero at the start.
 
     Args:
@@ -57,7 +81,7 @@ class Network(nn.Module):
         self.last = last
         self.residual, self.dropout = residual, dropout
         self.activation = ACTIVATIONS[activation]
-        self._affines: list[Affine] | None = None
+        self._frozen: list[Affine] | None = None
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
@@ -66,143 +90,135 @@ class Network(nn.Module):
         """All layers, first to last."""
         return [self.first, *cast("Sequence[Linear]", self.trunk["layers"]), self.last]
 
+    @property
+    def weights(self) -> list[Tensor | None]:
+        """The context's weight, and those and the biases of all layers: the order of ``gradient``."""
+        context = None if self.context is None else self.context.weight
+        return [context, *(p for linear in self.linears for p in (linear.weight, linear.bias))]
+
     def affines(self) -> list[Affine]:
         """What to compute with, first to last: made of the parameters as they are, or as they were when frozen."""
-        if self._affines is not None and self._affines[0].bias.dtype == self.first.bias.dtype:
-            return self._affines
+        frozen, bias = self._frozen, self.last.bias
+        if frozen is not None and (frozen[0].bias.dtype, frozen[0].bias.device) == (bias.dtype, bias.device):
+            return frozen
         return [linear.affine() for linear in self.linears]
 
+    @torch.no_grad()
     def freeze(self) -> None:
         """Make ready what every use needs, until the network is trained again; parameters must not change meanwhile."""
-        self._affines = [linear.affine() for linear in self.linears]
+        self._frozen = [linear.affine() for linear in self.linears]
 
     def train(self, mode: bool = True) -> Network:
         """Switch dropout on or off; training ends what ``freeze`` began."""
         if mode:
-            self._affines = None
+            self._frozen = None
         return super().train(mode)
+
+    @abstractmethod
+    def planes(self, outputs: Tensor, count: int) -> Tensor:
+        """Outputs (O, B), in the order of the last layer's map, as planes (count, O / count, B)."""
+
+    @abstractmethod
+    def units(self, planes: Tensor) -> Tensor:
+        """The inverse of ``planes``; nothing is copied if the planes lie in memory as those of ``planes`` do."""
 
     def evaluate(self, x: Tensor, context: Context) -> Tensor:
         """Return the outputs (O, B), in the order of the last layer's map, of inputs (I, B)."""
-        parameters = [p for linear in self.linears for p in (linear.weight, linear.bias)]
-        weight = None if self.context is None else self.context.weight
-        tracked = (x, context.given, weight, *parameters)
-        if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tracked):
-            return cast("Tensor", _Pass.apply(self, *tracked))
-        return _forward(self, self.affines(), x, context.given, weight, None)
+        if tracks(x, context.given, *self.weights):
+            return cast("Tensor", _Pass.apply(self, x, context.given, *self.weights))
+        with torch.no_grad():
+            return self._pass(x, context.given, self.affines(), None)
+
+    def taped(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tape]:
+        """The outputs (O, B) without gradients, and what ``gradient`` needs."""
+        tape = Tape(self.affines(), x, given, [])
+        return self._pass(x, given, tape.affines, tape.actives), tape
+
+    def gradient(
+        self, tape: Tape, gradient: Tensor, *, of_x: bool, of_given: bool
+    ) -> tuple[Tensor | None, Tensor | None, list[Tensor | None]]:
+        """The gradients of inputs and context, where they are wanted, and of ``weights``, from those of the outputs."""
+        affines, x, given, actives = tape
+        linears, of_weights = self.linears, list[Tensor | None]()
+        skipped: Tensor | None = None  # the gradient that a skip connection carries to its block's beginning
+        for number in range(len(affines) - 1, 0, -1):
+            source, used, mask = actives[number - 1]
+            of_weights[:0] = _of_parameters(linears[number], affines[number], gradient, used)
+            gradient = affines[number].transposed(gradient)
+            if mask is not None:
+                gradient.mul_(mask)
+            self.activation.gradient_(gradient, source)
+            if self.residual and number % 2 == 1:
+                if skipped is not None:
+                    gradient.add_(skipped)
+                skipped = gradient
+        of_weights[:0] = _of_parameters(linears[0], affines[0], gradient, x)
+        grad_x = affines[0].transposed(gradient) if of_x else None
+        if self.context is None:
+            return grad_x, None, [None, *of_weights]
+        assert given is not None
+        grad_given = torch.mm(gradient.t(), self.context.weight) if of_given else None
+        return grad_x, grad_given, [torch.mm(gradient, given), *of_weights]
 
     def adds_stream(self, number: int) -> bool:
         """Whether that hidden layer, counted from 1, ends a residual block."""
         return self.residual and number % 2 == 0
 
-    def drops(self, number: int) -> bool:
-        """Whether units are dropped before that layer, counted from 1."""
-        return self.training and self.dropout > 0 and (self.adds_stream(number) or not self.residual)
+    def _pass(self, x: Tensor, given: Tensor | None, affines: list[Affine], actives: list[Active] | None) -> Tensor:
+        value = affines[0](x)
+        if self.context is not None:
+            assert given is not None
+            value.addmm_(self.context.weight, given.t())
+        stream = value
+        for number, affine in enumerate(affines[1:], 1):
+            value = affine(self._activated(number, value, actives, keep=self.residual and value is stream))
+            if self.adds_stream(number) and number < len(affines) - 1:
+                stream = value.add_(stream)
+        return value
+
+    def _activated(self, number: int, value: Tensor, actives: list[Active] | None, *, keep: bool) -> Tensor:
+        """The activations that layer ``number`` reads; ``keep`` says that the value itself is still needed."""
+        activation = self.activation
+        keep = keep or (actives is not None and activation.from_value)
+        active = activation.apply(value) if keep else activation.apply_(value)
+        drops = self.training and self.dropout > 0 and (self.adds_stream(number) or not self.residual)
+        mask = kept(active, self.dropout) if drops else None
+        used = active if mask is None else torch.mul(active, mask)
+        if actives is not None:
+            actives.append(Active(value if activation.from_value else active, used, mask))
+        return used
 
 
-def hidden_pairs(
-    hidden: Sequence[Layer], *, residual: bool, make: Callable[[Layer, Layer], Linear]
-) -> list[Linear]:
+def tracks(*tensors: Tensor | None) -> bool:
+    """Whether a gradient of any of these is wanted."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def hidden_pairs(hidden: Sequence[Layer], *, residual: bool, make: Callable[[Layer, Layer], Linear]) -> list[Linear]:
     """The hidden layers: two for each entry of ``hidden`` if residual, else one between neighbours."""
     pairs = [(one, one) for one in hidden for _ in range(2)] if residual else list(pairwise(hidden))
     return [make(before, after) for before, after in pairs]
 
 
-class _Active(NamedTuple):
-    """What the gradient needs of an activation.
-
-    Attributes:
-        source: What its derivative is a function of.
-        used: What the next layer read.
-        kept: Which units were kept, if any were dropped.
-    """
-
-    source: Tensor
-    used: Tensor
-    kept: Tensor | None
-
-
-def _forward(
-    network: Network,
-    affines: Sequence[Affine],
-    x: Tensor,
-    given: Tensor | None,
-    weight: Tensor | None,
-    tape: list[_Active] | None,
-) -> Tensor:
-    """From inputs to outputs; the tape, if there is one, takes what the gradient needs."""
-    value = affines[0](x)
-    if weight is not None:
-        assert given is not None
-        value.addmm_(weight.detach(), given.detach().t())
-    stream = value
-    for number, affine in enumerate(affines[1:], 1):
-        active = _activate(network, number, value, tape, keep=network.residual and value is stream)
-        value = affine(active)
-        if network.adds_stream(number) and number < len(affines) - 1:
-            stream = value.add_(stream)
-    return value
-
-
-def _activate(network: Network, number: int, value: Tensor, tape: list[_Active] | None, *, keep: bool) -> Tensor:
-    """The activations that layer ``number`` reads; ``keep`` says that the value itself is still needed."""
-    activation = network.activation
-    keep = keep or (tape is not None and activation.from_value)
-    active = activation.apply(value) if keep else activation.apply_(value)
-    mask = kept(active, network.dropout) if network.drops(number) else None
-    used = active if mask is None else active * mask
-    if tape is not None:
-        tape.append(_Active(value if activation.from_value else active, used, mask))
-    return used
+def _of_parameters(linear: Linear, affine: Affine, gradient: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradients of a layer's weight and bias."""
+    return linear.weight_gradient(affine.outer(gradient, value)), linear.bias_gradient(gradient.sum(1))
 
 
 class _Pass(torch.autograd.Function):
-    """One pass with its gradient."""
+    """A pass by itself, for automatic differentiation."""
 
     @staticmethod
     def forward(  # noqa: D102
-        ctx: Any, network: Network, x: Tensor, given: Tensor | None, weight: Tensor | None, *parameters: Tensor
+        ctx: Any, network: Network, x: Tensor, given: Tensor | None, *weights: Tensor | None
     ) -> Tensor:
-        affines, tape = network.affines(), list[_Active]()
-        out = _forward(network, affines, x, given, weight, tape)
-        ctx.network, ctx.steps = network, [affine.steps for affine in affines]
-        kept_masks = [active.kept for active in tape]
-        flat = [t for affine in affines for t in affine[:2]] + [t for active in tape for t in active[:2]]
-        ctx.save_for_backward(x, given, weight, *flat, *kept_masks)
+        out, ctx.tape = network.taped(x, given)
+        ctx.network = network
         return out
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
-        network: Network = ctx.network
-        x, given, weight, *saved = ctx.saved_tensors
-        count = len(ctx.steps)
-        affines = [Affine(saved[2 * i], saved[2 * i + 1], ctx.steps[i]) for i in range(count)]
-        saved = saved[2 * count :]
-        tape = [_Active(saved[2 * i], saved[2 * i + 1], saved[2 * (count - 1) + i]) for i in range(count - 1)]
-        gradients: list[Tensor] = []
-        skipped: Tensor | None = None  # the gradient that a skip connection carries to the block's beginning
-        for number in range(count - 1, 0, -1):
-            affine, active = affines[number], tape[number - 1]
-            gradients[:0] = _of_parameters(network.linears[number], affine, gradient, active.used)
-            of_active = affine.transposed(gradient)
-            if active.kept is not None:
-                of_active.mul_(active.kept)
-            of_value = network.activation.gradient_(of_active, active.source)
-            if network.residual and number % 2 == 1 and skipped is not None:
-                of_value.add_(skipped)
-            if network.residual and number % 2 == 1:
-                skipped = of_value
-            gradient = of_value
-        gradients[:0] = _of_parameters(network.linears[0], affines[0], gradient, x)
-        of_x = affines[0].transposed(gradient) if ctx.needs_input_grad[1] else None
-        of_given = of_weight = None
-        if weight is not None:
-            of_given = (weight.t() @ gradient).t() if ctx.needs_input_grad[2] else None
-            of_weight = gradient @ given
-        return None, of_x, of_given, of_weight, *gradients
-
-
-def _of_parameters(linear: Linear, affine: Affine, gradient: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradients of a layer's weight and bias."""
-    return linear.weight_gradient(affine.outer(gradient, value)), linear.bias_gradient(gradient.sum(1))
+        _, of_x, of_given, *_ = ctx.needs_input_grad
+        grad_x, grad_given, of_weights = ctx.network.gradient(ctx.tape, gradient, of_x=of_x, of_given=of_given)
+        return None, grad_x, grad_given, *of_weights

@@ -68,5 +68,5 @@ class Stepper:
             if number and network.adds_stream(number):
                 stream = value
             source, known = active, end
-        begin, end = column * network.planes, (column + 1) * network.planes
+        begin, end = column * network.parameters_each, (column + 1) * network.parameters_each
         return torch.addmm(self._last.bias[begin:end], self._last.weight[begin:end, :known], source[:known])

@@ -1,0 +1,99 @@
+"""Columns bent by a bijection whose parameters a network reads off columns: autoregressive and coupling layers alike.
+
+Forward and backward go through network and bijection as one operation, which is what makes a step of many small
+operations quick.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from flowcli.flows.context import Context
+from flowcli.flows.elementwise import Bijection
+from flowcli.flows.networks import Network, tracks
+
+
+class Parts(NamedTuple):
+    """Which of the columns the network sees, and which are bent; ``None`` stands for all."""
+
+    seen: Tensor | None = None
+    bent: Tensor | None = None
+
+
+ALL = Parts()
+
+
+def bend(
+    columns: Tensor, network: Network, bijection: Bijection[Any], parts: Parts, context: Context
+) -> tuple[Tensor, Tensor]:
+    """Bend columns.
+
+    Args:
+        columns: D columns by rows, contiguous, (D, B).
+        network: From the S columns seen, (S, B), to P planes of the A columns bent.
+        bijection: How a column is bent.
+        parts: Which columns are which.
+        context: What the density depends on besides the row.
+
+    Returns:
+        The columns (D, B), and the sums of the log-derivatives (B,).
+    """
+    if tracks(columns, context.given, *network.weights):
+        z, log_det = _Bend.apply(network, bijection, parts, columns, context.given, *network.weights)
+        return z, log_det
+    with torch.no_grad():
+        outputs = network.evaluate(_pick(columns, parts.seen), context)
+        bent, log_derivative = bijection.evaluate(_pick(columns, parts.bent), network.planes(outputs, bijection.parameters))
+        return _put(columns, parts.bent, bent), log_derivative.sum(0)
+
+
+class _Bend(torch.autograd.Function):
+    """``bend`` with its gradient."""
+
+    @staticmethod
+    def forward(  # noqa: D102
+        ctx: Any,
+        network: Network,
+        bijection: Bijection[Any],
+        parts: Parts,
+        columns: Tensor,
+        given: Tensor | None,
+        *weights: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        outputs, network_tape = network.taped(_pick(columns, parts.seen), given)
+        theta = network.planes(outputs, bijection.parameters)
+        bent, log_derivative, tape = bijection.taped(_pick(columns, parts.bent), theta)
+        ctx.network, ctx.bijection, ctx.parts, ctx.tapes = network, bijection, parts, (network_tape, tape)
+        return _put(columns, parts.bent, bent), log_derivative.sum(0)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad_z: Tensor, grad_log_det: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
+        network, parts, (network_tape, tape) = ctx.network, ctx.parts, ctx.tapes
+        of_x, of_given = ctx.needs_input_grad[3:5]
+        grad_bent, grad_theta = ctx.bijection.gradient(tape, _pick(grad_z, parts.bent), grad_log_det)
+        grad_seen, grad_given, of_weights = network.gradient(
+            network_tape, network.units(grad_theta), of_x=of_x, of_given=of_given
+        )
+        grad_x = None
+        if of_x:
+            grad_x = _put(grad_z, parts.bent, grad_bent)
+            if parts.seen is None:
+                grad_x.add_(grad_seen)
+            else:
+                grad_x.index_add_(0, parts.seen, grad_seen)
+        return None, None, None, grad_x, grad_given, *of_weights
+
+
+def _pick(columns: Tensor, positions: Tensor | None) -> Tensor:
+    """The columns (D, B) at some positions."""
+    return columns if positions is None else columns.index_select(0, positions)
+
+
+def _put(columns: Tensor, positions: Tensor | None, values: Tensor) -> Tensor:
+    """The columns (D, B) with others at some positions."""
+    return values if positions is None else columns.index_copy(0, positions, values)
