@@ -67,7 +67,7 @@ class Density:
 
     def __post_init__(self) -> None:
         """A density is for use: no dropout, no gradients."""
-        self.flow.eval().requires_grad_(False)
+        self.flow.freeze()
 
     @property
     def schema(self) -> Schema:
@@ -135,7 +135,7 @@ class Density:
     def _double(self) -> Flow:
         """The flow in float64, which Apple's GPUs do not have."""
         flow = copy.deepcopy(self.flow)
-        return (flow.cpu() if self.device.type == "mps" else flow).double()
+        return (flow.cpu() if self.device.type == "mps" else flow).double().freeze()
 
     def sample(self, rows: int, *, seed: int) -> Rows:
         """Draw rows (rows, N_c), rounded as the table wrote them.

@@ -13,7 +13,7 @@ from flowcli.density.model_file import pack_coordinates, unpack_coordinates, unp
 from flowcli.errors import FlowcliError, ModelFileError
 
 KIND = "flowcli-state"
-FORMAT = 1
+FORMAT = 2
 
 
 def save_state(state: tuple[dict[str, Any], dict[str, Tensor]], coordinates: Coordinates, path: Path) -> None:

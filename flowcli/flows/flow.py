@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from flowcli.flows.bases.base import Base
 from flowcli.flows.context import NO_CONTEXT, Context
+from flowcli.flows.networks import Network
 from flowcli.flows.transform import Transform
 
 
@@ -32,6 +33,14 @@ class Flow(nn.Module):
             x, layer_log_det = layer(x, context)
             log_det = log_det + layer_log_det
         return x, log_det
+
+    def freeze(self) -> Flow:
+        """Ready the flow for use: no dropout, no gradients, and what every use of its networks needs made once."""
+        self.eval().requires_grad_(False)
+        for module in self.modules():
+            if isinstance(module, Network):
+                module.freeze()
+        return self
 
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:
         """Return the rows x (B, D) and log|det dx/dz| (B,)."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flowcli.flows import Flow
+from flowcli.training.flat import Flat
 
 
 class Average:
@@ -16,13 +17,16 @@ class Average:
     Args:
         flow: The flow that is trained.
         decay: How much of the average is kept in each step, in the long run; 0 keeps the last weights.
+        flat: The flow's parameters as one vector, if they are.
+        share: Whether the average lies in memory that forked processes share.
     """
 
-    def __init__(self, flow: Flow, decay: float) -> None:
-        self.flow = copy.deepcopy(flow).eval().requires_grad_(False)
+    def __init__(self, flow: Flow, decay: float, flat: Flat | None = None, *, share: bool = False) -> None:
+        self.flow = copy.deepcopy(flow).eval()
         self._decay = decay
-        self._from: list[Tensor] = list(flow.parameters())
-        self._to: list[Tensor] = list(self.flow.parameters())
+        self._from: list[Tensor] = list(flow.parameters()) if flat is None else [flat.vector]
+        self._to: list[Tensor] = list(self.flow.parameters()) if flat is None else [Flat(self.flow, share=share).vector]
+        self.flow.requires_grad_(False)
 
     @torch.no_grad()
     def update(self, step: int) -> None:

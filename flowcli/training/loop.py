@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -18,13 +18,19 @@ from torch import Tensor
 
 from flowcli.errors import NumericsError
 from flowcli.flows import Flow
+from flowcli.flows.networks import Network
 from flowcli.training.average import Average
+from flowcli.training.flat import Flat
+from flowcli.training.lockstep import Lockstep, processes_for, shared
 from flowcli.training.rows import TrainingRows, mixed
 from flowcli.training.schedule import rate_factor
 
 MOST_SETBACKS = 3
 PLATEAU = 5  # evaluations without a better one, after which that schedule halves the rate
-SCORING_ROWS = 4096
+SCORING_ROWS = 1024
+LEAST_ROWS = 64  # of a batch, for a process to be worth waiting for
+
+STEP, EVALUATE = 0, 1  # what processes are told to do
 
 
 @dataclass(frozen=True)
@@ -119,19 +125,27 @@ class Loop:
     ) -> None:
         self.flow, self.rows, self.settings, self.seed = flow, rows, settings, seed
         self._held_out, self._held_out_log_det = held_out, held_out_log_det.double().cpu()
-        self.average = Average(flow, settings.average)
-        self.optimizer = _optimizer(flow, settings)
+        self._processes = processes_for(held_out.device, settings.batch_size, LEAST_ROWS)
+        side_by_side = self._processes > 1
+        self._flat = Flat(flow, share=side_by_side)
+        self._gradients = self._flat.room(self._processes, share=side_by_side)
+        self._losses, self._nats = self._room(self._processes), self._room(len(held_out))
+        self._batches, self._loaded = torch.empty(0), -1  # the rows of an epoch in their order
+        self.average = Average(flow, settings.average, self._flat, share=side_by_side)
+        self.optimizer = _optimizer(self._flat, settings)
         self.best = copy.deepcopy(self.average.flow)
         self.history: list[Evaluation] = []
         self.outcome: Outcome = "running"
         self.step = 0
         self.seconds = 0.0
         self._halvings = self._setbacks = self._since_best = 0
-        self._loss_sum = torch.zeros((), device=held_out.device)
         self._log_det_sum = 0.0
         self._loss_count = 0
         self._interval_seconds = 0.0
         self._good: State | None = None  # at the last evaluation; where a setback goes back to
+        noisy = bool(settings.noise) or any(isinstance(m, Network) and m.dropout > 0 for m in flow.modules())
+        self._random = noisy  # whether a step draws random numbers
+        self._lockstep = Lockstep(self._work, self._processes)
 
     @property
     def best_nats(self) -> float:
@@ -156,6 +170,15 @@ class Loop:
         Raises:
             NumericsError: The numbers went wrong once too often; ``best`` is kept.
         """
+        self.flow.train()
+        self._load_epoch()
+        with self._lockstep:
+            yield from self._run(should_stop, time_limit, tick_every)
+
+    def _run(
+        self, should_stop: Callable[[], bool], time_limit: float | None, tick_every: float | None
+    ) -> Iterator[Event]:
+        """The same, with the other processes at work."""
         if not self.history:
             start = self._evaluate()
             if not self._sound(start):
@@ -213,25 +236,64 @@ class Loop:
         return progress if time_limit is None else max(progress, self.seconds / time_limit)
 
     def _take_step(self, progress: float) -> None:
-        settings = self.settings
-        epoch, place = divmod(self.step, self.steps_per_epoch)
-        batch = self.rows.epoch(epoch)[place * settings.batch_size : (place + 1) * settings.batch_size]
+        """One step of descent: every process has its share of the batch."""
+        self._load_epoch()
         for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * self._rate_factor(progress)
-        torch.manual_seed(mixed(self.seed, 5, self.step))
-        if settings.noise:
-            batch = batch + settings.noise * torch.randn_like(batch)
-        self.flow.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = -self.flow.log_prob(batch).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.flow.parameters(), settings.clip)
+            group["lr"] = self.settings.learning_rate * self._rate_factor(progress)
+        self._lockstep.run(STEP, self.step)
+        torch.sum(self._gradients, 0, out=self._flat.gradient)
+        torch.nn.utils.clip_grad_norm_(self._flat.groups, self.settings.clip)
         self.optimizer.step()
         self.step += 1
         self.average.update(self.step)
-        self._loss_sum += loss.detach()
         self._log_det_sum += self.rows.log_det
         self._loss_count += 1
+
+    def _work(self, process: int, message: Sequence[float]) -> None:
+        """One process's part of a step, or of an evaluation."""
+        if message[0] == STEP:
+            self._descend(process, int(message[1]))
+        else:
+            self._score(process)
+
+    def _descend(self, process: int, step: int) -> None:
+        """Forward and backward for a process's share of a batch."""
+        size = self.settings.batch_size
+        first = step % self.steps_per_epoch * size
+        begin, end = (first + size * part // self._processes for part in (process, process + 1))
+        batch = self._batches[begin:end]
+        if self._random:
+            _seed(batch.device, mixed(self.seed, 5, step, process))
+        if self.settings.noise:
+            batch = batch + self.settings.noise * torch.randn_like(batch)
+        loss = -self.flow.log_prob(batch).sum() / size
+        gradients = torch.autograd.grad(loss, self._flat.parameters)
+        self._flat.gather(gradients, self._gradients[process])
+        self._losses[process] += loss.detach()
+
+    @torch.no_grad()
+    def _score(self, process: int) -> None:
+        """The log-densities of a process's share of the held-out rows, under the averaged weights."""
+        begin, end = (len(self._held_out) * part // self._processes for part in (process, process + 1))
+        for start in range(begin, end, SCORING_ROWS):
+            block = slice(start, min(end, start + SCORING_ROWS))
+            self._nats[block] = self.average.flow.log_prob(self._held_out[block])
+
+    def _load_epoch(self) -> None:
+        """Lay out the rows of the epoch that the next step belongs to, where all processes see them."""
+        epoch = self.step // self.steps_per_epoch
+        if epoch != self._loaded:
+            rows = self.rows.epoch(epoch)
+            if self._processes == 1:
+                self._batches = rows
+            else:
+                self._batches = self._batches if self._loaded >= 0 else shared(*rows.shape)
+                self._batches.copy_(rows)
+            self._loaded = epoch
+
+    def _room(self, count: int) -> Tensor:
+        """Zeros (count,) that all processes see."""
+        return shared(count) if self._processes > 1 else torch.zeros(count, device=self._held_out.device)
 
     def _rate_factor(self, progress: float) -> float:
         settings = self.settings
@@ -243,12 +305,11 @@ class Loop:
     def _evaluate(self) -> Evaluation:
         """Score the held-out rows with the averaged weights; keep a copy of these where they are the best so far."""
         started = time.monotonic()
-        flow = self.average.flow
-        blocks = torch.split(self._held_out, SCORING_ROWS)
-        nats = torch.cat([flow.log_prob(block) for block in blocks]).cpu().double() + self._held_out_log_det
+        self._lockstep.run(EVALUATE)
+        nats = self._nats.cpu().double() + self._held_out_log_det
         held_out = float(nats.mean())
         count = self._loss_count
-        train = (self._log_det_sum - float(self._loss_sum)) / count if count else math.nan
+        train = (self._log_det_sum - float(self._losses.sum())) / count if count else math.nan
         self.seconds += time.monotonic() - started
         rows = count * self.settings.batch_size
         evaluation = Evaluation(
@@ -277,7 +338,7 @@ class Loop:
             if self.settings.schedule == "plateau" and self._since_best % PLATEAU == 0:
                 self._halvings += 1
         self.history.append(evaluation)
-        self._loss_sum.zero_()
+        self._losses.zero_()
         self._log_det_sum, self._loss_count, self._interval_seconds = 0.0, 0, 0.0
 
     def _sound(self, evaluation: Evaluation) -> bool:
@@ -322,7 +383,7 @@ class Loop:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "history": [_storable(asdict(evaluation)) for evaluation in self.history],
         }
-        tensors = {"loss_sum": self._loss_sum.clone()}
+        tensors = {"loss_sum": self._losses.clone()}
         for prefix, flow in (("flow", self.flow), ("average", self.average.flow), ("best", self.best)):
             tensors |= {f"{prefix}.{name}": tensor.clone() for name, tensor in flow.state_dict().items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
@@ -345,7 +406,11 @@ class Loop:
         self._since_best, self._loss_count = document["since_best"], document["loss_count"]
         self._log_det_sum, self._interval_seconds = document["log_det_sum"], document["interval_seconds"]
         self.history = [_restored(entry) for entry in document["history"]]
-        self._loss_sum.copy_(tensors["loss_sum"])
+        losses = tensors["loss_sum"]
+        if len(losses) == len(self._losses):
+            self._losses.copy_(losses)
+        else:  # with another number of processes, the sum is still the sum
+            self._losses.zero_()[0] = losses.sum()
         for prefix, flow in (("flow", self.flow), ("average", self.average.flow), ("best", self.best)):
             flow.load_state_dict({name: tensors[f"{prefix}.{name}"] for name in flow.state_dict()})
         moments: dict[int, dict[str, Tensor]] = {}
@@ -360,13 +425,19 @@ class Loop:
             group["lr"] = document["learning_rate"]
 
 
-def _optimizer(flow: Flow, settings: Settings) -> torch.optim.AdamW:
+def _optimizer(flat: Flat, settings: Settings) -> torch.optim.AdamW:
     """AdamW, with decay on the networks' matrices alone."""
-    trained = [(name, parameter) for name, parameter in flow.named_parameters() if parameter.requires_grad]
-    decayed = [p for name, p in trained if ".network." in f".{name}" and p.ndim == 2]
-    plain = [p for _, p in trained if not any(p is other for other in decayed)]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, fused=True)
+    decays = (settings.weight_decay, 0.0)
+    groups = [{"params": [group], "weight_decay": decay} for group, decay in zip(flat.groups, decays, strict=True)]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+
+
+def _seed(device: torch.device, seed: int) -> None:
+    """Seed torch's global generator of a device."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)  # a hundredth of the time that torch.manual_seed takes
+    else:
+        torch.manual_seed(seed)
 
 
 def _storable(entry: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch.autograd.function import once_differentiable
 
 from flowcli.flows.context import NO_CONTEXT, Context
 from flowcli.flows.transform import Transform
@@ -26,18 +28,43 @@ class LU(Transform):
         self.bias = nn.Parameter(torch.zeros(columns))
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        lower, upper = self._factors()
-        return linear(x, lower @ upper, self.bias), self.log_diagonal.sum().expand(len(x))
+        z = _Mix.apply(x.t(), self.triangles, self.log_diagonal, self.bias)
+        return z.t(), self.log_diagonal.sum().expand(len(x))
 
-    def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        lower, upper = self._factors()
-        y = torch.linalg.solve_triangular(lower, (z - self.bias).t(), upper=False, unitriangular=True)
+    @torch.no_grad()
+    def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:
+        """Return x and log|det dx/dz|; carries no gradient."""
+        lower, upper = _factors(self.triangles, self.log_diagonal)
+        y = torch.linalg.solve_triangular(lower, z.t() - self.bias[:, None], upper=False, unitriangular=True)
         x = torch.linalg.solve_triangular(upper, y, upper=True).t()
         return x, -self.log_diagonal.sum().expand(len(z))
 
-    def _factors(self) -> tuple[Tensor, Tensor]:
-        lower = torch.tril(self.triangles, -1) + torch.eye(
-            len(self.bias), dtype=self.bias.dtype, device=self.bias.device
-        )
-        upper = torch.triu(self.triangles, 1) + torch.diag(torch.exp(self.log_diagonal))
-        return lower, upper
+
+def _factors(triangles: Tensor, log_diagonal: Tensor) -> tuple[Tensor, Tensor]:
+    """L and U, (D, D) each."""
+    lower, upper = torch.tril(triangles, -1), torch.triu(triangles, 1)
+    lower.diagonal().fill_(1)
+    upper.diagonal().copy_(torch.exp(log_diagonal))
+    return lower, upper
+
+
+class _Mix(torch.autograd.Function):
+    """L U x + b of columns by rows x (D, B)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, triangles: Tensor, log_diagonal: Tensor, bias: Tensor) -> Tensor:  # noqa: D102
+        lower, upper = _factors(triangles, log_diagonal)
+        matrix = torch.mm(lower, upper)
+        ctx.save_for_backward(x, lower, upper, matrix)
+        return torch.addmm(bias[:, None], matrix, x)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
+        x, lower, upper, matrix = ctx.saved_tensors
+        of_matrix = torch.mm(gradient, x.t())
+        of_lower = torch.mm(of_matrix, upper.t()).tril_(-1)
+        of_upper = torch.mm(lower.t(), of_matrix)
+        of_log_diagonal = torch.mul(of_upper.diagonal(), upper.diagonal())
+        of_x = torch.mm(matrix.t(), gradient) if ctx.needs_input_grad[0] else None
+        return of_x, of_lower.add_(of_upper.triu_(1)), of_log_diagonal, gradient.sum(1)

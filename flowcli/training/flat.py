@@ -1,0 +1,65 @@
+"""The parameters of a flow as one vector, so that what is done to all of them is done in one operation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from flowcli.flows import Flow
+from flowcli.training.lockstep import shared
+
+
+class Flat:
+    """The trained parameters of a flow as views of one vector: those that decay, then the others.
+
+    Args:
+        flow: The flow, whose parameters become such views.
+        share: Whether the vector lies in memory that forked processes share.
+    """
+
+    def __init__(self, flow: Flow, *, share: bool) -> None:
+        trained = [(name, p) for name, p in flow.named_parameters() if p.requires_grad]
+        decays = [".network." in f".{name}" and p.ndim == 2 for name, p in trained]
+        self.parameters: list[nn.Parameter] = [
+            p for wanted in (True, False) for (_, p), decay in zip(trained, decays, strict=True) if decay == wanted
+        ]
+        self.decaying = sum(p.numel() for (_, p), decay in zip(trained, decays, strict=True) if decay)
+        self.vector = self.room(share=share)
+        self.gradient = self.room(share=False)
+        self.adopt(self.vector)
+        self.groups = self._groups()
+
+    def room(self, copies: int | None = None, *, share: bool) -> Tensor:
+        """Zeros for a vector like this one, or for several of them, (copies, size)."""
+        first = self.parameters[0]
+        shape = (sum(p.numel() for p in self.parameters),)
+        shape = shape if copies is None else (copies, *shape)
+        if share:
+            return shared(*shape, dtype=first.dtype)
+        return torch.zeros(shape, dtype=first.dtype, device=first.device)
+
+    def _groups(self) -> list[nn.Parameter]:
+        """The vector as what an optimizer takes: the part that decays and the part that does not, with gradients."""
+        cut = [self.decaying, len(self.vector) - self.decaying]
+        groups = [nn.Parameter(part) for part in self.vector.split(cut)]
+        for group, gradient in zip(groups, self.gradient.split(cut), strict=True):
+            group.grad = gradient
+        return groups
+
+    @torch.no_grad()
+    def adopt(self, vector: Tensor) -> None:
+        """Make the parameters views of a vector, with the values that they have."""
+        for parameter, part in zip(self.parameters, self.parts(vector), strict=True):
+            part.copy_(parameter)
+            parameter.data = part
+
+    def parts(self, vector: Tensor) -> list[Tensor]:
+        """What of a vector belongs to each parameter, in its shape."""
+        sizes = [p.numel() for p in self.parameters]
+        return [part.view_as(p) for part, p in zip(vector.split(sizes), self.parameters, strict=True)]
+
+    def gather(self, gradients: Sequence[Tensor], out: Tensor) -> None:
+        """Write gradients of the parameters into a vector."""
+        torch.cat([gradient.reshape(-1) for gradient in gradients], out=out)
