@@ -49,7 +49,7 @@ class Affine(Bijection[_Tape]):
         grad_theta = planes_like(strides, 2, x)
         grad_shift, grad_raw = grad_theta.unbind()
         grad_shift.copy_(grad_z)
-        torch.addcmul(grad_log, grad_x, x, out=grad_raw).div_(squeeze).div_(squeeze)
+        grad_raw.copy_(torch.addcmul(grad_log, grad_x, x).div_(squeeze).div_(squeeze))
         return grad_x, grad_theta
 
     @torch.no_grad()

@@ -75,11 +75,24 @@ class _Bent(torch.autograd.Function):
         return *ctx.bijection.gradient(ctx.tape, grad_z, grad_log), None
 
 
-@lru_cache(maxsize=256)
 def constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """A number as a tensor without dimensions, which an operation takes up in half the time of a Python number."""
+    if torch.compiler.is_compiling():
+        return torch.full((), value, dtype=dtype, device=device)
+    return _constant(value, dtype, device)
+
+
+@lru_cache(maxsize=256)
+def _constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
         return torch.tensor(value, dtype=dtype, device=device)
+
+
+def multiply_into(out: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Write a b to ``out``, which may have gaps; a compiler does not take such an ``out`` as an argument."""
+    if torch.compiler.is_compiling():
+        return out.copy_(torch.mul(a, b))
+    return torch.mul(a, b, out=out)
 
 
 def planes_like(strides: tuple[int, ...], planes: int, x: Tensor) -> Tensor:

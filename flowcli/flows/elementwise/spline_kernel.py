@@ -24,7 +24,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from flowcli.flows.elementwise.bijection import constant, planes_like
+from flowcli.flows.elementwise.bijection import constant, multiply_into, planes_like
 
 # Bins may differ in width, and knots in slope, by at most this factor from the identity's (a log).
 LARGEST_LOG_SLOPE = -math.log(1e-3)
@@ -181,7 +181,7 @@ def gradient(tape: Tape, bound: float, grad_y: Tensor, grad_log: Tensor) -> tupl
 
     periodic = tape.planes == 3 * bins
     grad_theta = planes_like(strides, tape.planes, inside)
-    torch.mul(grad_sizes, located.squeeze, out=_sizes(grad_theta, bins))
+    multiply_into(_sizes(grad_theta, bins), grad_sizes, located.squeeze)
     factor = torch.mul(located.ends, located.ends_squeeze).mul_(located.ends_squeeze)
     _spread(grad_theta[2 * bins :], reached, grad_d0.mul_(factor[0]), grad_d1.mul_(factor[1]), periodic=periodic)
     return grad_x, grad_theta
@@ -242,9 +242,13 @@ def locate(value: Tensor, theta: Tensor, bins: int, bound: float, axis: int, *, 
     return Located(inside, clamped, share, edge, size, total, slope, ends, ends_squeeze, sizes, squeeze, reached)
 
 
-@lru_cache(maxsize=16)
 def _ordinals(count: int, device: torch.device) -> Tensor:
     """0, 1, .. N - 1."""
+    return torch.arange(count, device=device) if torch.compiler.is_compiling() else _kept_ordinals(count, device)
+
+
+@lru_cache(maxsize=16)
+def _kept_ordinals(count: int, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
         return torch.arange(count, device=device)
 
@@ -274,7 +278,7 @@ def _spread(out: Tensor, reached: Tensor, left: Tensor, right: Tensor, *, period
     """Give the gradients at the bin's left and right knots to the planes of these knots."""
     bins = len(reached) - 1
     inner = out[1:] if periodic else out
-    torch.mul(reached[: bins - 1], right, out=inner)
+    multiply_into(inner, reached[: bins - 1], right)
     inner.addcmul_(reached[1:bins], torch.sub(left, right)).addcmul_(reached[2:], left, value=-1)
     if periodic:  # the first knot is the last one too
-        torch.addcmul(left, reached[1], left, value=-1, out=out[0]).addcmul_(reached[bins - 1], right)
+        out[0].copy_(left).addcmul_(reached[1], left, value=-1).addcmul_(reached[bins - 1], right)

@@ -73,6 +73,10 @@ class Affine(NamedTuple):
         """Return g v', (O, I), the gradient of W, for values v (I, B); zero where there is no step."""
         out = torch.empty_like(self.weight)
         for begin, end, seen in self.steps:
-            torch.mm(grad[begin:end], value[:seen].t(), out=out[begin:end, :seen])
-            out[begin:end, seen:].zero_()
+            step = out[begin:end]
+            if seen == step.shape[1]:
+                torch.mm(grad[begin:end], value.t(), out=step)
+            else:
+                step[:, :seen] = torch.mm(grad[begin:end], value[:seen].t())
+                step[:, seen:].zero_()
         return out

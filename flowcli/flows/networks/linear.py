@@ -56,7 +56,7 @@ class MaskedLinear(nn.Linear):
         if self.planes == 1:
             return Affine(torch.mul(self.weight, self._exists), self.bias[:, None], self._steps)
         by_unit = self.weight.view(self.planes, -1, self.in_features).transpose(0, 1)
-        weight = torch.mul(by_unit, self._exists[:, None], out=self.weight.new_empty(by_unit.shape))
+        weight = by_unit.contiguous().mul_(self._exists[:, None])
         bias = self.bias.view(self.planes, -1).t().reshape(-1, 1)
         return Affine(weight.view(-1, self.in_features), bias, self._steps)
 
@@ -66,7 +66,7 @@ class MaskedLinear(nn.Linear):
             return gradient.mul_(self._exists)
         out = torch.empty_like(self.weight)
         by_unit = out.view(self.planes, -1, self.in_features).transpose(0, 1)
-        torch.mul(gradient.view(by_unit.shape), self._exists[:, None], out=by_unit)
+        by_unit.copy_(gradient.view(by_unit.shape).mul_(self._exists[:, None]))
         return out
 
     def bias_gradient(self, gradient: Tensor) -> Tensor:

@@ -139,7 +139,8 @@ class Network(nn.Module, ABC):
     ) -> tuple[Tensor | None, Tensor | None, list[Tensor | None]]:
         """The gradients of inputs and context, where they are wanted, and of ``weights``, from those of the outputs."""
         affines, x, given, actives = tape
-        linears, of_weights = self.linears, list[Tensor | None]()
+        linears = self.linears
+        of_weights: list[Tensor | None] = []
         skipped: Tensor | None = None  # the gradient that a skip connection carries to its block's beginning
         for number in range(len(affines) - 1, 0, -1):
             source, used, mask = actives[number - 1]
