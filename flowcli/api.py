@@ -83,6 +83,7 @@ def fit(
     device: str = "cpu",
     time_limit: float | None = None,
     allow_singular: bool = False,
+    compile: bool = False,
     notice: Callable[[str], None] | None = None,
     show: Callable[[Event], None] | None = None,
 ) -> Model:
@@ -100,6 +101,7 @@ def fit(
         device: Where to compute.
         time_limit: Seconds after which the fit ends.
         allow_singular: Add a little noise where columns are linear functions of each other.
+        compile: Run the steps through torch's compiler, if there is one.
         notice: Called with each line worth saying.
         show: Called with each evaluation of the running fit (``flowcli.training.Event``).
 
@@ -122,7 +124,14 @@ def fit(
         values = table.frame_values(valid, rows.schema.names, notice=_silent)
         held = table.Table(values, rows.schema, "valid")
     fitting = training.prepare(
-        rows, request, seed=seed, device=device, valid=held, allow_singular=allow_singular, notice=say
+        rows,
+        request,
+        seed=seed,
+        device=device,
+        valid=held,
+        allow_singular=allow_singular,
+        compile=compile,
+        notice=say,
     )
     for event in fitting.loop.run(lambda: False, time_limit):
         if show is not None:

@@ -77,6 +77,7 @@ class Duration(click.ParamType[float]):
 @click.option("--resume", is_flag=True, help="Go on with a fit that was interrupted.")
 @click.option("--force", is_flag=True, help="Replace a model file, or drop an interrupted fit.")
 @click.option("--allow-singular", is_flag=True, help="Add a little noise where columns are collinear.")
+@click.option("--compile", "compiling", is_flag=True, help="Use torch's compiler: for long fits, and for GPUs.")
 @click.option(
     "--save-every", type=Duration(), default=10.0, metavar="TIME", help="Save the state this often (default 10s)."
 )
@@ -100,6 +101,7 @@ def fit(
     resume: bool,
     force: bool,
     allow_singular: bool,
+    compiling: bool,
     save_every: float,
     as_json: bool,
     device: str,
@@ -159,7 +161,15 @@ def fit(
         where = compute.set_up(device, threads)
         with Screen(quiet=quiet, time_limit=time_limit) as screen:
             fitting = _ready(
-                state if resume else None, table, held, request, seed, where, allow_singular=allow_singular, say=notice
+                state if resume else None,
+                table,
+                held,
+                request,
+                seed,
+                where,
+                allow_singular=allow_singular,
+                compiling=compiling,
+                say=notice,
             )
             screen.begin(fitting)
             return _run(fitting, model, state, time_limit, save_every, screen, as_json=as_json, data=data)
@@ -222,6 +232,7 @@ def _ready(
     device: str,
     *,
     allow_singular: bool,
+    compiling: bool,
     say: Callable[[str], None],
 ) -> Fitting:
     """A fit at its start, or where an interrupted one stopped."""
@@ -241,12 +252,20 @@ def _ready(
             device=device,
             valid=held,
             allow_singular=allow_singular,
+            compile=compiling,
             notice=say,
         )
     if state is not None:
         say("there is no interrupted fit to go on with; starting from the beginning")
     return training.prepare(
-        table, request, seed=seed, device=device, valid=held, allow_singular=allow_singular, notice=say
+        table,
+        request,
+        seed=seed,
+        device=device,
+        valid=held,
+        allow_singular=allow_singular,
+        compile=compiling,
+        notice=say,
     )
 
 

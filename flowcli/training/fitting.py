@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from flowcli.flows import Flow, Transform, bases, build, check_size
 from flowcli.table import Schema, Table
 from flowcli.table.schema import Column
 from flowcli.training import auto
+from flowcli.training.compiled import compiled
 from flowcli.training.loop import SCORING_ROWS, Loop
 from flowcli.training.mixture import fit_mixture
 from flowcli.training.rows import TrainingRows, generator, mixed
@@ -109,6 +111,7 @@ def prepare(
     device: torch.device | str = "cpu",
     valid: Table | None = None,
     allow_singular: bool = False,
+    compile: bool = False,
     notice: Notice,
 ) -> Fitting:
     """Decide what is left to decide, and set up a fit at its start.
@@ -120,6 +123,7 @@ def prepare(
         device: Where the fit runs.
         valid: Rows to hold out, instead of a share of the table's.
         allow_singular: Go on where a column is a linear function of others, with noise that is said.
+        compile: Run the steps through torch's compiler, if there is one.
         notice: Takes lines for the user.
 
     Raises:
@@ -147,7 +151,7 @@ def prepare(
         flow = build(settled.flow, columns)
         rows = TrainingRows(coordinates, torch.from_numpy(train), seed)
         _start(flow, rows.epoch(0), start, seed)
-    loop = _loop(flow, coordinates, settled, train, held_out, seed, device)
+    loop = _loop(flow, coordinates, settled, train, held_out, seed, device, notice if compile else None)
     return Fitting(request, settled, coordinates, loop, train, held_out, seed, fingerprint(table, valid))
 
 
@@ -162,6 +166,7 @@ def resume(
     device: torch.device | str = "cpu",
     valid: Table | None = None,
     allow_singular: bool = False,
+    compile: bool = False,
     notice: Notice,
 ) -> Fitting:
     """Set up a fit where an earlier one of the same rows and config stopped.
@@ -176,6 +181,7 @@ def resume(
         device: Where the fit goes on.
         valid: The held-out rows again, if they were given.
         allow_singular: As it was.
+        compile: Run the steps through torch's compiler, if there is one.
         notice: Takes lines for the user.
 
     Raises:
@@ -193,7 +199,7 @@ def resume(
     settled = from_mapping(document["config"])
     with torch.random.fork_rng(devices=[]):
         flow = build(settled.flow, coordinates.columns)
-    loop = _loop(flow, coordinates, settled, train, held_out, seed, device)
+    loop = _loop(flow, coordinates, settled, train, held_out, seed, device, notice if compile else None)
     try:
         loop.restore(document["loop"], tensors)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -392,12 +398,14 @@ def _loop(
     held_out: NDArray[np.float64],
     seed: int,
     device: torch.device | str,
+    compiling: Notice | None,
 ) -> Loop:
-    """The loop over these rows, everything on the device."""
+    """The loop over these rows, everything on the device; its steps are compiled if somebody takes the notices."""
     rows = TrainingRows(coordinates, torch.from_numpy(train), seed, device)
     held_u, held_log_det = coordinates.forward(coordinates.jitter(torch.from_numpy(held_out), generator(seed, 7)))
     settings = auto.settings(settled.train, rows=len(train))
-    return Loop(flow.to(device), rows, held_u.float().to(device), held_log_det, settings, seed)
+    quicken = None if compiling is None else partial(compiled, notice=compiling)
+    return Loop(flow.to(device), rows, held_u.float().to(device), held_log_det, settings, seed, quicken)
 
 
 def _same(what: str, before: Any, now: Any) -> None:

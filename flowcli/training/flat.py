@@ -34,8 +34,8 @@ class Flat:
     def room(self, copies: int | None = None, *, share: bool) -> Tensor:
         """Zeros for a vector like this one, or for several of them, (copies, size)."""
         first = self.parameters[0]
-        shape = (sum(p.numel() for p in self.parameters),)
-        shape = shape if copies is None else (copies, *shape)
+        size = sum(p.numel() for p in self.parameters)
+        shape = (size,) if copies is None else (copies, size)
         if share:
             return shared(*shape, dtype=first.dtype)
         return torch.zeros(shape, dtype=first.dtype, device=first.device)
@@ -43,8 +43,8 @@ class Flat:
     def _groups(self) -> list[nn.Parameter]:
         """The vector as what an optimizer takes: the part that decays and the part that does not, with gradients."""
         cut = [self.decaying, len(self.vector) - self.decaying]
-        groups = [nn.Parameter(part) for part in self.vector.split(cut)]
-        for group, gradient in zip(groups, self.gradient.split(cut), strict=True):
+        groups = [nn.Parameter(part) for part in torch.split(self.vector, cut)]
+        for group, gradient in zip(groups, torch.split(self.gradient, cut), strict=True):
             group.grad = gradient
         return groups
 
@@ -58,7 +58,7 @@ class Flat:
     def parts(self, vector: Tensor) -> list[Tensor]:
         """What of a vector belongs to each parameter, in its shape."""
         sizes = [p.numel() for p in self.parameters]
-        return [part.view_as(p) for part, p in zip(vector.split(sizes), self.parameters, strict=True)]
+        return [part.view_as(p) for part, p in zip(torch.split(vector, sizes), self.parameters, strict=True)]
 
     def gather(self, gradients: Sequence[Tensor], out: Tensor) -> None:
         """Write gradients of the parameters into a vector."""

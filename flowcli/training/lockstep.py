@@ -119,6 +119,9 @@ class Lockstep:
         """What another process does until its parent is gone."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # What the parent holds, a lock on its model above all, must not outlive it here.
+        os.closerange(3, complaint.fileno())
+        os.closerange(complaint.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
         torch.set_num_threads(1)
         while True:
             while not _passed(self._go[number - 1]):
@@ -133,7 +136,7 @@ class Lockstep:
 
 
 def _passed(semaphore: Any) -> bool:
-    """Whether the semaphore let us through; the others are busy with equal parts, so it is worth looking for a while."""
+    """Whether the semaphore lets us through soon; the others have equal parts, so it is worth looking for a while."""
     for _ in range(TRIES):
         if semaphore.acquire(False):
             return True

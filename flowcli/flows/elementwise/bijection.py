@@ -32,7 +32,7 @@ class Bijection(ABC, Generic[Tape]):
         """Return z and log dz/dx, both of the shape of x."""
         theta = theta.expand(-1, *x.shape)
         if torch.is_grad_enabled() and (x.requires_grad or theta.requires_grad):
-            z, log_derivative = _Bent.apply(x, theta, self)
+            z, log_derivative = _Bent.apply(x, theta, self)  # type: ignore[no-untyped-call]
             return z, log_derivative
         return self.evaluate(x, theta)
 
@@ -64,14 +64,14 @@ class _Bent(torch.autograd.Function):
     """A bijection by itself, for automatic differentiation."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, theta: Tensor, bijection: Bijection[Any]) -> tuple[Tensor, Tensor]:  # noqa: D102
+    def forward(ctx: Any, x: Tensor, theta: Tensor, bijection: Bijection[Any]) -> tuple[Tensor, Tensor]:
         z, log_derivative, ctx.tape = bijection.taped(x, theta)
         ctx.bijection = bijection
         return z, log_derivative
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: D102
+    @once_differentiable
+    def backward(ctx: Any, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor, None]:
         return *ctx.bijection.gradient(ctx.tape, grad_z, grad_log), None
 
 

@@ -255,7 +255,7 @@ def _kept_ordinals(count: int, device: torch.device) -> Tensor:
 
 def _sizes(theta: Tensor, bins: int) -> Tensor:
     """The planes of the sizes, (K, 2, ...)."""
-    return theta[: 2 * bins].unflatten(0, (2, bins)).transpose(0, 1)
+    return torch.unflatten(theta[: 2 * bins], 0, (2, bins)).transpose(0, 1)
 
 
 def _curve(t: Tensor, slope: Tensor, ends: Tensor) -> Curve:

@@ -43,11 +43,13 @@ def bend(
         The columns (D, B), and the sums of the log-derivatives (B,).
     """
     if tracks(columns, context.given, *network.weights):
-        z, log_det = _Bend.apply(network, bijection, parts, columns, context.given, *network.weights)
+        z, log_det = _Bend.apply(network, bijection, parts, columns, context.given, *network.weights)  # type: ignore[no-untyped-call]
         return z, log_det
     with torch.no_grad():
         outputs = network.evaluate(_pick(columns, parts.seen), context)
-        bent, log_derivative = bijection.evaluate(_pick(columns, parts.bent), network.planes(outputs, bijection.parameters))
+        bent, log_derivative = bijection.evaluate(
+            _pick(columns, parts.bent), network.planes(outputs, bijection.parameters)
+        )
         return _put(columns, parts.bent, bent), log_derivative.sum(0)
 
 
@@ -55,7 +57,7 @@ class _Bend(torch.autograd.Function):
     """``bend`` with its gradient."""
 
     @staticmethod
-    def forward(  # noqa: D102
+    def forward(
         ctx: Any,
         network: Network,
         bijection: Bijection[Any],
@@ -71,8 +73,8 @@ class _Bend(torch.autograd.Function):
         return _put(columns, parts.bent, bent), log_derivative.sum(0)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, grad_z: Tensor, grad_log_det: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
+    @once_differentiable
+    def backward(ctx: Any, grad_z: Tensor, grad_log_det: Tensor) -> tuple[Tensor | None, ...]:
         network, parts, (network_tape, tape) = ctx.network, ctx.parts, ctx.tapes
         of_x, of_given = ctx.needs_input_grad[3:5]
         grad_bent, grad_theta = ctx.bijection.gradient(tape, _pick(grad_z, parts.bent), grad_log_det)

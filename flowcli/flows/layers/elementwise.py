@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +20,7 @@ class Elementwise(Transform):
         bijection: How a column is bent.
     """
 
-    def __init__(self, columns: int, bijection: Bijection) -> None:
+    def __init__(self, columns: int, bijection: Bijection[Any]) -> None:
         super().__init__()
         self.bijection = bijection
         self.theta = nn.Parameter(torch.zeros(bijection.parameters, columns))

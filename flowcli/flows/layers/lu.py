@@ -28,7 +28,7 @@ class LU(Transform):
         self.bias = nn.Parameter(torch.zeros(columns))
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        z = _Mix.apply(x.t(), self.triangles, self.log_diagonal, self.bias)
+        z = _Mix.apply(x.t(), self.triangles, self.log_diagonal, self.bias)  # type: ignore[no-untyped-call]
         return z.t(), self.log_diagonal.sum().expand(len(x))
 
     @torch.no_grad()
@@ -52,15 +52,15 @@ class _Mix(torch.autograd.Function):
     """L U x + b of columns by rows x (D, B)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, triangles: Tensor, log_diagonal: Tensor, bias: Tensor) -> Tensor:  # noqa: D102
+    def forward(ctx: Any, x: Tensor, triangles: Tensor, log_diagonal: Tensor, bias: Tensor) -> Tensor:
         lower, upper = _factors(triangles, log_diagonal)
         matrix = torch.mm(lower, upper)
         ctx.save_for_backward(x, lower, upper, matrix)
         return torch.addmm(bias[:, None], matrix, x)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, lower, upper, matrix = ctx.saved_tensors
         of_matrix = torch.mm(gradient, x.t())
         of_lower = torch.mm(of_matrix, upper.t()).tril_(-1)

@@ -25,21 +25,21 @@ class Permutation(Transform):
         self.register_buffer("order", order)
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        return _Reorder.apply(x, self.order), x.new_zeros(len(x))
+        return _Reorder.apply(x, self.order), x.new_zeros(len(x))  # type: ignore[no-untyped-call]
 
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        return _Reorder.apply(z, torch.argsort(self.order)), z.new_zeros(len(z))
+        return _Reorder.apply(z, torch.argsort(self.order)), z.new_zeros(len(z))  # type: ignore[no-untyped-call]
 
 
 class _Reorder(torch.autograd.Function):
     """The columns of rows (B, D) in another order; automatic differentiation would add where nothing meets."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, order: Tensor) -> Tensor:  # noqa: D102
+    def forward(ctx: Any, x: Tensor, order: Tensor) -> Tensor:
         ctx.save_for_backward(order)
         return x.t().index_select(0, order).t()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: D102
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (order,) = ctx.saved_tensors
         return gradient.t().index_select(0, torch.argsort(order)).t(), None

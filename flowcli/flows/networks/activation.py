@@ -43,7 +43,8 @@ class Relu(Activation):
         return torch.relu_(value)
 
     def gradient_(self, gradient: Tensor, source: Tensor) -> Tensor:  # noqa: D102
-        return torch.ops.aten.threshold_backward.grad_input(gradient, source, 0, grad_input=gradient)
+        torch.ops.aten.threshold_backward.grad_input(gradient, source, 0, grad_input=gradient)
+        return gradient
 
 
 class Silu(Activation):
@@ -58,7 +59,8 @@ class Silu(Activation):
         return torch.nn.functional.silu(value, inplace=True)
 
     def gradient_(self, gradient: Tensor, source: Tensor) -> Tensor:  # noqa: D102
-        return torch.ops.aten.silu_backward.grad_input(gradient, source, grad_input=gradient)
+        torch.ops.aten.silu_backward.grad_input(gradient, source, grad_input=gradient)
+        return gradient
 
 
 class Tanh(Activation):
@@ -71,7 +73,8 @@ class Tanh(Activation):
         return torch.tanh_(value)
 
     def gradient_(self, gradient: Tensor, source: Tensor) -> Tensor:  # noqa: D102
-        return torch.ops.aten.tanh_backward.grad_input(gradient, source, grad_input=gradient)
+        torch.ops.aten.tanh_backward.grad_input(gradient, source, grad_input=gradient)
+        return gradient
 
 
 ACTIVATIONS: dict[ActivationName, Activation] = {"relu": Relu(), "silu": Silu(), "tanh": Tanh()}

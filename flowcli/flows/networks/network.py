@@ -125,7 +125,7 @@ class Network(nn.Module, ABC):
     def evaluate(self, x: Tensor, context: Context) -> Tensor:
         """Return the outputs (O, B), in the order of the last layer's map, of inputs (I, B)."""
         if tracks(x, context.given, *self.weights):
-            return cast("Tensor", _Pass.apply(self, x, context.given, *self.weights))
+            return cast("Tensor", _Pass.apply(self, x, context.given, *self.weights))  # type: ignore[no-untyped-call]
         with torch.no_grad():
             return self._pass(x, context.given, self.affines(), None)
 
@@ -210,16 +210,14 @@ class _Pass(torch.autograd.Function):
     """A pass by itself, for automatic differentiation."""
 
     @staticmethod
-    def forward(  # noqa: D102
-        ctx: Any, network: Network, x: Tensor, given: Tensor | None, *weights: Tensor | None
-    ) -> Tensor:
+    def forward(ctx: Any, network: Network, x: Tensor, given: Tensor | None, *weights: Tensor | None) -> Tensor:
         out, ctx.tape = network.taped(x, given)
         ctx.network = network
         return out
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         _, of_x, of_given, *_ = ctx.needs_input_grad
         grad_x, grad_given, of_weights = ctx.network.gradient(ctx.tape, gradient, of_x=of_x, of_given=of_given)
         return None, grad_x, grad_given, *of_weights
