@@ -27,25 +27,25 @@ class Flat:
         ]
         self.decaying = sum(p.numel() for (_, p), decay in zip(trained, decays, strict=True) if decay)
         self.vector = self.room(share=share)
-        self.gradient = self.room(share=False)
         self.adopt(self.vector)
-        self.groups = self._groups()
 
-    def room(self, copies: int | None = None, *, share: bool) -> Tensor:
-        """Zeros for a vector like this one, or for several of them, (copies, size)."""
-        first = self.parameters[0]
-        size = sum(p.numel() for p in self.parameters)
-        shape = (size,) if copies is None else (copies, size)
+    def room(self, *, share: bool) -> Tensor:
+        """Zeros for a vector like this one."""
+        first, size = self.parameters[0], sum(p.numel() for p in self.parameters)
         if share:
-            return shared(*shape, dtype=first.dtype)
-        return torch.zeros(shape, dtype=first.dtype, device=first.device)
+            return shared(size, dtype=first.dtype)
+        return torch.zeros(size, dtype=first.dtype, device=first.device)
 
-    def _groups(self) -> list[nn.Parameter]:
-        """The vector as what an optimizer takes: the part that decays and the part that does not, with gradients."""
+    def groups(self, gradient: Tensor) -> list[nn.Parameter]:
+        """The vector as what an optimizer takes: the part that decays and the part that does not.
+
+        Args:
+            gradient: A vector in which their gradients will be found.
+        """
         cut = [self.decaying, len(self.vector) - self.decaying]
         groups = [nn.Parameter(part) for part in torch.split(self.vector, cut)]
-        for group, gradient in zip(groups, torch.split(self.gradient, cut), strict=True):
-            group.grad = gradient
+        for group, part in zip(groups, torch.split(gradient, cut), strict=True):
+            group.grad = part
         return groups
 
     @torch.no_grad()
@@ -63,3 +63,9 @@ class Flat:
     def gather(self, gradients: Sequence[Tensor], out: Tensor) -> None:
         """Write gradients of the parameters into a vector."""
         torch.cat([gradient.reshape(-1) for gradient in gradients], out=out)
+
+
+def clip(gradient: Tensor, longest: float) -> None:
+    """Shorten a gradient, in its place, that is longer than that."""
+    length = torch.linalg.vector_norm(gradient)
+    gradient.mul_((longest / (length + 1e-6)).clamp_(max=1))

@@ -21,7 +21,7 @@ from flowcli.flows import Flow
 from flowcli.flows.networks import Network
 from flowcli.training.average import Average
 from flowcli.training.compiled import LogProb, rounded_products
-from flowcli.training.flat import Flat
+from flowcli.training.flat import Flat, clip
 from flowcli.training.lockstep import Lockstep, processes_for, shared
 from flowcli.training.rows import TrainingRows, mixed
 from flowcli.training.schedule import rate_factor
@@ -132,11 +132,11 @@ class Loop:
         self._processes = 1 if quicken else processes_for(held_out.device, settings.batch_size, LEAST_ROWS)
         side_by_side = self._processes > 1
         self._flat = Flat(flow, share=side_by_side)
-        self._gradients = self._flat.room(self._processes, share=side_by_side)
+        self._gradients = [self._flat.room(share=side_by_side) for _ in range(self._processes)]
         self._losses, self._nats = self._room(self._processes), self._room(len(held_out))
         self._batches, self._loaded = torch.empty(0), -1  # the rows of an epoch in their order
         self.average = Average(flow, settings.average, self._flat, share=side_by_side)
-        self.optimizer = _optimizer(self._flat, settings)
+        self.optimizer = _optimizer(self._flat.groups(self._gradients[0]), settings)
         self.best = copy.deepcopy(self.average.flow)
         self.history: list[Evaluation] = []
         self.outcome: Outcome = "running"
@@ -248,8 +248,10 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * self._rate_factor(progress)
         self._lockstep.run(STEP, self.step)
-        torch.sum(self._gradients, 0, out=self._flat.gradient)
-        torch.nn.utils.clip_grad_norm_(self._flat.groups, self.settings.clip)
+        gradient, *others = self._gradients
+        for other in others:
+            gradient += other
+        clip(gradient, self.settings.clip)
         self.optimizer.step()
         self.step += 1
         self.average.update(self.step)
@@ -433,11 +435,11 @@ class Loop:
             group["lr"] = document["learning_rate"]
 
 
-def _optimizer(flat: Flat, settings: Settings) -> torch.optim.AdamW:
+def _optimizer(groups: Sequence[torch.nn.Parameter], settings: Settings) -> torch.optim.AdamW:
     """AdamW, with decay on the networks' matrices alone."""
     decays = (settings.weight_decay, 0.0)
-    groups = [{"params": [group], "weight_decay": decay} for group, decay in zip(flat.groups, decays, strict=True)]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+    options = [{"params": [group], "weight_decay": decay} for group, decay in zip(groups, decays, strict=True)]
+    return torch.optim.AdamW(options, lr=settings.learning_rate, fused=True)
 
 
 def _seed(device: torch.device, seed: int) -> None:

@@ -42,8 +42,9 @@ def bend(
     Returns:
         The columns (D, B), and the sums of the log-derivatives (B,).
     """
-    if tracks(columns, context.given, *network.weights):
-        z, log_det = _Bend.apply(network, bijection, parts, columns, context.given, *network.weights)  # type: ignore[no-untyped-call]
+    inputs = (columns, context.given, *network.weights)
+    if tracks(*inputs):
+        z, log_det = _Bend.apply(network, bijection, parts, *inputs)  # type: ignore[no-untyped-call]
         return z, log_det
     with torch.no_grad():
         outputs = network.evaluate(_pick(columns, parts.seen), context)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 # A step is no smaller than what a matrix product is quick at, and there are no more steps than these.
-LEAST_ROWS, LEAST_INPUTS, MOST_STEPS = 64, 32, 8
+LEAST_SIZE, LEAST_INPUTS, MOST_STEPS = 16_384, 32, 8
 
 
 class Step(NamedTuple):
@@ -33,7 +33,7 @@ def staircase(seen: Sequence[int], inputs: int) -> list[Step]:
         inputs: Size of the input.
     """
     rows = len(seen)
-    count = max(1, min(MOST_STEPS, rows // LEAST_ROWS, inputs // LEAST_INPUTS))
+    count = max(1, min(MOST_STEPS, rows * inputs // LEAST_SIZE, inputs // LEAST_INPUTS))
     edges = pairwise(rows * i // count for i in range(count + 1))
     return [Step(begin, end, seen[end - 1]) for begin, end in edges]
 

@@ -81,14 +81,10 @@ class Network(nn.Module, ABC):
         self.last = last
         self.residual, self.dropout = residual, dropout
         self.activation = ACTIVATIONS[activation]
+        self.linears: list[Linear] = [first, *hidden, last]  # first to last
         self._frozen: list[Affine] | None = None
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-
-    @property
-    def linears(self) -> list[Linear]:
-        """All layers, first to last."""
-        return [self.first, *cast("Sequence[Linear]", self.trunk["layers"]), self.last]
 
     @property
     def weights(self) -> list[Tensor | None]:
