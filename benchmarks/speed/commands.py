@@ -22,19 +22,19 @@ from typing import Any
 from benchmarks.speed import machine
 
 LABELS = {
-    "model_scoring": "the flow alone scores a tensor of coordinates in memory",
-    "density_scoring": "the density (columns to coordinates, then the flow) scores an array in memory",
+    "model_scoring": "the model alone (columns to coordinates, then the flow) scores a tensor in memory",
+    "flow_scoring": "its flow alone scores a tensor of coordinates in memory",
     "logprob": "flowcli logprob model big.csv -o out.csv",
     "plain_script": "a plain script: pandas.read_csv, zuko's NSF of the same shape in blocks of 2048, to_csv",
-    "model_sampling": "the flow alone draws a tensor of coordinates",
+    "model_sampling": "the model alone draws a tensor of rows",
     "sample": "flowcli sample model -n ROWS -o out.csv",
     "one_row": "flowcli logprob model one.csv",
     "import_torch": 'python -c "import torch"',
 }
 RATIOS = {
-    "logprob_over_model": ("logprob", "model_scoring", "share of the flow's own speed that flowcli logprob reaches"),
-    "logprob_over_density": ("logprob", "density_scoring", "share of the density's own speed that it reaches"),
-    "sample_over_model": ("sample", "model_sampling", "share of the flow's own speed that flowcli sample reaches"),
+    "logprob_over_model": ("logprob", "model_scoring", "share of the model's own speed that flowcli logprob reaches"),
+    "logprob_over_flow": ("logprob", "flow_scoring", "share of its flow's own speed that flowcli logprob reaches"),
+    "sample_over_model": ("sample", "model_sampling", "share of the model's own speed that flowcli sample reaches"),
     "logprob_over_plain_script": ("logprob", "plain_script", "speed of flowcli logprob over the plain script's"),
 }
 
@@ -127,7 +127,6 @@ def _tables(folder: Path, arguments: argparse.Namespace) -> Any:
 
 def _works(folder: Path, values: Any, arguments: argparse.Namespace) -> dict[str, Callable[[], object]]:
     """What is timed, in the order of a round."""
-    import torch
 
     from benchmarks.speed import ours
     from benchmarks.speed.timing import fastest
@@ -136,24 +135,16 @@ def _works(folder: Path, values: Any, arguments: argparse.Namespace) -> dict[str
     density = api.load(folder / "model.flow").density
     coordinates = ours.coordinates(density, values)
     flow, rows = ours.frozen(density.flow), arguments.rows
-    generator = torch.Generator().manual_seed(arguments.seed)
-
-    def scoring(rows: int, block: int) -> Callable[[], object]:
-        return lambda: ours.score(flow, coordinates[:rows], block)
-
-    def sampling(rows: int, block: int) -> Callable[[], object]:
-        return lambda: ours.sample(flow, rows, block, generator)
-
-    blocks = [512, 2048, 8192]
-    score, sample = (fastest(make, blocks, max(blocks), 0.5).block for make in (scoring, sampling))
-    _say(f"the flow alone scores {score} and draws {sample} rows at once")
+    blocks = [512, 1024, 2048, 4096]
+    block = fastest(lambda rows, block: ours.scorer(flow, coordinates[:rows], block), blocks, 16_384, 0.5).block
+    _say(f"the flow alone scores {block} rows at once")
     script = [sys.executable, "-m", "benchmarks.speed.plain_script", str(folder / "big.csv"), str(folder / "p.csv")]
     return {
-        "model_scoring": scoring(rows, score),
+        "model_scoring": ours.table_scorer(density, values),
         "logprob": lambda: _written(folder, ["logprob", "model.flow", "big.csv"], rows),
-        "density_scoring": lambda: ours.score_table(density, values),
+        "flow_scoring": ours.scorer(flow, coordinates, block),
         "plain_script": lambda: subprocess.run(script, check=True),
-        "model_sampling": sampling(rows, sample),
+        "model_sampling": ours.table_sampler(density, rows),
         "sample": lambda: _written(folder, ["sample", "model.flow", "-n", str(rows), "--seed", "1"], rows),
         "one_row": lambda: _written(folder, ["logprob", "model.flow", "one.csv"], 1),
         "import_torch": lambda: subprocess.run([sys.executable, "-c", "import torch"], check=True),

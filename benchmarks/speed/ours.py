@@ -1,53 +1,122 @@
-"""How flowcli itself is called, and the only place that knows: a step of training, scoring and sampling."""
+"""How flowcli itself is called, and the only place that knows: a step of training, scoring and sampling.
+
+flowcli divides its work among processes of one thread each (``training.lockstep``); so it does here, with as many as
+the other libraries have threads. In this process torch has one thread while flowcli has its turn.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.speed.cases import LEARNING_RATE
+from benchmarks.speed.cases import BATCH, LEARNING_RATE
 from flowcli.density import Density
 from flowcli.flows import Flow
+from flowcli.training.lockstep import Lockstep, shared
+from flowcli.training.loop import Loop, Settings
 
 PIECE = 65_536  # rows whose coordinates are computed at once
 
 
-def stepper(flow: Flow) -> Callable[[Tensor], Tensor]:
-    """What takes a batch (B, D) and one step of training with it, and returns the loss."""
-    flow.train()
-    optimizer = torch.optim.AdamW(flow.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True)
+class _Rows:
+    """Rows of training as the loop takes them, in one order."""
 
-    def step(batch: Tensor) -> Tensor:
-        optimizer.zero_grad(set_to_none=True)
-        loss = -flow.log_prob(batch).mean()
-        loss.backward()
-        optimizer.step()
-        return loss.detach()
+    log_det = 0.0
 
-    return step
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def epoch(self, number: int) -> Tensor:
+        return self.rows
+
+
+class _SideBySide:
+    """A lockstep for as long as somebody holds it, which leaves torch's threads as they are between its runs."""
+
+    def __init__(self, lockstep: Lockstep) -> None:
+        self._lockstep, self._threads = lockstep, torch.get_num_threads()
+        self._lockstep.__enter__()
+        torch.set_num_threads(self._threads)
+
+    def turn(self, work: Callable[[], Tensor]) -> Tensor:
+        torch.set_num_threads(1)
+        try:
+            return work()
+        finally:
+            torch.set_num_threads(self._threads)
+
+    def __del__(self) -> None:
+        self._lockstep.__exit__(None, None, None)
+        torch.set_num_threads(self._threads)
+
+
+def stepper(flow: Flow, batches: Tensor) -> Callable[[], Tensor]:
+    """What takes one step of the product's own loop, clipping and averaging included, with the batches in turn."""
+    rows = batches.reshape(-1, batches.shape[-1])
+    settings = Settings(
+        batch_size=BATCH,
+        steps=2**62,
+        evaluate_every=2**62,
+        learning_rate=LEARNING_RATE,
+        schedule="constant",
+        warmup=0,
+        patience=0,
+        clip=5.0,
+        weight_decay=0.0,
+        average=0.99,
+        noise=0.0,
+    )
+    loop = Loop(flow.train(), _Rows(rows), rows[:BATCH], torch.zeros(BATCH), settings, seed=0)  # type: ignore[arg-type]
+    loop._load_epoch()
+    side_by_side = _SideBySide(loop._lockstep)
+
+    def step() -> Tensor:
+        loop._losses.zero_()
+        loop._take_step(0.0)
+        return loop._losses.sum()
+
+    return lambda: side_by_side.turn(step)
 
 
 def frozen(flow: Flow) -> Flow:
     """The flow as it is now, ready for use: what may be prepared once for many rows is prepared here."""
-    return copy.deepcopy(flow).eval().requires_grad_(False)
+    return copy.deepcopy(flow).freeze()
 
 
-@torch.inference_mode()
-def score(flow: Flow, rows: Tensor, block: int) -> Tensor:
-    """Log-densities (N,) of rows (N, D), so many at once, by a frozen flow."""
-    return torch.cat([flow.log_prob(part) for part in rows.split(block)])
+def scorer(flow: Flow, rows: Tensor, block: int) -> Callable[[], Tensor]:
+    """What gives the log-densities (N,) of rows (N, D), so many at once, by a frozen flow."""
+    out = shared(len(rows))
+
+    @torch.inference_mode()
+    def work(process: int, message: Sequence[float]) -> None:
+        for part, found in zip(*(_share(whole, process, processes).split(block) for whole in (rows, out)), strict=True):
+            found.copy_(flow.log_prob(part))
+
+    processes = max(1, min(torch.get_num_threads(), len(rows) // block))
+    return _turns(work, processes, out)
 
 
-@torch.inference_mode()
-def sample(flow: Flow, rows: int, block: int, generator: torch.Generator) -> Tensor:
-    """Rows (N, D) drawn from a frozen flow, so many at once."""
-    sizes = [min(block, rows - start) for start in range(0, rows, block)]
-    return torch.cat([flow.sample(size, generator) for size in sizes])
+def sampler(flow: Flow, rows: int, block: int) -> Callable[[], Tensor]:
+    """What gives rows (N, D) drawn from a frozen flow, so many at once."""
+    columns = flow.sample(1, torch.Generator()).shape[1]
+    out = shared(rows, columns)
+    generators = [torch.Generator().manual_seed(process) for process in range(torch.get_num_threads())]
+
+    @torch.inference_mode()
+    def work(process: int, message: Sequence[float]) -> None:
+        for part in _share(out, process, processes).split(block):
+            part.copy_(flow.sample(len(part), generators[process]))
+
+    processes = max(1, min(torch.get_num_threads(), rows // block))
+    return _turns(work, processes, out)
 
 
 def coordinates(density: Density, values: NDArray[np.float64]) -> Tensor:
@@ -56,6 +125,41 @@ def coordinates(density: Density, values: NDArray[np.float64]) -> Tensor:
     return torch.cat([density.coordinates.forward(piece)[0].float() for piece in pieces])
 
 
-def score_table(density: Density, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log-densities (N,) of the rows (N, N_c) of a table, by a whole model."""
-    return density.log_prob(values)
+def table_scorer(density: Density, values: NDArray[np.float64]) -> Callable[[], Tensor]:
+    """What gives the log-densities (N,) of the rows (N, N_c) of a table, by a whole model."""
+    out, processes = shared(len(values), dtype=torch.float64), torch.get_num_threads()
+
+    def work(process: int, message: Sequence[float]) -> None:
+        mine = _share(torch.from_numpy(values), process, processes).numpy()
+        _share(out, process, processes).copy_(torch.from_numpy(density.log_prob(mine)))
+
+    return _turns(work, processes, out)
+
+
+def table_sampler(density: Density, rows: int) -> Callable[[], Tensor]:
+    """What draws rows (N, N_c) from a whole model, checked and rounded as the table wrote them."""
+    out, processes = shared(rows, len(density.schema.columns), dtype=torch.float64), torch.get_num_threads()
+
+    def work(process: int, message: Sequence[float]) -> None:
+        for number, part in enumerate(out.split(density.block_rows)):
+            if number % processes == process:
+                part.copy_(torch.from_numpy(density.block(number, seed=0)[: len(part)]))
+
+    return _turns(work, processes, out)
+
+
+def _turns(work: Callable[[int, Sequence[float]], None], processes: int, out: Tensor) -> Callable[[], Tensor]:
+    lockstep = Lockstep(work, processes)
+    side_by_side = _SideBySide(lockstep)
+
+    def run() -> Tensor:
+        lockstep.run(0)
+        return out
+
+    return lambda: side_by_side.turn(run)
+
+
+def _share(whole: Tensor, process: int, processes: int) -> Tensor:
+    """What of the rows belongs to a process."""
+    begin, end = (len(whole) * part // processes for part in (process, process + 1))
+    return whole[begin:end]

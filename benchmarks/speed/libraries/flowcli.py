@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from benchmarks.speed import ours
@@ -38,16 +37,15 @@ class Model:
         self.parameters = count(flow)
 
     def stepper(self, batches: Tensor) -> Callable[[], Tensor]:
-        step, turn = ours.stepper(self.flow), itertools.cycle(batches.unbind())
-        return lambda: step(next(turn))
+        return ours.stepper(self.flow, batches)
 
     def scorer(self, rows: Tensor, block: int) -> Callable[[], list[Tensor]]:
-        flow = ours.frozen(self.flow)
-        return lambda: [ours.score(flow, rows, block)]
+        score = ours.scorer(ours.frozen(self.flow), rows, block)
+        return lambda: [score()]
 
     def sampler(self, rows: int, block: int) -> Callable[[], list[Tensor]]:
-        flow, generator = ours.frozen(self.flow), torch.Generator().manual_seed(0)
-        return lambda: [ours.sample(flow, rows, block, generator)]
+        sample = ours.sampler(ours.frozen(self.flow), rows, block)
+        return lambda: [sample()]
 
 
 def build(case: Case) -> Model:
