@@ -36,18 +36,6 @@ class Flat:
             return shared(size, dtype=first.dtype)
         return torch.zeros(size, dtype=first.dtype, device=first.device)
 
-    def groups(self, gradient: Tensor) -> list[nn.Parameter]:
-        """The vector as what an optimizer takes: the part that decays and the part that does not.
-
-        Args:
-            gradient: A vector in which their gradients will be found.
-        """
-        cut = [self.decaying, len(self.vector) - self.decaying]
-        groups = [nn.Parameter(part) for part in torch.split(self.vector, cut)]
-        for group, part in zip(groups, torch.split(gradient, cut), strict=True):
-            group.grad = part
-        return groups
-
     @torch.no_grad()
     def adopt(self, vector: Tensor) -> None:
         """Make the parameters views of a vector, with the values that they have."""
@@ -63,9 +51,3 @@ class Flat:
     def gather(self, gradients: Sequence[Tensor], out: Tensor) -> None:
         """Write gradients of the parameters into a vector."""
         torch.cat([gradient.reshape(-1) for gradient in gradients], out=out)
-
-
-def clip(gradient: Tensor, longest: float) -> None:
-    """Shorten a gradient, in its place, that is longer than that."""
-    length = torch.linalg.vector_norm(gradient)
-    gradient.mul_((longest / (length + 1e-6)).clamp_(max=1))

@@ -19,9 +19,10 @@ from torch import Tensor
 from flowcli.errors import NumericsError
 from flowcli.flows import Flow
 from flowcli.flows.networks import Network
+from flowcli.training.adamw import AdamW, clip
 from flowcli.training.average import Average
 from flowcli.training.compiled import LogProb, rounded_products
-from flowcli.training.flat import Flat, clip
+from flowcli.training.flat import Flat
 from flowcli.training.lockstep import Lockstep, processes_for, shared
 from flowcli.training.rows import TrainingRows, mixed
 from flowcli.training.schedule import rate_factor
@@ -136,7 +137,8 @@ class Loop:
         self._losses, self._nats = self._room(self._processes), self._room(len(held_out))
         self._batches, self._loaded = torch.empty(0), -1  # the rows of an epoch in their order
         self.average = Average(flow, settings.average, self._flat, share=side_by_side)
-        self.optimizer = _optimizer(self._flat.groups(self._gradients[0]), settings)
+        self.optimizer = AdamW(self._flat.vector, self._flat.decaying, settings.weight_decay)
+        self._learning_rate = settings.learning_rate  # of the last step
         self.best = copy.deepcopy(self.average.flow)
         self.history: list[Evaluation] = []
         self.outcome: Outcome = "running"
@@ -245,14 +247,13 @@ class Loop:
     def _take_step(self, progress: float) -> None:
         """One step of descent: every process has its share of the batch."""
         self._load_epoch()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * self._rate_factor(progress)
+        self._learning_rate = self.settings.learning_rate * self._rate_factor(progress)
         self._lockstep.run(STEP, self.step)
         gradient, *others = self._gradients
         for other in others:
             gradient += other
         clip(gradient, self.settings.clip)
-        self.optimizer.step()
+        self.optimizer.step(gradient, self._learning_rate)
         self.step += 1
         self.average.update(self.step)
         self._log_det_sum += self.rows.log_det
@@ -329,7 +330,7 @@ class Loop:
             train_nats=train,
             held_out_nats=held_out,
             held_out_error=float(nats.std()) / math.sqrt(len(nats)) if len(nats) > 1 else math.nan,
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            learning_rate=self._learning_rate,
             rows_per_second=rows / self._interval_seconds if self._interval_seconds else 0.0,
             seconds=self.seconds,
             best=held_out > self.best_nats,
@@ -390,14 +391,13 @@ class Loop:
             "loss_count": self._loss_count,
             "log_det_sum": self._log_det_sum,
             "interval_seconds": self._interval_seconds,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "learning_rate": self._learning_rate,
             "history": [_storable(asdict(evaluation)) for evaluation in self.history],
         }
         tensors = {"loss_sum": self._losses.clone()}
         for prefix, flow in (("flow", self.flow), ("average", self.average.flow), ("best", self.best)):
             tensors |= {f"{prefix}.{name}": tensor.clone() for name, tensor in flow.state_dict().items()}
-        for number, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": tensor.clone() for name, tensor in moments.items()}
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
         return document, tensors
 
     def restore(self, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -423,23 +423,8 @@ class Loop:
             self._losses.zero_()[0] = losses.sum()
         for prefix, flow in (("flow", self.flow), ("average", self.average.flow), ("best", self.best)):
             flow.load_state_dict({name: tensors[f"{prefix}.{name}"] for name in flow.state_dict()})
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in tensors.items():
-            if key.startswith("optimizer."):
-                _, number, name = key.split(".")
-                moments.setdefault(int(number), {})[name] = tensor.clone()
-        state = self.optimizer.state_dict()
-        state["state"] = moments
-        self.optimizer.load_state_dict(state)
-        for group in self.optimizer.param_groups:
-            group["lr"] = document["learning_rate"]
-
-
-def _optimizer(groups: Sequence[torch.nn.Parameter], settings: Settings) -> torch.optim.AdamW:
-    """AdamW, with decay on the networks' matrices alone."""
-    decays = (settings.weight_decay, 0.0)
-    options = [{"params": [group], "weight_decay": decay} for group, decay in zip(groups, decays, strict=True)]
-    return torch.optim.AdamW(options, lr=settings.learning_rate, fused=True)
+        self.optimizer.restore(*(tensors[f"optimizer.{name}"] for name in ("mean", "square", "steps")))
+        self._learning_rate = document["learning_rate"]
 
 
 def _seed(device: torch.device, seed: int) -> None:
