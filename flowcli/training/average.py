@@ -29,7 +29,8 @@ class Average:
         self.flow.requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Take in the weights after step number ``step``, counted from 1."""
+    def update(self, step: int, part: slice = slice(None)) -> None:
+        """Take in the weights after step number ``step``, counted from 1; that part of each tensor of them."""
         decay = min(self._decay, step / (10 + step))
-        torch._foreach_lerp_(self._to, self._from, 1 - decay)
+        for average, weights in zip(self._to, self._from, strict=True):
+            average[part].lerp_(weights[part], 1 - decay)

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from flowcli.errors import NumericsError
 from flowcli.flows import Flow
 from flowcli.flows.networks import Network
-from flowcli.training.adamw import AdamW, clip
+from flowcli.training.adamw import AdamW, add_up, shortening
 from flowcli.training.average import Average
 from flowcli.training.compiled import LogProb, rounded_products
 from flowcli.training.flat import Flat
@@ -32,7 +33,7 @@ PLATEAU = 5  # evaluations without a better one, after which that schedule halve
 SCORING_ROWS = 1024
 LEAST_ROWS = 64  # of a batch, for a process to be worth waiting for
 
-STEP, EVALUATE = 0, 1  # what processes are told to do
+DESCEND, ADD_UP, UPDATE, EVALUATE = range(4)  # what processes are told to do
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,9 @@ class Loop:
         self._losses, self._nats = self._room(self._processes), self._room(len(held_out))
         self._batches, self._loaded = torch.empty(0), -1  # the rows of an epoch in their order
         self.average = Average(flow, settings.average, self._flat, share=side_by_side)
-        self.optimizer = AdamW(self._flat.vector, self._flat.decaying, settings.weight_decay)
+        room = partial(self._flat.room, share=side_by_side)
+        self.optimizer = AdamW(self._flat.vector, room, self._flat.decaying, settings.weight_decay)
+        self._squares = self._room(self._processes)  # of the lengths of each process's part of the gradient
         self._learning_rate = settings.learning_rate  # of the last step
         self.best = copy.deepcopy(self.average.flow)
         self.history: list[Evaluation] = []
@@ -248,22 +251,23 @@ class Loop:
         """One step of descent: every process has its share of the batch."""
         self._load_epoch()
         self._learning_rate = self.settings.learning_rate * self._rate_factor(progress)
-        self._lockstep.run(STEP, self.step)
-        gradient, *others = self._gradients
-        for other in others:
-            gradient += other
-        clip(gradient, self.settings.clip)
-        self.optimizer.step(gradient, self._learning_rate)
+        self._lockstep.run(DESCEND, self.step)
+        self._lockstep.run(ADD_UP)
+        self._lockstep.run(UPDATE, self.step + 1, self._learning_rate)
         self.step += 1
-        self.average.update(self.step)
         self._log_det_sum += self.rows.log_det
         self._loss_count += 1
 
     def _work(self, process: int, message: Sequence[float]) -> None:
         """One process's part of a step, or of an evaluation."""
-        if message[0] == STEP:
+        kind, *numbers = message
+        if kind == DESCEND:
             with rounded_products(self._held_out.device):
-                self._descend(process, int(message[1]))
+                self._descend(process, int(numbers[0]))
+        elif kind == ADD_UP:
+            self._squares[process] = add_up(self._gradients, self._part(process, len(self._flat.vector)))
+        elif kind == UPDATE:
+            self._update(process, int(numbers[0]), numbers[1])
         else:
             self._score(process)
 
@@ -271,8 +275,7 @@ class Loop:
         """Forward and backward for a process's share of a batch."""
         size = self.settings.batch_size
         first = step % self.steps_per_epoch * size
-        begin, end = (first + size * part // self._processes for part in (process, process + 1))
-        batch = self._batches[begin:end]
+        batch = self._batches[first : first + size][self._part(process, size)]
         if self._random:
             _seed(batch.device, mixed(self.seed, 5, step, process))
         if self.settings.noise:
@@ -282,13 +285,24 @@ class Loop:
         self._flat.gather(gradients, self._gradients[process])
         self._losses[process] += loss.detach()
 
+    def _update(self, process: int, step: int, learning_rate: float) -> None:
+        """A process's part of the parameters takes the step, and the average follows."""
+        gradient, part = self._gradients[0], self._part(process, len(self._flat.vector))
+        gradient[part] *= shortening(self._squares.sum(), self.settings.clip)
+        self.optimizer.step(gradient, learning_rate, step, part)
+        self.average.update(step, part)
+
+    def _part(self, process: int, count: int) -> slice:
+        """A process's share of so many things."""
+        return slice(count * process // self._processes, count * (process + 1) // self._processes)
+
     @torch.no_grad()
     def _score(self, process: int) -> None:
         """The log-densities of a process's share of the held-out rows, under the averaged weights."""
-        begin, end = (len(self._held_out) * part // self._processes for part in (process, process + 1))
-        for start in range(begin, end, SCORING_ROWS):
-            block = slice(start, min(end, start + SCORING_ROWS))
-            self._nats[block] = self.average.flow.log_prob(self._held_out[block])
+        part = self._part(process, len(self._held_out))
+        blocks = (torch.split(whole[part], SCORING_ROWS) for whole in (self._held_out, self._nats))
+        for rows, nats in zip(*blocks, strict=True):
+            nats.copy_(self.average.flow.log_prob(rows))
 
     def _load_epoch(self) -> None:
         """Lay out the rows of the epoch that the next step belongs to, where all processes see them."""
@@ -397,7 +411,7 @@ class Loop:
         tensors = {"loss_sum": self._losses.clone()}
         for prefix, flow in (("flow", self.flow), ("average", self.average.flow), ("best", self.best)):
             tensors |= {f"{prefix}.{name}": tensor.clone() for name, tensor in flow.state_dict().items()}
-        tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
+        tensors |= {"optimizer.mean": self.optimizer.mean.clone(), "optimizer.square": self.optimizer.square.clone()}
         return document, tensors
 
     def restore(self, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -423,7 +437,8 @@ class Loop:
             self._losses.zero_()[0] = losses.sum()
         for prefix, flow in (("flow", self.flow), ("average", self.average.flow), ("best", self.best)):
             flow.load_state_dict({name: tensors[f"{prefix}.{name}"] for name in flow.state_dict()})
-        self.optimizer.restore(*(tensors[f"optimizer.{name}"] for name in ("mean", "square", "steps")))
+        self.optimizer.mean.copy_(tensors["optimizer.mean"])
+        self.optimizer.square.copy_(tensors["optimizer.square"])
         self._learning_rate = document["learning_rate"]
 
 
