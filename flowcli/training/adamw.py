@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-# Numbers of each vector that are worked on at once: half a dozen such pieces are what the cache of a core holds.
-PIECE = 2**14
-
 
 class AdamW:
-    """Steps of AdamW; those of torch.optim.AdamW, to rounding.
+    """Steps of AdamW, by the operation with which torch.optim.AdamW does them when it is fused.
 
     torch's optimizer looks after each parameter and group, and importing it loads torch's compiler, which takes longer
     than the fit of a small table; this one can be divided among processes. Papers: Adam (Kingma & Ba, 2015), Decoupled
@@ -37,8 +33,8 @@ class AdamW:
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
     ) -> None:
-        self._vector, self._decayed = vector, vector[:decaying]
-        self._weight_decay, self._betas, self._epsilon = weight_decay, betas, epsilon
+        self._vector, self._decaying, self._weight_decay = vector, decaying, weight_decay
+        self._betas, self._epsilon = betas, epsilon
         self.mean, self.square = room(), room()
 
     @torch.no_grad()
@@ -51,36 +47,33 @@ class AdamW:
             number: Of the step, from 1.
             part: Which of the parameters to change.
         """
-        keep_mean, keep_square = self._betas
-        # Both averages begin at zero, and are small at first for that reason alone.
-        root = math.sqrt(1 - keep_square**number)
-        epsilon, rate = self._epsilon * root, -learning_rate * root / (1 - keep_mean**number)
-        for piece in pieces(self._vector, part):
-            if self._weight_decay:
-                self._decayed[piece].mul_(1 - learning_rate * self._weight_decay)
-            own, mean = gradient[piece], self.mean[piece].lerp_(gradient[piece], 1 - keep_mean)
-            square = self.square[piece].mul_(keep_square).addcmul_(own, own, value=1 - keep_square)
-            self._vector[piece].addcdiv_(mean, torch.sqrt(square).add_(epsilon), value=rate)
-
-
-def pieces(vector: Tensor, part: slice = slice(None)) -> Iterator[slice]:
-    """A part of a vector in pieces that a processor's cache holds; in one piece elsewhere."""
-    begin, end, _ = part.indices(len(vector))
-    step = PIECE if vector.device.type == "cpu" else max(1, end - begin)
-    for start in range(begin, end, step):
-        yield slice(start, min(end, start + step))
+        begin, end, _ = part.indices(len(self._vector))
+        border = min(max(begin, self._decaying), end)
+        for own, decay in ((slice(begin, border), self._weight_decay), (slice(border, end), 0.0)):
+            if own.start < own.stop:
+                torch._fused_adamw_(
+                    [self._vector[own]],
+                    [gradient[own]],
+                    [self.mean[own]],
+                    [self.square[own]],
+                    [],
+                    [torch.tensor(float(number), device=gradient.device)],
+                    lr=learning_rate,
+                    beta1=self._betas[0],
+                    beta2=self._betas[1],
+                    weight_decay=decay,
+                    eps=self._epsilon,
+                    amsgrad=False,
+                    maximize=False,
+                )
 
 
 def add_up(gradients: list[Tensor], part: slice = slice(None)) -> Tensor:
     """Add gradients (P,) to the first of them, in its place; return the squared length of that part of the sum."""
-    whole, *others = gradients
-    squares = []
-    for piece in pieces(whole, part):
-        own = whole[piece]
-        for other in others:
-            own += other[piece]
-        squares.append(torch.dot(own, own))
-    return torch.stack(squares).sum() if squares else whole.new_zeros(())
+    whole, *others = (gradient[part] for gradient in gradients)
+    for other in others:
+        whole += other
+    return torch.dot(whole, whole)
 
 
 def shortening(square: Tensor, longest: float) -> Tensor:
