@@ -98,7 +98,7 @@ def test_mixture_cdf_is_the_logit_of_a_mixture() -> None:
 def test_mixture_cdf_components_part_from_equal_start() -> None:
     mixture = MixtureCdf(components=4)
     theta = torch.zeros(12, 1, dtype=torch.float64, requires_grad=True)
-    x = torch.tensor([0.3, -2.0, 1.7], dtype=torch.float64)
+    x = torch.tensor([0.3, -2.0, 2.4], dtype=torch.float64)
     z, log_derivative = mixture.forward(x, theta)
     (z.square().sum() / 2 - log_derivative.sum()).backward()
     assert theta.grad is not None

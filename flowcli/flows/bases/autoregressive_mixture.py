@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.autograd.function import once_differentiable
 
+from flowcli.flows.bases import conditionals
 from flowcli.flows.bases.base import Base, normal, uniform
+from flowcli.flows.bases.conditionals import LARGEST_LOG_SCALE
 from flowcli.flows.bases.gaussians import Gaussians
-from flowcli.flows.bases.normal import LOG_SQRT_2PI
 from flowcli.flows.context import NO_CONTEXT, Context
 from flowcli.flows.elementwise.bijection import soft_clip
-from flowcli.flows.networks import MaskedNetwork, Stepper
-
-LARGEST_LOG_SCALE = 7.0
+from flowcli.flows.elementwise.bits import BITS, exp2_
+from flowcli.flows.networks import MaskedNetwork, Stepper, tracks
 
 
 class AutoregressiveMixture(Base):
@@ -42,17 +44,14 @@ class AutoregressiveMixture(Base):
         self.network = network
 
     def log_prob(self, z: Tensor, context: Context = NO_CONTEXT) -> Tensor:  # noqa: D102
-        gaussians = self.gaussians
-        e = gaussians.residuals(z)
-        log_weights, shift, log_scale = self._corrections(self.network(z, context))
-        log_diagonal = gaussians.log_diagonal[:, None]
-        log_normals = log_diagonal - 0.5 * e * e - LOG_SQRT_2PI
-        before = torch.cumsum(pad(log_normals[..., :-1], (1, 0)), dim=-1)
-        log_weights = log_weights + gaussians.log_weights[:, None, None] + before
-        corrected = (e - shift) * torch.exp(-log_scale)
-        log_corrected = log_diagonal - log_scale - 0.5 * corrected * corrected - LOG_SQRT_2PI
-        conditionals = torch.logsumexp(log_weights + log_corrected, 0) - torch.logsumexp(log_weights, 0)
-        return conditionals.sum(-1)
+        columns, given = z.t().contiguous(), context.given
+        g = self.gaussians
+        parameters = (g.log_weights, g.means, g.log_diagonal, g.below_diagonal, *self.network.weights)
+        if tracks(columns, given, *parameters):
+            return cast("Tensor", _LogProb.apply(self, columns, given, *parameters))  # type: ignore[no-untyped-call]
+        with torch.no_grad():
+            theta = self.network.theta(columns, context)
+            return conditionals.forward(g.taped(columns)[0], g.log_weights, g.log_diagonal, theta, taped=False)[0]
 
     @torch.no_grad()
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
@@ -61,25 +60,61 @@ class AutoregressiveMixture(Base):
         components, columns = gaussians.means.shape
         factors = gaussians.factors()
         stepper = Stepper(self.network, rows, context)
-        z = factors.new_empty(columns, rows)
-        draws = uniform(rows, columns, generator, factors).t()
-        noise = normal(rows, columns, generator, factors).t()
-        offsets = torch.einsum("kij,kj->ki", factors, gaussians.means)
-        log_weights = gaussians.log_weights[:, None].repeat(1, rows)
+        draws = uniform(rows, columns, generator, factors).t().contiguous()
+        noise = normal(rows, columns, generator, factors).t().contiguous()
+        z = torch.empty_like(noise)
+        # A column, component by component, in one piece of memory each.
+        offsets = torch.matmul(factors, gaussians.means.unsqueeze(2)).transpose(0, 1).neg()
+        by_column = factors.transpose(0, 1).contiguous()
+        diagonal = gaussians.log_diagonal.t().exp().contiguous()
+        log_diagonal = (gaussians.log_diagonal * BITS).t().unsqueeze(2)
+        log_weights = (gaussians.log_weights * BITS).unsqueeze(1).repeat(1, rows)
+        weights, edges, known = (torch.empty_like(log_weights) for _ in range(3))
+        triangle = factors.new_ones(components, components).tril_()
+        own = torch.arange(rows, device=factors.device)
         for i in range(columns):
-            extra, shift, log_scale = self._corrections(stepper.parameters(i, z))
-            edges = torch.cumsum(torch.softmax(log_weights + extra, 0), 0)
-            k = (draws[i] > edges).sum(0, keepdim=True).clamp_max(components - 1)
-            residual = noise[i] * torch.exp(log_scale.gather(0, k)) + shift.gather(0, k)
-            # The part of every residual that the columns before i fix: e_ki = P_k,ii z_i + known_k.
-            known = torch.addmm(-offsets[:, i, None], factors[:, i, :i], z[:i])
-            diagonal = factors[:, i, i, None]
-            z[i] = ((residual - known.gather(0, k)) / diagonal[k[0]].t())[0]
-            e = diagonal * z[i] + known
-            log_weights += gaussians.log_diagonal[:, i, None] - 0.5 * e * e
+            extra, shift, log_scale = stepper.parameters(i, z).chunk(3)
+            torch.add(log_weights, extra, alpha=BITS, out=weights)
+            torch.mm(triangle, exp2_(weights.sub_(weights.amax(0))), out=edges)
+            component = torch.lt(edges, draws[i] * edges[-1], out=weights).sum(0).long()
+            index = torch.add(own, component, alpha=rows)
+            # The part of every residual that the columns before i fix: -e_ki = P_k,ii z_i + known_k.
+            torch.addmm(offsets[i], by_column[i, :, :i], z[:i], out=known)
+            chosen_scale, chosen_shift, chosen_known = (
+                plane.reshape(-1).index_select(0, index) for plane in (log_scale, shift, known)
+            )
+            scale = soft_clip(chosen_scale, LARGEST_LOG_SCALE).exp_()
+            residual = torch.addcmul(chosen_shift, noise[i], scale).sub_(chosen_known)
+            torch.div(residual, diagonal[i].index_select(0, component), out=z[i])
+            known.addcmul_(diagonal[i].unsqueeze(1), z[i])
+            log_weights.addcmul_(known, known, value=-0.5 * BITS).add_(log_diagonal[i])
         return z.t().contiguous()
 
-    def _corrections(self, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Additions to the log-weights, shifts and log-scales, each (K, ...)."""
-        k = len(self.gaussians.log_weights)
-        return theta[:k], theta[k : 2 * k], soft_clip(theta[2 * k :], LARGEST_LOG_SCALE)
+
+class _LogProb(torch.autograd.Function):
+    """The log-density with its gradient, through network and mixture as one operation."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, base: AutoregressiveMixture, columns: Tensor, given: Tensor | None, *parameters: Tensor | None
+    ) -> Tensor:
+        gaussians, network = base.gaussians, base.network
+        outputs, network_tape = network.taped(columns, given)
+        e, residuals_tape = gaussians.taped(columns)
+        theta = network.planes(outputs, 3 * len(e))
+        out, tape = conditionals.forward(e, gaussians.log_weights, gaussians.log_diagonal, theta)
+        ctx.base, ctx.tapes = base, (network_tape, residuals_tape, tape)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        gaussians, network, (network_tape, residuals_tape, tape) = ctx.base.gaussians, ctx.base.network, ctx.tapes
+        of_x, of_given = ctx.needs_input_grad[1:3]
+        of_e, of_log_weights, of_log_diagonal, of_theta = conditionals.gradient(tape, grad)
+        grad_x, of_means, of_diagonal, of_below = gaussians.gradient(residuals_tape, of_e, of_x=of_x)
+        grad_seen, grad_given, of_weights = network.gradient(
+            network_tape, network.units(of_theta), of_x=of_x, of_given=of_given
+        )
+        of_gaussians = (of_log_weights, of_means, of_diagonal.add_(of_log_diagonal), of_below)
+        return None, grad_x if grad_x is None else grad_x.add_(grad_seen), grad_given, *of_gaussians, *of_weights

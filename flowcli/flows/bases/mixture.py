@@ -25,10 +25,12 @@ class Mixture(Base):
 
     def log_prob(self, z: Tensor, context: Context = NO_CONTEXT) -> Tensor:  # noqa: D102
         gaussians = self.gaussians
-        e = gaussians.residuals(z)
-        log_normals = (gaussians.log_diagonal[:, None] - 0.5 * e * e - LOG_SQRT_2PI).sum(-1)
-        return torch.logsumexp(torch.log_softmax(gaussians.log_weights, 0)[:, None] + log_normals, dim=0)
+        e = gaussians.residuals(z.t().contiguous())
+        constants = torch.log_softmax(gaussians.log_weights, 0) + gaussians.log_diagonal.sum(1)
+        log_normals = constants[:, None] - 0.5 * (e * e).sum(1)
+        return torch.logsumexp(log_normals, dim=0) - z.shape[1] * LOG_SQRT_2PI
 
+    @torch.no_grad()
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
         """Draw a component for each row, then solve P (z - m) = e for a standard normal e."""
         gaussians = self.gaussians

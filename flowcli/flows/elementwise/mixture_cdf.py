@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
-from flowcli.flows.elementwise.bijection import Bijection, soft_clip
+from flowcli.flows.elementwise import mixture_cdf_kernel
+from flowcli.flows.elementwise.bijection import Bijection
+from flowcli.flows.elementwise.bits import BITS
+from flowcli.flows.elementwise.mixture_cdf_kernel import Tape
 
-NEWTON_STEPS = 100
 
-
-class MixtureCdf(Bijection):
+class MixtureCdf(Bijection[Tape]):
     """z = logit( sum_k w_k sigmoid((x - m_k) / s_k) ), a smooth bijection of the line with linear tails.
 
     Parameters: K log-weights, K locations and K log-scales. With all of them zero every component is the standard
@@ -29,30 +29,19 @@ class MixtureCdf(Bijection):
         self.bound = bound
         self.parameters = 3 * components
 
-    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
-        log_weights, locations, log_scales = self._mixture(theta)
-        return _logit_cdf(x, log_weights, locations, log_scales)
+    def evaluate(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return mixture_cdf_kernel.forward(x, theta, self._gains(theta), self.bound, taped=False)[:2]
 
+    def taped(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tape]:  # noqa: D102
+        return mixture_cdf_kernel.forward(x, theta, self._gains(theta), self.bound)
+
+    def gradient(self, tape: Tape, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return mixture_cdf_kernel.gradient(tape, grad_z, grad_log)
+
+    @torch.no_grad()
     def inverse(self, z: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Return x and log dx/dz, by Newton's method kept inside a bracket; carries no gradient."""
-        with torch.no_grad():
-            log_weights, locations, log_scales = self._mixture(theta)
-            # At a quantile of the mixture no component is both above and below its own quantile: this brackets it.
-            own = locations + torch.exp(log_scales) * z
-            low, high = own.amin(0), own.amax(0)
-            x = (low + high) / 2
-            for _ in range(NEWTON_STEPS):
-                value, log_slope = _logit_cdf(x, log_weights, locations, log_scales)
-                low = torch.where(value <= z, x, low)
-                high = torch.where(value >= z, x, high)
-                newton = x - (value - z) * torch.exp(-log_slope)
-                # Written so that a step that is not a number falls back to bisection too.
-                step = torch.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
-                if torch.equal(step, x):
-                    break
-                x = step
-            _, log_slope = _logit_cdf(x, log_weights, locations, log_scales)
-            return x, -log_slope
+        return mixture_cdf_kernel.inverse(z, theta.expand(-1, *z.shape), self._gains(theta), self.bound)
 
     def start(self, x: Tensor) -> Tensor:
         """Components at the quantiles of the rows, as wide as their distance, so that z is near standard logistic."""
@@ -72,20 +61,7 @@ class MixtureCdf(Bijection):
         return torch.linspace(0.5, 1.5, self.components, dtype=like.dtype, device=like.device)
 
     def _mixture(self, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        k = self.components
-        gains = self._gains(theta).reshape(k, *[1] * (theta.ndim - 1))
-        log_weights = torch.log_softmax(theta[:k] * gains, dim=0)
-        return log_weights, gains * theta[k : 2 * k], soft_clip(gains * theta[2 * k :], self.bound)
-
-
-def _logit_cdf(x: Tensor, log_weights: Tensor, locations: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
-    """The logit of the mixture's distribution function at x, and the log of its derivative.
-
-    Both log F and log(1 - F) are sums in logarithms, so that neither tail ever rounds to zero or one.
-    """
-    t = (x - locations) * torch.exp(-log_scales)
-    below, above = logsigmoid(t), logsigmoid(-t)
-    log_cdf = torch.logsumexp(log_weights + below, dim=0)
-    log_survival = torch.logsumexp(log_weights + above, dim=0)
-    log_density = torch.logsumexp(log_weights - log_scales + below + above, dim=0)
-    return log_cdf - log_survival, log_density - log_cdf - log_survival
+        """Log-weights, locations and log-scales, (K, ...)."""
+        gains = self._gains(theta).view(-1, *[1] * (theta.ndim - 1))
+        components = mixture_cdf_kernel.spread(theta, gains, self.bound)
+        return torch.log_softmax(components.bits / BITS, 0), components.locations, -components.minus_log_scales
