@@ -18,7 +18,7 @@ from flowcli.density.coordinates import Coordinates
 from flowcli.density.density import Density
 from flowcli.density.quantile_map import QuantileMap
 from flowcli.errors import FlowcliError, ModelFileError
-from flowcli.flows import Flow, build
+from flowcli.flows import Flow, build, count_parameters
 from flowcli.flows.layers import Permutation
 from flowcli.table.infer import MAX_DECIMALS
 from flowcli.table.schema import Schema
@@ -45,11 +45,12 @@ def load(path: Path, device: torch.device | str = "cpu") -> Density:
     """
     document, tensors = container.read(path, KIND)
     try:
-        return restore(document, tensors).to(device)
+        density = restore(document, tensors)
     except FlowcliError as error:
         raise ModelFileError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(f"{path}: its description cannot be understood ({error!r})") from error
+    return density if torch.device(device) == density.device else density.to(device)
 
 
 def describe(density: Density) -> dict[str, Any]:
@@ -149,15 +150,17 @@ def unpack_coordinates(schema: Schema, tensors: Mapping[str, Tensor]) -> Coordin
 
 def unpack_flow(config: Config, columns: int, tensors: Mapping[str, Tensor]) -> Flow:
     """The flow of that config, with its weights among the tensors of a model file."""
-    with torch.device("meta"):
-        expected = build(config.flow, columns).state_dict()
     stored = {name.removeprefix("flow."): tensor for name, tensor in _of_flow(tensors).items()}
+    needed, found = count_parameters(config.flow, columns), sum(tensor.numel() for tensor in stored.values())
+    if needed > found:  # found out before anything is made, so that no config can ask for more memory than its file has
+        raise ModelFileError(f"its tensors do not fit its config: {found:,} numbers for {needed:,} parameters")
+    with torch.random.fork_rng(devices=[]):
+        flow = build(config.flow, columns)
+    expected = flow.state_dict()
     if surprise := sorted(stored.keys() ^ expected.keys()):
         raise ModelFileError(f"its tensors do not fit its config: {surprise[0]} is missing or superfluous")
     for name, tensor in expected.items():
         _expect(tensors, f"flow.{name}", tuple(tensor.shape), tensor.dtype)
-    with torch.random.fork_rng(devices=[]):
-        flow = build(config.flow, columns)
     flow.load_state_dict(stored)
     for name, layer in flow.named_modules():
         if isinstance(layer, Permutation) and layer.order.sort().values.tolist() != list(range(columns)):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from flowcli.table.formats import as_written, to_cells
 from flowcli.table.infer import Written, infer_schema
 from flowcli.table.load import Table, frame_values, from_frame, read_table
+from flowcli.table.numbers import to_arrow
 from flowcli.table.reader import Block, Reader, open_table, read_blocks
 from flowcli.table.schema import KIND_SYNTAX, Column, Kind, Schema, parse_kind
-from flowcli.table.source import ReadOptions, is_parquet
+from flowcli.table.source import ReadOptions, Waiting, is_parquet
 from flowcli.table.writer import Writer, open_writer
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Reader",
     "Schema",
     "Table",
+    "Waiting",
     "Writer",
     "Written",
     "as_written",
@@ -31,5 +33,6 @@ __all__ = [
     "parse_kind",
     "read_blocks",
     "read_table",
+    "to_arrow",
     "to_cells",
 ]

@@ -5,6 +5,7 @@ pyarrow's own writer quotes every cell of text, and takes longer than joining th
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 
 from flowcli.errors import DataError
 from flowcli.table.formats import DECIMALS
-from flowcli.table.numbers import brief
+from flowcli.table.numbers import brief, to_scalar
 
 _CELLS_AT_ONCE = 2**18
 # With more digits than these, pyarrow writes small decimals with an exponent: zero as 0E-7.
@@ -46,7 +47,7 @@ def row_lines(table: pa.Table, separator: str = ",") -> Iterator[memoryview]:
         texts = [_texts(part.column(i), part.schema.field(i), separator) for i in range(part.num_columns)]
         if len(texts) == 1:
             # A line that holds nothing would be taken for no row at all.
-            texts[0] = pc.if_else(pc.equal(pc.binary_length(texts[0]), 0), _text('""'), texts[0])
+            texts[0] = pc.if_else(pc.equal(texts[0], _text("")), _text('""'), texts[0])
         texts[-1] = pc.binary_join_element_wise(texts[-1], _text("\n"), _text(""))
         lines = pc.binary_join_element_wise(*texts, _text(separator))
         for chunk in lines.chunks:
@@ -78,7 +79,10 @@ def _texts(column: pa.ChunkedArray, field: pa.Field, separator: str) -> pa.Chunk
 
 
 def _text(text: str) -> pa.Scalar:
-    return pa.scalar(text, pa.large_string())
+    """The text for pyarrow, without pandas, which ``pa.scalar`` loads."""
+    data = text.encode()
+    buffers = [None, pa.py_buffer(struct.pack("=2q", 0, len(data))), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_string(), 1, buffers)[0]
 
 
 def _filled(texts: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -101,9 +105,9 @@ def _decimals(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray | Non
 
 
 def _with_digits(column: pa.ChunkedArray, digits: int) -> pa.ChunkedArray:
-    whole = pc.round(pc.multiply(column.cast(pa.float64()), 10.0**digits)).cast(pa.int64())
+    whole = pc.round(pc.multiply(column.cast(pa.float64()), to_scalar(10.0**digits))).cast(pa.int64())
     texts = pc.utf8_lpad(pc.abs(whole).cast(pa.large_string()), digits + 1, "0")
-    sign = pc.if_else(pc.less(whole, 0), _text("-"), _text(""))
+    sign = pc.if_else(pc.less(whole, to_scalar(0)), _text("-"), _text(""))
     before = pc.utf8_slice_codeunits(texts, 0, -digits)
     after = pc.utf8_slice_codeunits(texts, -digits)
     return pc.binary_join_element_wise(sign, before, _text("."), after, _text(""))

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from flowcli.table.numbers import to_arrow
 from flowcli.table.schema import Column, Schema
 
 # The key in a field's metadata under which the writer finds how many digits a CSV cell gets after the point.
@@ -36,9 +37,9 @@ def to_cells(values: NDArray[np.float64], schema: Schema) -> pa.Table:
     arrays, fields = [], []
     for column, rounded in zip(schema.columns, as_written(values, schema).T, strict=True):
         if column.integer and np.all(np.abs(rounded) < 2.0**63):
-            arrays.append(pa.array(rounded.astype(np.int64)))
+            arrays.append(to_arrow(rounded.astype(np.int64)))
         else:
-            arrays.append(pa.array(np.ascontiguousarray(rounded)))
+            arrays.append(to_arrow(rounded))
         digits = 0 if column.integer else column.decimals
         metadata = None if digits is None else {DECIMALS: str(digits).encode()}
         fields.append(pa.field(column.name, arrays[-1].type, metadata=metadata))
@@ -95,6 +96,6 @@ def _scaled(whole: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
     if -22 <= exponent < 0:
         return whole / 10.0**-exponent
     # A power of ten beyond 10^22 is itself rounded; reading the number from its digits is not.
-    texts = pc.binary_join_element_wise(pa.array(whole.astype(np.int64)).cast(pa.string()), f"e{exponent}", "")
+    texts = pc.binary_join_element_wise(to_arrow(whole.astype(np.int64)).cast(pa.string()), f"e{exponent}", "")
     scaled: NDArray[np.float64] = texts.cast(pa.float64()).to_numpy()
     return scaled

@@ -126,7 +126,7 @@ def as_float64(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
     """A pyarrow float64 column as an array; ``None`` when a cell is missing or not finite."""
     if column.null_count:
         return None
-    values: NDArray[np.float64] = column.to_numpy()
+    values = _to_numpy(column)
     return values if np.isfinite(values).all() else None
 
 
@@ -137,6 +137,17 @@ def rounded_integer(cells: Sequence[str], values: NDArray[np.float64]) -> int | 
         if len(text) < 400 and _INTEGER.fullmatch(text) and math.isfinite(value) and int(text) != int(value):
             return position
     return None
+
+
+def to_arrow(values: NDArray[np.float64] | NDArray[np.int64]) -> pa.Array:
+    """A column of numbers, (n,), for pyarrow, without pandas, which ``pa.array`` loads."""
+    buffer = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, buffer])
+
+
+def to_scalar(value: float) -> pa.Scalar:
+    """A number for pyarrow's functions, an integer or not, without pandas, which they load for a number of Python."""
+    return to_arrow(np.array([value]))[0]
 
 
 def from_arrow(column: pa.ChunkedArray, name: str, source: str) -> NDArray[np.float64]:
@@ -152,5 +163,13 @@ def from_arrow(column: pa.ChunkedArray, name: str, source: str) -> NDArray[np.fl
         column, kind = column.cast(kind.value_type), kind.value_type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         raise DataError(f"is of type {kind}, not a number", source=source, column=name)
-    values: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    column = column.cast(pa.float64(), safe=False)
+    if not column.null_count:
+        return _to_numpy(column)
+    values: NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
     return values
+
+
+def _to_numpy(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """A float64 column without missing cells as an array, (n,), without pandas, which pyarrow's own method loads."""
+    return np.asarray(np.from_dlpack(column.combine_chunks()), dtype=np.float64)

@@ -7,7 +7,6 @@ from typing import IO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
 from numpy.typing import NDArray
 
 from flowcli.errors import DataError, ResourceError
@@ -27,6 +26,8 @@ class ParquetReader:
     """
 
     def __init__(self, file: IO[bytes], source: str) -> None:
+        import pyarrow.parquet  # here, since reading CSV has no use for it
+
         self._name = shown(source)
         try:
             self._file = pyarrow.parquet.ParquetFile(file)

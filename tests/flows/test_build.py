@@ -8,7 +8,7 @@ import torch
 from flowcli import config as configs
 from flowcli.config.schema import FlowConfig
 from flowcli.errors import ConfigError
-from flowcli.flows import Context, build
+from flowcli.flows import Context, build, count_parameters
 from flowcli.training import auto
 
 
@@ -41,6 +41,36 @@ def test_every_shipped_config_takes_a_context(name: str) -> None:
     back, inverse_log_det = flow.inverse(z, side)
     torch.testing.assert_close(back, x, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(inverse_log_det, -log_det, rtol=1e-9, atol=1e-9)
+
+
+# What no shipped config has.
+RARE = {
+    "plain-networks": {
+        "layers": [
+            {
+                "coupling": {
+                    "transform": "spline",
+                    "net": {"hidden": [5, 7, 3], "residual": False},
+                    "mask": "first_half",
+                }
+            },
+            {"autoregressive": {"transform": "affine", "net": {"hidden": [6, 4], "residual": False}}},
+            {"elementwise": {"transform": {"mixture_cdf": {"components": 3}}}},
+        ],
+        "base": {"student_t": {}},
+    },
+    "little-layers": {"layers": [{"linear": "rotation"}, {"repeat": 0, "layers": ["actnorm"]}, "actnorm"]},
+}
+
+
+@pytest.mark.parametrize("context", [0, 2])
+@pytest.mark.parametrize("columns", [1, 5])
+@pytest.mark.parametrize("name", [*configs.names(), *RARE])
+def test_parameters_are_counted_without_making_them(name: str, columns: int, context: int) -> None:
+    request = flow_config(**RARE[name]) if name in RARE else configs.load(name).flow
+    architecture = auto.settle_flow(request, rows=3_000, columns=columns, marginal=True, components=2)
+    made = sum(p.numel() for p in build(architecture, columns, context).parameters())
+    assert count_parameters(architecture, columns, context) == made
 
 
 def test_repeats_have_weights_of_their_own() -> None:
