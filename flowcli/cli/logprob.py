@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -11,8 +13,9 @@ from flowcli.cli import options
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from flowcli.density import Density
-    from flowcli.table import Block
+    from flowcli.density import Density, Terms
+    from flowcli.density.density import Rows
+    from flowcli.table import Block, Reader, Waiting
 
 
 @click.command(short_help="Write the log-density of each row.")
@@ -77,26 +80,45 @@ def logprob(
     not_the_same(data, output)
     not_the_same(model, output)
 
+    import pyarrow as pa
+
     from flowcli import density
+    from flowcli.density.team import Team
     from flowcli.table import open_table, open_writer
 
-    loaded = density.load(Path(model), compute.set_up(device, threads))
+    where = compute.set_up(device, threads)
+    loaded = density.load(Path(model), where)
     # Whole blocks of the density's own size, so that the numbers do not depend on this option.
     rows = -(-batch_rows // loaded.block_rows) * loaded.block_rows
     say = silent if quiet else note
     with open_table(data, loaded.schema.names, rows, reading, notice=say, keep_cells=with_input) as table:
         added = _names(loaded, name, terms)
-        before = _typed(table.types.empty_table(), table.names, None, output) if with_input else None
+        # Not empty_table(), which loads pandas.
+        nothing = pa.Table.from_batches([], schema=table.types)
+        before = _typed(nothing, table.names, None, output) if with_input else None
         for each in added if with_input else []:
             if each in table.header:
                 remedy = "choose another with --name" if each == name else "leave out --terms or --with-input"
                 raise UsageError(f"the input has a column {each!r} already; {remedy}")
-        schema = _beside(before, _result(loaded, None, added, terms, precision)).schema
-        with open_writer(output, schema=schema) as writer:
-            for block in table:
-                result = _result(loaded, block, added, terms, precision)
+        schema = _beside(before, _result(None, added)).schema
+        under_way: deque[Block] = deque()
+        with open_writer(output, schema=schema) as writer, Team(loaded, compute.processes(where, threads)) as team:
+            for found in team.terms(_values(table, under_way), double=precision == "float64"):
+                block = under_way.popleft()
                 cells = None if block.cells is None else _typed(block.cells, table.names, block, output)
-                writer.write(_beside(cells, result))
+                writer.write(_beside(cells, _result(found, added)))
+
+
+def _values(table: Reader, under_way: deque[Block]) -> Iterator[Rows | Waiting]:
+    """The values of each block, which is kept until they are scored."""
+    from flowcli.table import Block
+
+    for block in table.arriving():
+        if isinstance(block, Block):
+            under_way.append(block)
+            yield block.values
+        else:
+            yield block
 
 
 def _names(density: Density, name: str, terms: bool) -> list[str]:
@@ -106,29 +128,31 @@ def _names(density: Density, name: str, terms: bool) -> list[str]:
     return [*(f"z{i + 1}" for i in range(density.coordinates.columns)), "base_logprob", "log_det", name]
 
 
-def _result(density: Density, block: Block | None, names: list[str], terms: bool, precision: str) -> pa.Table:
+def _result(found: Terms | None, names: list[str]) -> pa.Table:
     """The columns that are added to a block, or to none."""
-    import numpy as np
     import pyarrow as pa
 
-    values = np.empty((0, len(density.schema.columns))) if block is None else block.values
-    found = density.terms(values, double=precision == "float64")
-    parts = [*found.latents.T, found.base_log_prob, found.log_det] if terms else []
-    return pa.table([pa.array(np.ascontiguousarray(part)) for part in [*parts, found.log_prob]], names=names)
+    from flowcli.table import to_arrow
+
+    if found is None:
+        return pa.Table.from_batches([], schema=pa.schema([(name, pa.float64()) for name in names]))
+    parts = [*found.latents.T, found.base_log_prob, found.log_det] if len(names) > 1 else []
+    return pa.table([to_arrow(part) for part in [*parts, found.log_prob]], names=names)
 
 
 def _typed(cells: pa.Table, names: list[str], block: Block | None, output: str) -> pa.Table:
     """The input's cells as they are; but columns that the model reads are numbers in a Parquet file, not their text."""
+    import numpy as np
     import pyarrow as pa
 
-    from flowcli.table import is_parquet
+    from flowcli.table import is_parquet, to_arrow
 
     if not is_parquet(output):
         return cells
     for place, name in enumerate(names):
         position = cells.schema.names.index(name)
         if pa.types.is_string(cells.schema.field(position).type):
-            numbers = pa.array([] if block is None else block.values[:, place], pa.float64())
+            numbers = to_arrow(np.empty(0) if block is None else block.values[:, place])
             cells = cells.set_column(position, pa.field(name, pa.float64()), numbers)
     return cells
 

@@ -46,11 +46,13 @@ def sample(
     from flowcli import density
     from flowcli.cli.reading import not_the_same
     from flowcli.cli.say import note
+    from flowcli.density.team import Team
     from flowcli.errors import UsageError
-    from flowcli.table import open_writer, to_cells
+    from flowcli.table import open_writer, to_arrow, to_cells
 
     not_the_same(model, output)
-    loaded = density.load(Path(model), compute.set_up(device, threads))
+    where = compute.set_up(device, threads)
+    loaded = density.load(Path(model), where)
     if with_logprob and "logprob" in loaded.schema.names:
         raise UsageError("the model has a column 'logprob' already; draw without --with-logprob")
     if seed is None:
@@ -64,10 +66,10 @@ def sample(
     schema = to_cells(np.empty((0, len(loaded.schema.columns))), loaded.schema).schema
     if with_logprob:
         schema = schema.append(pa.field("logprob", pa.float64()))
-    with open_writer(output, schema=schema) as writer:
+    with open_writer(output, schema=schema) as writer, Team(loaded, compute.processes(where, threads)) as team:
         if not with_logprob:
-            for values in loaded.sample_blocks(rows, seed=seed):
+            for values in team.sample_blocks(rows, seed=seed):
                 writer.write(to_cells(values, loaded.schema))
             return
-        for values, log_prob in loaded.scored_blocks(rows, seed=seed):
-            writer.write(to_cells(values, loaded.schema).append_column("logprob", pa.array(log_prob)))
+        for values, log_prob in team.scored_blocks(rows, seed=seed):
+            writer.write(to_cells(values, loaded.schema).append_column("logprob", to_arrow(log_prob)))

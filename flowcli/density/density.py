@@ -162,9 +162,12 @@ class Density:
     def _whole_blocks(self, rows: int, seed: int) -> Iterator[tuple[Rows, int]]:
         """Blocks of one size, so that no number depends on how many rows are wanted; and how many of each are."""
         for block, start in enumerate(range(0, rows, self.block_rows)):
-            state = np.random.SeedSequence([seed, block]).generate_state(1, np.uint64)[0]
-            generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-            yield self._sample(self.block_rows, generator), min(self.block_rows, rows - start)
+            yield self.block(block, seed=seed), min(self.block_rows, rows - start)
+
+    def block(self, number: int, *, seed: int) -> Rows:
+        """Draw one block of ``block_rows`` rows: they depend on its number and the seed alone."""
+        state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
+        return self._sample(self.block_rows, torch.Generator().manual_seed(int(state >> np.uint64(1))))
 
     @torch.inference_mode()
     def _sample(self, rows: int, generator: torch.Generator) -> Rows:

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ from flowcli.errors import DataError
 from flowcli.table.numbers import as_float64 as finite_values
 from flowcli.table.numbers import brief, convert_text, explain, is_missing, number
 from flowcli.table.scan import Record, count_lines, last_end, layout, records
-from flowcli.table.source import ByteStream, ReadOptions, shown
+from flowcli.table.source import ByteStream, ReadOptions, Waiting, shown
 
 CHUNK_BYTES = 4 * 2**20
 # One record as long as this is a quote that was never closed, and reading on would only fill the memory.
@@ -98,7 +99,7 @@ class CsvReader:
         self._options = options
         self._separator = options.delimiter.encode()
         self._texts = self._whole_records()
-        first = next(self._texts, b"")
+        first = next((text for text in self._texts if not isinstance(text, Waiting)), b"")
         if not first:
             raise DataError("is empty: there is no header and no row", source=self._name)
         head = next(records(first, self._separator))
@@ -142,18 +143,24 @@ class CsvReader:
         Raises:
             DataError: Bytes that are not UTF-8, or a quote that is never closed.
         """
+        return (chunk for chunk in self.arriving(asked, texts) if not isinstance(chunk, Waiting))
+
+    def arriving(self, asked: Sequence[int], texts: Texts) -> Iterator[Chunk | Waiting]:
+        """Like ``chunks``, and a ``Waiting`` wherever the next one has not been written into a pipe yet."""
         line, row = self._first_line, 0
-        data, self._rest = self._rest, b""
-        while data or (data := next(self._texts, b"")):
+        first, self._rest = self._rest, b""
+        for data in chain([first] if first else [], self._texts):
+            if isinstance(data, Waiting):
+                yield data
+                continue
             chunk = self._convert(data, list(asked), texts, line, row)
             yield chunk
             line += count_lines(data) if b'"' in data else len(chunk.values)
             row += len(chunk.values)
-            data = b""
 
-    def _whole_records(self) -> Iterator[bytes]:
+    def _whole_records(self) -> Iterator[bytes | Waiting]:
         """Cut the stream between records, and check that it is UTF-8 text."""
-        rest = self._stream.read(CHUNK_BYTES)
+        rest = yield from self._stream.read(CHUNK_BYTES)
         ended = len(rest) < CHUNK_BYTES
         rest = rest.removeprefix(_BOM)
         line = 1
@@ -184,7 +191,7 @@ class CsvReader:
                     line=line + count_lines(rest[: open_quote - whole]),
                 )
             if not ended:
-                more = self._stream.read(CHUNK_BYTES)
+                more = yield from self._stream.read(CHUNK_BYTES)
                 ended = len(more) < CHUNK_BYTES
                 rest += more
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,7 +17,7 @@ from flowcli.table.parquet_reader import ParquetReader
 from flowcli.table.parquet_reader import values as parquet_values
 from flowcli.table.rounded import Notice, RoundedIntegers, RoundedTypedIntegers
 from flowcli.table.select import positions
-from flowcli.table.source import ReadOptions, is_parquet, open_bytes, open_file, shown
+from flowcli.table.source import ReadOptions, Waiting, is_parquet, open_bytes, open_file, shown
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,22 @@ class Reader:
         self._stack.close()
 
     def __iter__(self) -> Iterator[Block]:
-        parts = self._parquet_parts() if isinstance(self._reader, ParquetReader) else self._csv_parts(self._reader)
+        return (block for block in self.arriving() if not isinstance(block, Waiting))
+
+    def arriving(self) -> Iterator[Block | Waiting]:
+        """The blocks, and a ``Waiting`` wherever the next one has not been written into a pipe yet.
+
+        Who has something else to do meanwhile does it then; asking for the next one waits.
+        """
+        parts = self._csv_parts(self._reader) if isinstance(self._reader, CsvReader) else self._parquet_parts()
         return _in_blocks(parts, self._rows)
 
-    def _csv_parts(self, reader: CsvReader) -> Iterator[Block]:
+    def _csv_parts(self, reader: CsvReader) -> Iterator[Block | Waiting]:
         watch = RoundedIntegers(self.names, self._source, self._options, self._notice)
-        for chunk in reader.chunks(self._asked, "all" if self._keep_cells else "none"):
+        for chunk in reader.arriving(self._asked, "all" if self._keep_cells else "none"):
+            if isinstance(chunk, Waiting):
+                yield chunk
+                continue
             if chunk.faults:
                 raise error_of(chunk.faults[0], self.names, self._source)
             watch.look(chunk, self._asked)
@@ -163,10 +173,13 @@ def error_of(fault: Fault, names: Sequence[str], source: str) -> DataError:
     return DataError(problem, source=shown(source), line=fault.line, column=column)
 
 
-def _in_blocks(parts: Iterator[Block], rows: int) -> Iterator[Block]:
+def _in_blocks(parts: Iterable[Block | Waiting], rows: int) -> Iterator[Block | Waiting]:
     waiting: list[Block] = []
     count, first_row = 0, 0
     for part in parts:
+        if isinstance(part, Waiting):
+            yield part
+            continue
         waiting.append(part)
         count += len(part.values)
         while count >= rows:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import select
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,9 @@ from typing import IO
 from flowcli.errors import DataError, ResourceError, UsageError
 
 CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+
+# What one read from a pipe may bring at most.
+_PIPE_BYTES = 2**20
 
 # What a file starts with when it is not the plain text that its name promises.
 _MAGIC = (
@@ -25,6 +31,17 @@ _MAGIC = (
     (b"\xff\xfe", "is UTF-16, not UTF-8: convert it with iconv -f UTF-16 -t UTF-8"),
     (b"\xfe\xff", "is UTF-16, not UTF-8: convert it with iconv -f UTF-16 -t UTF-8"),
 )
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Stands in a stream of parts where who writes into a pipe has not written the next one yet.
+
+    Attributes:
+        descriptor: Readable as soon as there is more.
+    """
+
+    descriptor: int
 
 
 @dataclass(frozen=True)
@@ -81,9 +98,16 @@ class ByteStream:
         self._limit = limit
         self._packed = packed
         self._count = 0
+        self._pipe = None if packed else _pipe(raw)
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> Generator[Waiting, None, bytes]:
         """Read exactly ``size`` bytes, fewer only at the end.
+
+        Yields:
+            Where it is going to wait for who writes into a pipe.
+
+        Returns:
+            The bytes.
 
         Raises:
             DataError: A damaged archive, one that unpacks to too much, or bytes that cannot be a table.
@@ -92,6 +116,9 @@ class ByteStream:
         parts: list[bytes] = []
         missing = size
         while missing > 0:
+            if self._pipe is not None and not _readable(self._pipe, 0):
+                yield Waiting(self._pipe)
+                _readable(self._pipe, None)  # a pipe that does not block would seem to have ended
             part = self._read_some(missing)
             if not part:
                 break
@@ -111,6 +138,8 @@ class ByteStream:
 
     def _read_some(self, size: int) -> bytes:
         try:
+            if self._pipe is not None and isinstance(self._raw, io.BufferedReader):
+                return self._raw.read1(min(size, _PIPE_BYTES))  # what is there, and nothing left in a buffer
             return bytes(self._raw.read(size))
         except OSError as error:
             if self._packed and error.errno is None:
@@ -121,6 +150,23 @@ class ByteStream:
             raise ResourceError(
                 f"{shown(self._source)}: cannot be read: {error.strerror or _one_line(error)}"
             ) from error
+
+
+def _pipe(raw: IO[bytes]) -> int | None:
+    """The descriptor of a pipe, a socket or a terminal, where reading may have to wait; ``None`` of all else."""
+    if not (isinstance(raw, io.BufferedReader) and hasattr(select, "poll")):
+        return None
+    try:
+        return None if stat.S_ISREG(os.fstat(raw.fileno()).st_mode) else raw.fileno()
+    except OSError:  # not a file of the system's
+        return None
+
+
+def _readable(descriptor: int, timeout: int | None) -> bool:
+    """Whether there is something to read, or the end, within so many milliseconds; ``None`` waits for it."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(timeout))
 
 
 def shown(source: str) -> str:

@@ -16,10 +16,11 @@ def _elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _threads():
+def _threads(monkeypatch):
     """``--threads`` sets the threads of the whole process; other tests have theirs."""
     import torch
 
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

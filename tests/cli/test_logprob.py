@@ -6,6 +6,8 @@ import gzip
 import math
 import os
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +31,29 @@ def test_rows_come_from_a_file_or_from_standard_input(data, model):
     assert all(math.isfinite(value) for value in values)
     for arguments in ([], ["-"]):
         assert flowcli("logprob", model, *arguments, stdin=data.read_bytes()).out == done.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("logprob", "{model}", "{data}"),
+        ("logprob", "{model}", "{data}", "--with-input", "--terms"),
+        ("sample", "{model}", "-n", "3"),
+    ],
+    ids=["logprob", "with-input", "sample"],
+)
+def test_a_few_rows_need_little_more_than_torch(data, model, arguments):
+    # Each of these would cost a tenth of the command, or as much as the rest of it.
+    heavy = {"pandas", "scipy", "sklearn", "rich", "sympy", "torch._dynamo", "torch._inductor", "pyarrow.parquet"}
+    script = (
+        "import sys\n"
+        "from flowcli.cli.main import run\n"
+        "assert run(sys.argv[1:]) == 0\n"
+        f"assert not {heavy} & set(sys.modules), sorted({heavy} & set(sys.modules))\n"
+    )
+    words = [word.format(model=model, data=data) for word in arguments]
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_samples_can_be_scored_in_a_pipe(model):

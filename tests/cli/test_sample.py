@@ -90,13 +90,14 @@ def test_an_output_appears_whole_or_not_at_all(model, monkeypatch):
     from flowcli.density import Density
     from flowcli.errors import NumericsError
 
-    whole = Density.sample_blocks
+    whole = Density.block
 
-    def broken(self, rows, *, seed):
-        yield next(whole(self, rows, seed=seed))
-        raise NumericsError("a drawn row is not finite")
+    def broken(self, number, *, seed):
+        if number:
+            raise NumericsError("a drawn row is not finite")
+        return whole(self, number, seed=seed)
 
-    monkeypatch.setattr(Density, "sample_blocks", broken)
+    monkeypatch.setattr(Density, "block", broken)
     for name in ("s.csv", "new.csv", "new.parquet", "new.csv.gz"):
         done = flowcli("sample", model, "-n", 5000, "--seed", 2, "-o", name)
         assert (done.code, done.complaint) == (5, "a drawn row is not finite")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import bz2
 import gzip
 import os
+import select
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowcli.errors import DataError, FlowcliError, UsageError
-from flowcli.table import ReadOptions, csv_reader, open_table, read_blocks, read_table
+from flowcli.table import ReadOptions, Waiting, csv_reader, open_table, read_blocks, read_table
 from flowcli.table.scan import layout, records
 
 CELL = st.one_of(
@@ -173,6 +175,39 @@ def test_standard_input() -> None:
     assert said.startswith("3 standard input:2, column 't': 'x\\ny' is not a number; a quote that opens")
     assert piped(b"a\n" + b"1\n" * 300_000 + b"x\n")[1].startswith("3 standard input:300002, column 'a': 'x' is not")
     assert piped(b"")[1] == "3 standard input: is empty: there is no header and no row"
+
+
+@pytest.mark.skipif(not hasattr(select, "poll"), reason="the system cannot say when a pipe has something")
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_pipe_says_where_it_waits(monkeypatch: pytest.MonkeyPatch, blocking: bool) -> None:
+    monkeypatch.setattr(csv_reader, "CHUNK_BYTES", 4)
+    read, write = os.pipe()
+    os.set_blocking(read, blocking)
+    with open(read) as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        os.write(write, b"a\n1\n2\n3\n")
+        with open_table("-", None, 1, notice=lambda _: None) as reader:
+            parts = iter(reader.arriving())
+            assert [next(parts).values.item() for _ in range(3)] == [1, 2, 3]
+            assert next(parts) == Waiting(read)
+            os.write(write, b"4\n")
+            assert next(parts) == Waiting(read)  # two of four bytes
+            threading.Timer(0.2, os.write, [write, b"5\n"]).start()  # asking for more waits for it
+            assert [next(parts).values.item() for _ in range(2)] == [4, 5]
+            os.close(write)
+            assert list(parts) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_named_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    os.mkfifo(path)
+    text = b"a\n" + b"1\n" * 300_000
+    writer = threading.Thread(target=path.write_bytes, args=[text])
+    writer.start()
+    blocks = list(read_blocks(str(path), None, 1000, notice=lambda _: None))
+    writer.join()
+    assert [len(block.values) for block in blocks] == [1000] * 300
 
 
 def test_a_terminal_is_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
