@@ -166,20 +166,31 @@ class Network(nn.Module, ABC):
         if self.context is not None:
             assert given is not None
             value.addmm_(self.context.weight, given.t())
-        stream = value
+        stream, masks = value, self._masks(affines, value)
         for number, affine in enumerate(affines[1:], 1):
-            value = affine(self._activated(number, value, actives, keep=self.residual and value is stream))
+            keep = self.residual and value is stream
+            value = affine(self._activated(value, masks.get(number), actives, keep=keep))
             if self.adds_stream(number) and number < len(affines) - 1:
                 stream = value.add_(stream)
         return value
 
-    def _activated(self, number: int, value: Tensor, actives: list[Active] | None, *, keep: bool) -> Tensor:
-        """The activations that layer ``number`` reads; ``keep`` says that the value itself is still needed."""
+    def _masks(self, affines: list[Affine], like: Tensor) -> dict[int, Tensor]:
+        """Which units are kept before each layer that has some dropped; all are drawn at once."""
+        if not self.training or not self.dropout:
+            return {}
+        sizes = {
+            number: affine.weight.shape[1]
+            for number, affine in enumerate(affines[1:], 1)
+            if self.adds_stream(number) or not self.residual
+        }
+        masks = kept(like.new_empty(sum(sizes.values()), like.shape[1]), self.dropout)
+        return dict(zip(sizes, torch.split(masks, list(sizes.values())), strict=True))
+
+    def _activated(self, value: Tensor, mask: Tensor | None, actives: list[Active] | None, *, keep: bool) -> Tensor:
+        """The activations that the next layer reads; ``keep`` says that the value itself is still needed."""
         activation = self.activation
         keep = keep or (actives is not None and activation.from_value)
         active = activation.apply(value) if keep else activation.apply_(value)
-        drops = self.training and self.dropout > 0 and (self.adds_stream(number) or not self.residual)
-        mask = kept(active, self.dropout) if drops else None
         used = active if mask is None else torch.mul(active, mask)
         if actives is not None:
             actives.append(Active(value if activation.from_value else active, used, mask))
