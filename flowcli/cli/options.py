@@ -96,7 +96,7 @@ output = click.option(
     "-o", "--output", type=click.Path(), default="-", metavar="FILE", help="Write to FILE: .csv, .csv.gz, .parquet."
 )
 quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-threads = click.option("--threads", type=Whole(1), metavar="N", help="Processor threads (default all).")
+threads = click.option("--threads", type=Whole(1), metavar="N", help="Processor cores to use (default all).")
 device = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),

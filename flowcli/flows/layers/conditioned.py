@@ -42,8 +42,8 @@ def bend(
     Returns:
         The columns (D, B), and the sums of the log-derivatives (B,).
     """
-    inputs = (columns, context.given, *network.weights)
-    if tracks(*inputs):
+    if torch.is_grad_enabled() and tracks(columns, context.given, *network.weights):
+        inputs = (columns, context.given, *network.weights)
         z, log_det = _Bend.apply(network, bijection, parts, *inputs)  # type: ignore[no-untyped-call]
         return z, log_det
     with torch.no_grad():

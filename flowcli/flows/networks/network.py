@@ -120,7 +120,7 @@ class Network(nn.Module, ABC):
 
     def evaluate(self, x: Tensor, context: Context) -> Tensor:
         """Return the outputs (O, B), in the order of the last layer's map, of inputs (I, B)."""
-        if tracks(x, context.given, *self.weights):
+        if torch.is_grad_enabled() and tracks(x, context.given, *self.weights):
             return cast("Tensor", _Pass.apply(self, x, context.given, *self.weights))  # type: ignore[no-untyped-call]
         with torch.no_grad():
             return self._pass(x, context.given, self.affines(), None)
@@ -198,7 +198,7 @@ class Network(nn.Module, ABC):
 
 
 def tracks(*tensors: Tensor | None) -> bool:
-    """Whether a gradient of any of these is wanted."""
+    """Whether a gradient of any of these is wanted, where gradients are."""
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
