@@ -31,8 +31,7 @@ def set_up(device: str, threads: int | None) -> str:
     import torch
 
     _keep_memory()
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(processes("cpu", threads))
     has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
         # On Apple's GPUs nothing has been measured yet, so they are used on request alone.

@@ -7,17 +7,20 @@ DataLoader forks its workers: what they need is there already, and what changes 
 
 from __future__ import annotations
 
+import gc
 import math
 import mmap
 import multiprocessing
 import os
+import pickle
+import select
 import signal
 import sys
-import traceback
+import warnings
 from collections.abc import Callable, Sequence
-from multiprocessing.process import BaseProcess
+from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -29,6 +32,10 @@ Work = Callable[[int, Sequence[float]], None]
 NUMBERS = 8  # of a message to the others
 TRIES = 3_000  # looks at a semaphore before waiting for it in the kernel, about a millisecond
 PATIENCE = 1.0  # seconds between two looks at whether the others are still there
+LONGEST_COMPLAINT = 2_000  # bytes, of which a pipe has room for those of many
+
+# These are the first process's to obey; the others end with it.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ()
 
 
 def shared(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -38,8 +45,12 @@ def shared(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def processes_for(device: torch.device, batch_size: int, least: int) -> int:
-    """How many processes a fit should have: those that torch may use, each with at least so many rows of a batch."""
-    if device.type != "cpu" or sys.platform != "linux":
+    """How many processes a fit should have: those that torch may use, each with at least so many rows of a batch.
+
+    One where nothing can be forked safely: elsewhere than on Linux, and where there is a GPU, whose threads torch's
+    automatic differentiation does not let a forked process go without.
+    """
+    if device.type != "cpu" or sys.platform != "linux" or torch.cuda.is_available():
         return 1
     return max(1, min(torch.get_num_threads(), batch_size // least))
 
@@ -55,7 +66,7 @@ class Lockstep:
     def __init__(self, work: Work, processes: int) -> None:
         self._work, self._count = work, processes
         self._message = shared(NUMBERS, dtype=torch.float64)
-        self._others: list[BaseProcess] = []
+        self._others: list[int] = []
         self._threads = torch.get_num_threads()
 
     def __enter__(self) -> Lockstep:
@@ -65,14 +76,15 @@ class Lockstep:
         context = multiprocessing.get_context("fork")
         self._go = [context.Semaphore(0) for _ in range(self._count - 1)]
         self._done = context.Semaphore(0)
-        self._complaints, complaint = context.Pipe(duplex=False)
+        self._complaints, self._complain = os.pipe()
         self._threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        for number in range(1, self._count):
-            process = context.Process(target=self._serve, args=(number, os.getpid(), complaint), daemon=True)
-            process.start()
-            self._others.append(process)
-        complaint.close()
+        try:
+            for number in range(1, self._count):
+                self._fork(number)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -82,12 +94,14 @@ class Lockstep:
         if self._count == 1:
             return
         for process in self._others:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         for process in self._others:
-            process.join()
-            process.close()
+            with suppress(ChildProcessError):
+                os.waitpid(process, 0)
         self._others.clear()
-        self._complaints.close()
+        os.close(self._complaints)
+        os.close(self._complain)
         torch.set_num_threads(self._threads)
 
     def run(self, *message: float) -> None:
@@ -95,8 +109,9 @@ class Lockstep:
 
         Raises:
             ResourceError: A process has ended.
+            Exception: What went wrong in one of them.
         """
-        if self._count > 1:
+        if self._others:
             self._message[: len(message)] = torch.tensor(message, dtype=torch.float64)
             for go in self._go:
                 go.release()
@@ -104,35 +119,62 @@ class Lockstep:
         for _ in self._others:
             while not _passed(self._done):
                 self._look_after()
-        if self._others and self._complaints.poll():
-            raise self._complaints.recv()
+        if self._others and select.select([self._complaints], [], [], 0)[0]:
+            raise pickle.loads(os.read(self._complaints, 2**16))  # the first of them, if there are several
 
     def _look_after(self) -> None:
-        """Raise what went wrong in a process that is there no more."""
-        for process in self._others:
-            if not process.is_alive():
+        """Say so if a process is there no more."""
+        for process in [*self._others]:
+            if os.waitpid(process, os.WNOHANG)[0]:
+                self._others.remove(process)
                 raise ResourceError(
                     "a process of the fit was ended from outside, perhaps for lack of memory; --threads 1 needs none"
                 )
 
-    def _serve(self, number: int, parent: int, complaint: Any) -> None:
-        """What another process does until its parent is gone."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        # What the parent holds, a lock on its model above all, must not outlive it here.
-        os.closerange(3, complaint.fileno())
-        os.closerange(complaint.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-        torch.set_num_threads(1)
-        while True:
-            while not _passed(self._go[number - 1]):
-                if os.getppid() != parent:
-                    os._exit(0)
-            try:
-                self._work(number, self._message.tolist())
-            except BaseException as error:
-                error.add_note("".join(traceback.format_exception(error)))
-                complaint.send(error)
-            self._done.release()
+    def _fork(self, number: int) -> None:
+        # Nothing may interrupt the child before it is one: it would go on as if it were this process.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            parent = os.getpid()
+            with warnings.catch_warnings():
+                # Of the threads of libraries, which wait for work; this one has a single thread.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                warnings.simplefilter("ignore", RuntimeWarning)
+                process = os.fork()
+            if not process:
+                self._serve(number, parent)
+            self._others.append(process)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _serve(self, number: int, parent: int) -> NoReturn:
+        """What another process does until its parent is gone; what is in the buffers of files is not its to write."""
+        try:
+            gc.freeze()
+            # What the parent holds, a lock on its model above all, must not outlive it here.
+            os.closerange(3, self._complain)
+            os.closerange(self._complain + 1, os.sysconf("SC_OPEN_MAX"))
+            torch.set_num_threads(1)
+            while True:
+                while not _passed(self._go[number - 1]):
+                    if os.getppid() != parent:
+                        os._exit(0)
+                try:
+                    self._work(number, self._message.tolist())
+                except BaseException as error:
+                    os.write(self._complain, _packed(error))
+                self._done.release()
+        finally:
+            os._exit(1)
+
+
+def _packed(error: BaseException) -> bytes:
+    """An error as bytes, or what it says where there would be too many."""
+    with suppress(Exception):
+        packed = pickle.dumps(error)
+        if len(packed) <= LONGEST_COMPLAINT and isinstance(pickle.loads(packed), BaseException):
+            return packed
+    return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"[: LONGEST_COMPLAINT // 8]))
 
 
 def _passed(semaphore: Any) -> bool:

@@ -273,7 +273,7 @@ class Loop:
 
     def _descend(self, process: int, step: int) -> None:
         """Forward and backward for a process's share of a batch."""
-        size = self.settings.batch_size
+        size = min(self.settings.batch_size, len(self.rows))
         first = step % self.steps_per_epoch * size
         batch = self._batches[first : first + size][self._part(process, size)]
         if self._random:
@@ -300,6 +300,8 @@ class Loop:
     def _score(self, process: int) -> None:
         """The log-densities of a process's share of the held-out rows, under the averaged weights."""
         part = self._part(process, len(self._held_out))
+        if part.start == part.stop:  # fewer rows than processes
+            return
         blocks = (torch.split(whole[part], SCORING_ROWS) for whole in (self._held_out, self._nats))
         for rows, nats in zip(*blocks, strict=True):
             nats.copy_(self.average.flow.log_prob(rows))

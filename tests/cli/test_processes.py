@@ -11,6 +11,7 @@ import time
 from unittest import mock
 
 import pytest
+import torch
 
 from flowcli.density import team
 from tests.cli.terminal import command, environment, flowcli, rows, shell
@@ -102,13 +103,13 @@ def test_rows_before_a_fault_are_written_and_the_exit_code_stays(model, table):
 # --- in a process of its own ------------------------------------------------------------------------------------------
 
 
-def started(*arguments, **streams):
+def started(*arguments, workers=2, **streams):
     """A command in a process group of its own, as a shell would start it, with its workers."""
     process = subprocess.Popen(command(*arguments), env=environment(), start_new_session=True, **streams)
-    assert until(lambda: len(children(process.pid)) == 2 or process.poll() is not None)
-    workers = children(process.pid)
-    assert len(workers) == 2
-    return process, workers
+    assert until(lambda: len(children(process.pid)) == workers or process.poll() is not None)
+    others = children(process.pid)
+    assert len(others) == workers
+    return process, others
 
 
 @pytest.mark.parametrize(
@@ -184,3 +185,26 @@ def test_a_pipe_has_its_answers_before_it_ends(model, threads):
         clock.cancel()
     assert process.returncode == 0
     assert answers + rest.count(b"\n") == first.count(b"\n")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a fit beside a GPU is one process")
+@pytest.mark.parametrize("everyone", [True, False])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_to_a_fit_saves_it_and_leaves_no_process(tmp_path, number, code, everyone):
+    (tmp_path / "data.csv").write_text(rows(3_000))
+    words = ["fit", "data.csv", "-c", "nsf", "--epochs", 500, "--threads", 2]
+    process, others = started(*words, workers=1, cwd=tmp_path, stderr=subprocess.PIPE)
+    (os.killpg if everyone else os.kill)(process.pid, number)
+    said = process.communicate(timeout=30)[1].decode()
+    assert process.returncode == code
+    assert said.splitlines()[-1].startswith("flowcli: interrupted at step")
+    assert not any(map(alive, others))
+    assert sorted(os.listdir(tmp_path)) == ["data.csv", "data.flow.state"]
+
+
+def test_one_row_held_out_is_enough_for_several_processes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.csv").write_text(rows(400))
+    (tmp_path / "one.csv").write_text("".join(line + "\n" for line in rows(2).splitlines()[:2]))
+    words = ["-c", "nsf", "--epochs", 1, "--set", "train.batch_size=200", "--valid", "one.csv"]
+    assert flowcli("fit", "data.csv", *words, "--threads", 3).code == 0

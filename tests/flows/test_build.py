@@ -109,3 +109,12 @@ def test_the_impossible_is_refused_before_it_is_allocated(parts: dict[str, objec
 def test_marginals_may_only_come_first() -> None:
     with pytest.raises(ConfigError, match="marginal may only be the first layer"):
         flow_config(layers=["actnorm", {"marginal": "quantile"}])
+
+
+@pytest.mark.parametrize("name", configs.names())
+def test_no_rows_have_no_densities(name: str) -> None:
+    architecture = auto.settle_flow(configs.load(name).flow, rows=3_000, columns=3, marginal=True, components=2)
+    flow = build(architecture, 3).eval()
+    assert flow.log_prob(torch.zeros(0, 3)).shape == (0,)
+    with torch.no_grad():
+        assert flow.log_prob(torch.zeros(0, 3)).shape == (0,)

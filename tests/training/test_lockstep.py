@@ -19,7 +19,8 @@ from flowcli.training.flat import Flat
 from flowcli.training.lockstep import Lockstep, processes_for, shared
 from tests.fits import prepared, rows, table
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
+ALONE = sys.platform != "linux" or torch.cuda.is_available()
+pytestmark = pytest.mark.skipif(ALONE, reason="processes are forked on Linux alone, and not beside a GPU")
 
 NET = "flow.layers.1.layers.1.autoregressive.net"
 SMALL = ["flow.layers.1.repeat=1", "train.batch_size=128", "train.epochs=3", f"{NET}.dropout=0"]
@@ -121,13 +122,16 @@ def test_processes_end_when_their_parent_is_killed(tmp_path):
         time.sleep(0.05)
 
 
-def test_how_many_processes():
+def test_how_many_processes(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     cpu = torch.device("cpu")
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
         assert [processes_for(cpu, size, 64) for size in (10, 64, 127, 128, 512)] == [1, 1, 1, 2, 3]
         assert processes_for(torch.device("cuda"), 512, 64) == 1
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        assert processes_for(cpu, 512, 64) == 1
     finally:
         torch.set_num_threads(before)
 

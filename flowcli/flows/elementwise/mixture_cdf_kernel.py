@@ -99,7 +99,8 @@ def forward(
         if taped:
             blocks.append((components, sums))
     z = _joined(values)
-    return z, _joined(log_derivatives), Tape(z, gains, blocks, theta.stride())
+    # Detached: the gradient's function of z must not hold z itself, or only Python's collector would free it.
+    return z, _joined(log_derivatives), Tape(z.detach(), gains, blocks, theta.stride())
 
 
 def gradient(tape: Tape, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor]:
@@ -256,6 +257,6 @@ def _blocks(x: Tensor, components: int) -> Iterator[slice]:
 def _once(theta: Tensor) -> Tensor:
     """Parameters (P, ...) without the copies of one set for many values, to be broadcast instead."""
     for dim in range(1, theta.ndim):
-        if theta.stride(dim) == 0:
+        if theta.stride(dim) == 0 and theta.shape[dim]:
             theta = theta.narrow(dim, 0, 1)
     return theta

@@ -69,10 +69,10 @@ class DenseNetwork(Network):
         return joined[:columns], joined[columns:].t(), of_weights
 
     def planes(self, outputs: Tensor, count: int) -> Tensor:  # noqa: D102
-        return outputs.view(count, -1, outputs.shape[1])
+        return outputs.view(count, len(outputs) // count, outputs.shape[1])
 
     def units(self, planes: Tensor) -> Tensor:  # noqa: D102
-        return planes.reshape(-1, planes.shape[2])
+        return planes.reshape(planes.shape[0] * planes.shape[1], planes.shape[2])
 
     def _joined(self, x: Tensor, given: Tensor | None) -> Tensor:
         """Columns and context as one input; a column of zeros where there are neither."""

@@ -64,10 +64,10 @@ class MaskedNetwork(Network):
         return self.planes(self.evaluate(x, context), self.parameters_each)
 
     def planes(self, outputs: Tensor, count: int) -> Tensor:  # noqa: D102
-        return outputs.view(-1, count, outputs.shape[1]).transpose(0, 1)
+        return outputs.view(len(outputs) // count, count, outputs.shape[1]).transpose(0, 1)
 
     def units(self, planes: Tensor) -> Tensor:  # noqa: D102
-        return planes.transpose(0, 1).reshape(-1, planes.shape[2])
+        return planes.transpose(0, 1).reshape(planes.shape[0] * planes.shape[1], planes.shape[2])
 
 
 def unit_degrees(width: int, columns: int, context: int) -> list[int]:
