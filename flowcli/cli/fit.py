@@ -15,6 +15,7 @@ import click
 
 from flowcli.cli import options
 from flowcli.cli.say import note, say, silent
+from flowcli.cli.signals import asking_to_end, came
 from flowcli.errors import NumericsError, UsageError
 
 if TYPE_CHECKING:
@@ -272,15 +273,14 @@ def _ready(
 @contextmanager
 def _stoppable() -> Iterator[list[int]]:
     """Collect signals that ask for an end, so that the state can be saved first; a second one ends at once."""
-    received: list[int] = []
+    received = came()
 
     def receive(number: int, frame: FrameType | None) -> None:
         if received:
             raise SystemExit(128 + number)
         received.append(number)
 
-    numbers = [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)]
-    before = {number: signal.signal(number, receive) for number in numbers}
+    before = {number: signal.signal(number, receive) for number in asking_to_end()}
     try:
         yield received
     finally:

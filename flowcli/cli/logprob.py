@@ -73,6 +73,7 @@ def logprob(
     compute.limit_threads(threads)
     from flowcli.cli.reading import need_input, not_the_same, read_options
     from flowcli.cli.say import note, silent
+    from flowcli.cli.signals import until_asked_to_end
     from flowcli.errors import UsageError
 
     reading = read_options(sep, decimal, no_header, max_bytes)
@@ -103,7 +104,7 @@ def logprob(
         schema = _beside(before, _result(None, added)).schema
         under_way: deque[Block] = deque()
         with open_writer(output, schema=schema) as writer, Team(loaded, compute.processes(where, threads)) as team:
-            for found in team.terms(_values(table, under_way), double=precision == "float64"):
+            for found in until_asked_to_end(team.terms(_values(table, under_way), double=precision == "float64")):
                 block = under_way.popleft()
                 cells = None if block.cells is None else _typed(block.cells, table.names, block, output)
                 writer.write(_beside(cells, _result(found, added)))

@@ -11,13 +11,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from types import FrameType
 from typing import NoReturn
 
 import click
 
 from flowcli import __version__
 from flowcli.cli.say import nearest, one_line, say
+from flowcli.cli.signals import obey
 from flowcli.errors import FlowcliError
 
 COMMANDS = ("fit", "logprob", "sample", "info", "config")
@@ -73,8 +73,7 @@ def main() -> NoReturn:
     _take_up_closed_streams()
     if not sys.warnoptions:  # Python's warnings are for those who write programs; -W of python brings them back
         warnings.simplefilter("ignore")
-    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        signal.signal(number, _end_by_signal)
+    obey()
     code = run(sys.argv[1:])
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.flush()
@@ -188,11 +187,6 @@ def _take_up_closed_streams() -> None:
             os.open(os.devnull, os.O_RDONLY if descriptor else os.O_WRONLY)
     if sys.stdout is None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - it lives as long as the process
-
-
-def _end_by_signal(number: int, frame: FrameType | None) -> NoReturn:
-    """End with the exit code that shells expect; open files are closed and unfinished ones removed on the way."""
-    raise SystemExit(128 + number)
 
 
 def _leave(code: int) -> NoReturn:

@@ -46,6 +46,7 @@ def sample(
     from flowcli import density
     from flowcli.cli.reading import not_the_same
     from flowcli.cli.say import note
+    from flowcli.cli.signals import until_asked_to_end
     from flowcli.density.team import Team
     from flowcli.errors import UsageError
     from flowcli.table import open_writer, to_arrow, to_cells
@@ -68,8 +69,8 @@ def sample(
         schema = schema.append(pa.field("logprob", pa.float64()))
     with open_writer(output, schema=schema) as writer, Team(loaded, compute.processes(where, threads)) as team:
         if not with_logprob:
-            for values in team.sample_blocks(rows, seed=seed):
+            for values in until_asked_to_end(team.sample_blocks(rows, seed=seed)):
                 writer.write(to_cells(values, loaded.schema))
             return
-        for values, log_prob in team.scored_blocks(rows, seed=seed):
+        for values, log_prob in until_asked_to_end(team.scored_blocks(rows, seed=seed)):
             writer.write(to_cells(values, loaded.schema).append_column("logprob", to_arrow(log_prob)))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from unittest import mock
 
 import pytest
@@ -103,13 +104,24 @@ def test_rows_before_a_fault_are_written_and_the_exit_code_stays(model, table):
 # --- in a process of its own ------------------------------------------------------------------------------------------
 
 
-def started(*arguments, workers=2, **streams):
-    """A command in a process group of its own, as a shell would start it, with its workers."""
-    process = subprocess.Popen(command(*arguments), env=environment(), start_new_session=True, **streams)
-    assert until(lambda: len(children(process.pid)) == workers or process.poll() is not None)
-    others = children(process.pid)
-    assert len(others) == workers
-    return process, others
+@pytest.fixture
+def started():
+    """Starts a command in a process group of its own, as a shell would, with its workers; none outlives the test."""
+    running = []
+
+    def start(*arguments, workers=2, **streams):
+        process = subprocess.Popen(command(*arguments), env=environment(), start_new_session=True, **streams)
+        running.append(process)
+        assert until(lambda: len(children(process.pid)) == workers or process.poll() is not None)
+        others = children(process.pid)
+        assert len(others) == workers
+        return process, others
+
+    yield start
+    for process in running:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 @pytest.mark.parametrize(
@@ -122,7 +134,7 @@ def started(*arguments, workers=2, **streams):
     ],
 )
 @pytest.mark.parametrize("everyone", [True, False])
-def test_a_signal_leaves_no_process_and_no_file(tmp_path, model, number, code, said, everyone):
+def test_a_signal_leaves_no_process_and_no_file(tmp_path, model, number, code, said, everyone, started):
     process, workers = started("sample", model, *ENDLESS, "-o", "s.csv", cwd=tmp_path, stderr=subprocess.PIPE)
     (os.killpg if everyone else os.kill)(process.pid, number)
     assert process.communicate(timeout=30)[1] == said
@@ -134,7 +146,7 @@ def test_a_signal_leaves_no_process_and_no_file(tmp_path, model, number, code, s
         assert os.listdir(tmp_path) == []
 
 
-def test_a_worker_that_is_killed_is_6(tmp_path, model):
+def test_a_worker_that_is_killed_is_6(tmp_path, model, started):
     process, workers = started("sample", model, *ENDLESS, "-o", "s.csv", cwd=tmp_path, stderr=subprocess.PIPE)
     os.kill(workers[0], signal.SIGKILL)
     said = process.communicate(timeout=30)[1].decode()
@@ -190,7 +202,7 @@ def test_a_pipe_has_its_answers_before_it_ends(model, threads):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a fit beside a GPU is one process")
 @pytest.mark.parametrize("everyone", [True, False])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_to_a_fit_saves_it_and_leaves_no_process(tmp_path, number, code, everyone):
+def test_a_signal_to_a_fit_saves_it_and_leaves_no_process(tmp_path, number, code, everyone, started):
     (tmp_path / "data.csv").write_text(rows(3_000))
     words = ["fit", "data.csv", "-c", "nsf", "--epochs", 500, "--threads", 2]
     process, others = started(*words, workers=1, cwd=tmp_path, stderr=subprocess.PIPE)

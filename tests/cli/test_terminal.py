@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from tests.cli.terminal import TINY, command, environment, fitted
+from tests.processes import until
 
 SEQUENCE = re.compile(r"\x1b\[[0-9;?]*([A-Za-z])")
 
@@ -114,6 +115,59 @@ def test_sampling_ends_with_its_signal_and_leaves_nothing(tmp_path, model):
     child.send_signal(signal.SIGTERM)
     _, err = child.communicate()
     assert (child.returncode, err, os.listdir(tmp_path)) == (143, b"", [])
+
+
+@pytest.mark.parametrize(
+    ("words", "begun"),
+    [
+        (["sample", "MODEL", "-n", 10**9, "-o", "s.csv"], ".tmp"),
+        (["fit", "DATA", "-c", "nsf", "--epochs", 10**6], ".lock"),
+    ],
+)
+def test_what_it_was_started_to_ignore_does_not_end_it(tmp_path, data, model, words, begun):
+    """As under nohup, or in the background of a script."""
+    words = [{"MODEL": model, "DATA": data}.get(word, word) for word in words]
+    with subprocess.Popen(
+        ["bash", "-c", 'trap "" HUP INT; exec "$@"', "bash", *command(*words, "--threads", 1)],
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+    ) as child:
+        try:
+            assert until(lambda: any(name.endswith(begun) for name in os.listdir(tmp_path)))
+            for number in (signal.SIGHUP, signal.SIGINT):
+                child.send_signal(number)
+            with pytest.raises(subprocess.TimeoutExpired):
+                child.wait(1)
+            child.send_signal(signal.SIGTERM)
+            child.communicate(timeout=30)
+            assert child.returncode == 143
+        finally:
+            child.kill()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("words", [["sample", "MODEL", "-n", "100000"], ["logprob", "MODEL", "DATA"]])
+def test_a_signal_whose_exception_was_dropped_counts(tmp_path, data, model, words, number, code):
+    """As in a callback of Python's own."""
+    script = (
+        "import os, sys\n"
+        "from flowcli.cli import main, signals\n"
+        "signals.obey()\n"
+        "try:\n"
+        f"    os.kill(os.getpid(), {number.value})\n"
+        "except BaseException:\n"
+        "    pass\n"
+        "sys.exit(main.run(sys.argv[1:]))\n"
+    )
+    words = [{"MODEL": str(model), "DATA": str(data)}.get(word, word) for word in words]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words, "-o", "s.csv", "-q", "--threads", "1"],
+        cwd=tmp_path,
+        env=environment(),
+        check=False,
+    )
+    assert (done.returncode, os.listdir(tmp_path)) == (code, [])
 
 
 def peak(*arguments, cwd: Path) -> float:
