@@ -77,13 +77,26 @@ def _climb(
     coordinates: Coordinates, train: Tensor, held_out: Tensor, components: Sequence[int], seed: int
 ) -> Start | None:
     """The best ridge for the fewest components, then more components while the held-out nats rise."""
+    # What the flow sees is float32; rounding before EM makes a change of units no change at all.
+    u = coordinates.forward(train)[0].float()
+    held_u, log_det = coordinates.forward(held_out)
+
+    def attempt(count: int, ridge: float) -> Start | None:
+        """A start with one mixture; ``None`` where there is no such mixture."""
+        try:
+            mixture = fit_mixture(u, count, seed=seed, ridge=ridge)
+        except NumericsError:  # not a start then; there are others to choose from
+            return None
+        nats = float((mixture.log_prob(held_u) + log_det).mean())
+        return Start(coordinates, mixture, nats, ridge) if math.isfinite(nats) else None
+
     best: Start | None = None
     for ridge in RIDGES:
-        best = _better(best, _try(coordinates, train, held_out, components[0], ridge, seed))
+        best = _better(best, attempt(components[0], ridge))
     for count in components[1:]:
         if best is None:
             return None
-        candidate = _try(coordinates, train, held_out, count, best.ridge, seed)
+        candidate = attempt(count, best.ridge)
         if _better(best, candidate) is best:
             break
         best = candidate
@@ -95,18 +108,3 @@ def _better(one: Start | None, other: Start | None) -> Start | None:
     if one is None or other is None:
         return one or other
     return other if other.held_out_nats > one.held_out_nats else one
-
-
-def _try(
-    coordinates: Coordinates, train: Tensor, held_out: Tensor, components: int, ridge: float, seed: int
-) -> Start | None:
-    """One mixture of those coordinates, and how well it does; ``None`` where there is no such mixture."""
-    # What the flow sees is float32; rounding before EM makes a change of units no change at all.
-    u = coordinates.forward(train)[0].float()
-    try:
-        mixture = fit_mixture(u, components, seed=seed, ridge=ridge)
-    except NumericsError:  # not a start then; there are others to choose from
-        return None
-    held_u, log_det = coordinates.forward(held_out)
-    nats = float((mixture.log_prob(held_u) + log_det).mean())
-    return Start(coordinates, mixture, nats, ridge) if math.isfinite(nats) else None
