@@ -16,6 +16,7 @@ from torch import Tensor
 
 from benchmarks.speed.cases import BATCH, LEARNING_RATE
 from flowcli.density import Density
+from flowcli.density.density import DRAWN_ROWS
 from flowcli.flows import Flow
 from flowcli.training.lockstep import Lockstep, shared
 from flowcli.training.loop import Loop, Settings
@@ -141,7 +142,7 @@ def table_sampler(density: Density, rows: int) -> Callable[[], Tensor]:
     out, processes = shared(rows, len(density.schema.columns), dtype=torch.float64), torch.get_num_threads()
 
     def work(process: int, message: Sequence[float]) -> None:
-        for number, part in enumerate(out.split(density.block_rows)):
+        for number, part in enumerate(out.split(DRAWN_ROWS)):
             if number % processes == process:
                 part.copy_(torch.from_numpy(density.block(number, seed=0)[: len(part)]))
 

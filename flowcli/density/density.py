@@ -25,6 +25,10 @@ Rows = NDArray[np.float64]
 ROUND_TRIP = 1e-4
 MOST_REDRAWS = 10
 
+# Rows drawn at once. More than are scored at once where columns are many: drawing goes column by column, in narrow
+# products that are the quicker the longer they are.
+DRAWN_ROWS = 2048
+
 # In units of a column's spread: where float32 is no longer enough, and where even float64 may overflow.
 ROUGH, FAR = 1e3, 1e100
 
@@ -85,7 +89,7 @@ class Density:
 
     @property
     def block_rows(self) -> int:
-        """How many rows are computed at once: what fits a processor's cache, and the same whatever the caller asks."""
+        """How many rows are scored at once: what fits a processor's cache, and the same whatever the caller asks."""
         return max(128, 2048 // (1 + self.coordinates.columns // 32))
 
     def log_prob(self, values: Rows, *, double: bool = False) -> Rows:
@@ -161,13 +165,13 @@ class Density:
 
     def _whole_blocks(self, rows: int, seed: int) -> Iterator[tuple[Rows, int]]:
         """Blocks of one size, so that no number depends on how many rows are wanted; and how many of each are."""
-        for block, start in enumerate(range(0, rows, self.block_rows)):
-            yield self.block(block, seed=seed), min(self.block_rows, rows - start)
+        for block, start in enumerate(range(0, rows, DRAWN_ROWS)):
+            yield self.block(block, seed=seed), min(DRAWN_ROWS, rows - start)
 
     def block(self, number: int, *, seed: int) -> Rows:
-        """Draw one block of ``block_rows`` rows: they depend on its number and the seed alone."""
+        """Draw one block of ``DRAWN_ROWS`` rows: they depend on its number and the seed alone."""
         state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
-        return self._sample(self.block_rows, torch.Generator().manual_seed(int(state >> np.uint64(1))))
+        return self._sample(DRAWN_ROWS, torch.Generator().manual_seed(int(state >> np.uint64(1))))
 
     @torch.inference_mode()
     def _sample(self, rows: int, generator: torch.Generator) -> Rows:

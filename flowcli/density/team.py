@@ -15,7 +15,7 @@ from types import TracebackType
 import numpy as np
 import torch
 
-from flowcli.density.density import Density, Rows, Terms
+from flowcli.density.density import DRAWN_ROWS, Density, Rows, Terms
 from flowcli.density.workers import Workers
 from flowcli.table import Waiting
 
@@ -31,9 +31,10 @@ SLOTS = 64
 
 @dataclass(frozen=True)
 class _Work:
-    """What is done with each block: from its number and rows (b, inputs) to (b, outputs)."""
+    """What is done with each block of at most so many rows: from its number and rows (b, inputs) to (b, outputs)."""
 
     compute: Callable[[int, Rows], Rows]
+    rows: int
     inputs: int
     outputs: int
 
@@ -110,7 +111,7 @@ class Team:
                     yield _Task(block, chunk[block * size : (block + 1) * size], blocks - block)
 
         parts: list[Rows] = []
-        for left, found in self._computed(tasks(), _Work(compute, len(density.schema.columns), latents + 2)):
+        for left, found in self._computed(tasks(), _Work(compute, size, len(density.schema.columns), latents + 2)):
             parts.append(found)
             if left == 1:
                 whole = np.concatenate(parts)
@@ -120,7 +121,9 @@ class Team:
     def sample_blocks(self, rows: int, *, seed: int) -> Iterator[Rows]:
         """Draw the very blocks of ``Density.sample_blocks``."""
         columns = len(self._density.schema.columns)
-        yield from self._drawn(rows, _Work(lambda block, _: self._density.block(block, seed=seed), 0, columns))
+        yield from self._drawn(
+            rows, _Work(lambda block, _: self._density.block(block, seed=seed), DRAWN_ROWS, 0, columns)
+        )
 
     def scored_blocks(self, rows: int, *, seed: int) -> Iterator[tuple[Rows, Rows]]:
         """Draw the very blocks of ``Density.scored_blocks``, with the log-densities of their rows."""
@@ -130,16 +133,15 @@ class Team:
             return np.column_stack([values, self._density.log_prob(values)])
 
         columns = len(self._density.schema.columns)
-        for found in self._drawn(rows, _Work(compute, 0, columns + 1)):
+        for found in self._drawn(rows, _Work(compute, DRAWN_ROWS, 0, columns + 1)):
             yield found[:, :columns], found[:, columns]
 
     def _drawn(self, rows: int, work: _Work) -> Iterator[Rows]:
-        size = self._density.block_rows
-        blocks = -(-rows // size)
-        nothing = np.empty((size, 0))
+        blocks = -(-rows // DRAWN_ROWS)
+        nothing = np.empty((DRAWN_ROWS, 0))
         tasks = (_Task(block, nothing, blocks - block) for block in range(blocks))
         for left, found in self._computed(tasks, work):
-            yield found if left > 1 else found[: rows - (blocks - 1) * size]
+            yield found if left > 1 else found[: rows - (blocks - 1) * DRAWN_ROWS]
 
     def _computed(self, tasks: Iterator[_Task | Waiting], work: _Work) -> Iterator[tuple[int, Rows]]:
         """The results of tasks in their order, each with its ``left``; in this process until more are worth it."""
@@ -160,9 +162,9 @@ class Team:
 
     def _started(self, most: int, work: _Work) -> Workers | None:
         """The workers, no more than ``most``, unless the system lets none start."""
-        processes, rows = min(self._processes, most), self._density.block_rows
+        processes = min(self._processes, most)
         with suppress(OSError):
-            workers = Workers(processes, max(SLOTS, 4 * processes), rows, work.inputs, work.outputs, work.compute)
+            workers = Workers(processes, max(SLOTS, 4 * processes), work.rows, work.inputs, work.outputs, work.compute)
             self._stack.enter_context(closing(workers))
             if len(workers):
                 return workers

@@ -11,6 +11,7 @@ import torch
 
 from flowcli import config
 from flowcli.density import Coordinates, Density
+from flowcli.density.density import DRAWN_ROWS
 from flowcli.flows import build
 from flowcli.table import Schema
 from flowcli.table.schema import Column
@@ -95,12 +96,12 @@ def test_blocks_change_no_bit(density):
 
 
 def test_a_smaller_sample_is_a_beginning_of_a_larger_one(density):
-    large = density.sample(density.block_rows + 700, seed=3)
+    large = density.sample(DRAWN_ROWS + 700, seed=3)
     assert np.array_equal(density.sample(100, seed=3), large[:100])
     assert np.array_equal(density.sample(1000, seed=3), large[:1000])
-    assert np.array_equal(density.sample(density.block_rows, seed=3), large[: density.block_rows])
+    assert np.array_equal(density.sample(DRAWN_ROWS, seed=3), large[:DRAWN_ROWS])
     assert not np.array_equal(density.sample(100, seed=4), large[:100])
-    assert not np.array_equal(large[:100], large[density.block_rows :][:100])
+    assert not np.array_equal(large[:100], large[DRAWN_ROWS:][:100])
 
 
 def test_sampling_and_scoring_leave_the_random_state_alone(density):
