@@ -93,30 +93,28 @@ def frozen(flow: Flow) -> Flow:
 
 
 def scorer(flow: Flow, rows: Tensor, block: int) -> Callable[[], Tensor]:
-    """What gives the log-densities (N,) of rows (N, D), so many at once, by a frozen flow."""
-    out = shared(len(rows))
+    """What gives the log-densities (N,) of rows (N, D), so many at once at most, by a frozen flow."""
+    out, processes = shared(len(rows)), torch.get_num_threads()
 
     @torch.inference_mode()
     def work(process: int, message: Sequence[float]) -> None:
         for part, found in zip(*(_share(whole, process, processes).split(block) for whole in (rows, out)), strict=True):
             found.copy_(flow.log_prob(part))
 
-    processes = max(1, min(torch.get_num_threads(), len(rows) // block))
     return _turns(work, processes, out)
 
 
 def sampler(flow: Flow, rows: int, block: int) -> Callable[[], Tensor]:
-    """What gives rows (N, D) drawn from a frozen flow, so many at once."""
+    """What gives rows (N, D) drawn from a frozen flow, so many at once at most."""
     columns = flow.sample(1, torch.Generator()).shape[1]
-    out = shared(rows, columns)
-    generators = [torch.Generator().manual_seed(process) for process in range(torch.get_num_threads())]
+    out, processes = shared(rows, columns), torch.get_num_threads()
+    generators = [torch.Generator().manual_seed(process) for process in range(processes)]
 
     @torch.inference_mode()
     def work(process: int, message: Sequence[float]) -> None:
         for part in _share(out, process, processes).split(block):
             part.copy_(flow.sample(len(part), generators[process]))
 
-    processes = max(1, min(torch.get_num_threads(), rows // block))
     return _turns(work, processes, out)
 
 
