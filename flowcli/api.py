@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from flowcli import config as configs
 from flowcli import density, table, training
 from flowcli.density import Density, Terms
+from flowcli.density.rejection import Rejection, usual_budget
 from flowcli.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -57,9 +59,27 @@ class Model:
         """The terms of the change of variables for each row: latents, the base's log-density there, the log-det."""
         return self.density.terms(self._values(frame), double=_is_double(precision))
 
-    def sample(self, rows: int, *, seed: int = 0) -> pd.DataFrame:
-        """Draw rows, with the columns and number formats of the data that the model was fitted to."""
-        frame: pd.DataFrame = table.to_cells(self.density.sample(rows, seed=seed), self.density.schema).to_pandas()
+    def sample(self, rows: int, *, seed: int = 0, where: str | None = None, budget: int | None = None) -> pd.DataFrame:
+        """Draw rows, with the columns and number formats of the data that the model was fitted to.
+
+        Args:
+            rows: How many.
+            seed: The same seed gives the same rows.
+            where: Keep only rows that meet a condition such as ``"x > 0 and y < 3"``.
+            budget: How many rows to draw at most for that; a thousand for each that is wanted, and a million at least.
+
+        Raises:
+            UsageError: The condition cannot be understood.
+            NumericsError: Too few rows meet it.
+        """
+        if where is None:
+            values = self.density.sample(rows, seed=seed)
+        else:
+            chosen = Rejection(table.Condition(where, self.columns), rows)
+            blocks = self.density.sample_blocks(budget or usual_budget(rows), seed=seed)
+            parts = [part for part, _ in chosen.of((block, None) for block in blocks)]
+            values = np.concatenate(parts) if parts else np.empty((0, len(self.columns)))
+        frame: pd.DataFrame = table.to_cells(values, self.density.schema).to_pandas()
         return frame
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import click
 
 from flowcli.cli import options
+
+if TYPE_CHECKING:
+    from flowcli.density.rejection import Drawn
 
 
 @click.command(short_help="Draw new rows.")
@@ -12,6 +18,10 @@ from flowcli.cli import options
 @click.option("-n", "--rows", type=options.Whole(0), required=True, metavar="N", help="How many rows to draw.")
 @click.option("--seed", type=options.Whole(0, 2**63 - 1), metavar="N", help="Draw the same rows again.")
 @click.option("--with-logprob", is_flag=True, help="Add each row's log-density.")
+@click.option("--where", metavar="CONDITION", help="Keep only rows like 'x > 0 and y < 3'.")
+@click.option(
+    "--budget", type=options.Whole(1), metavar="N", help="With --where: draw N rows at most (1,000 for each asked)."
+)
 @options.output
 @options.device
 @options.threads
@@ -21,6 +31,8 @@ def sample(
     rows: int,
     seed: int | None,
     with_logprob: bool,
+    where: str | None,
+    budget: int | None,
     output: str,
     device: str,
     threads: int | None,
@@ -31,11 +43,17 @@ def sample(
     The columns and number formats are those of the data that MODEL was fitted
     to. With the same seed, fewer rows are a beginning of more.
 
+    With --where, rows are drawn until N of them meet the condition, made of
+    columns, numbers, + - * / %, comparisons, in, and, or, not. A name that is no
+    word stands in backquotes. Log-densities stay those of the whole model: take
+    the logarithm of the accepted share off them for the part alone.
+
     \b
     Examples:
       flowcli sample data.flow -n 1000 > new.csv
       flowcli sample data.flow -n 1000000 --seed 1 -o new.parquet
       flowcli sample data.flow -n 100 | flowcli logprob data.flow -
+      flowcli sample data.flow -n 100 --where '0 < x <= 1 and y in [2, 3]'
     """
     import secrets
     from pathlib import Path
@@ -47,15 +65,19 @@ def sample(
     from flowcli.cli.reading import not_the_same
     from flowcli.cli.say import note
     from flowcli.cli.signals import until_asked_to_end
+    from flowcli.density.rejection import Rejection, usual_budget
     from flowcli.density.team import Team
     from flowcli.errors import UsageError
-    from flowcli.table import open_writer, to_arrow, to_cells
+    from flowcli.table import Condition, open_writer, to_arrow, to_cells
 
     not_the_same(model, output)
-    where = compute.set_up(device, threads)
-    loaded = density.load(Path(model), where)
+    if budget is not None and where is None:
+        raise UsageError("--budget is for --where; without a condition every row that is drawn is kept")
+    place = compute.set_up(device, threads)
+    loaded = density.load(Path(model), place)
     if with_logprob and "logprob" in loaded.schema.names:
         raise UsageError("the model has a column 'logprob' already; draw without --with-logprob")
+    chosen = None if where is None else Rejection(Condition(where, loaded.schema.names), rows)
     if seed is None:
         seed = secrets.randbelow(2**31)
         if not quiet:
@@ -67,10 +89,15 @@ def sample(
     schema = to_cells(np.empty((0, len(loaded.schema.columns))), loaded.schema).schema
     if with_logprob:
         schema = schema.append(pa.field("logprob", pa.float64()))
-    with open_writer(output, schema=schema) as writer, Team(loaded, compute.processes(where, threads)) as team:
-        if not with_logprob:
-            for values in until_asked_to_end(team.sample_blocks(rows, seed=seed)):
-                writer.write(to_cells(values, loaded.schema))
-            return
-        for values, log_prob in until_asked_to_end(team.scored_blocks(rows, seed=seed)):
-            writer.write(to_cells(values, loaded.schema).append_column("logprob", to_arrow(log_prob)))
+    drawn = rows if chosen is None else budget or usual_budget(rows)
+    with open_writer(output, schema=schema) as writer, Team(loaded, compute.processes(place, threads)) as team:
+        blocks: Iterable[Drawn] = until_asked_to_end(
+            team.scored_blocks(drawn, seed=seed)
+            if with_logprob
+            else ((values, None) for values in team.sample_blocks(drawn, seed=seed))
+        )
+        for values, log_prob in blocks if chosen is None else chosen.of(blocks):
+            cells = to_cells(values, loaded.schema)
+            writer.write(cells if log_prob is None else cells.append_column("logprob", to_arrow(log_prob)))
+    if chosen is not None and chosen.drawn and not quiet:
+        note(f"{chosen.kept:,} of {chosen.drawn:,} drawn rows meet the condition ({chosen.kept / chosen.drawn:.3g})")

@@ -9,12 +9,14 @@ from flowcli.table.numbers import to_arrow
 from flowcli.table.reader import Block, Reader, open_table, read_blocks
 from flowcli.table.schema import KIND_SYNTAX, Column, Kind, Schema, parse_kind
 from flowcli.table.source import ReadOptions, Waiting, is_parquet
+from flowcli.table.where import Condition
 from flowcli.table.writer import Writer, open_writer
 
 __all__ = [
     "KIND_SYNTAX",
     "Block",
     "Column",
+    "Condition",
     "Kind",
     "ReadOptions",
     "Reader",

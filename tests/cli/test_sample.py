@@ -104,3 +104,51 @@ def test_an_output_appears_whole_or_not_at_all(model, monkeypatch):
     assert os.listdir() == ["s.csv"]
     with open("s.csv", "rb") as file:
         assert file.read() == plain
+
+
+# --- with a condition -------------------------------------------------------------------------------------------------
+
+
+def numbers_of(done):
+    return [tuple(map(float, line.split(","))) for line in done.lines[1:]]
+
+
+@pytest.mark.parametrize("options", [[], ["--with-logprob"], ["--threads", 2]])
+def test_where_keeps_the_rows_that_meet_it(model, options):
+    whole = flowcli("sample", model, "-n", 6000, "--seed", 1, *options)
+    expected = [row for row in numbers_of(whole) if row[0] > 0.5 and row[1] % 2 == 0]
+    done = flowcli("sample", model, "-n", len(expected), "--seed", 1, "--where", "a > 0.5 and b % 2 == 0", *options)
+    assert (done.code, numbers_of(done)) == (0, expected)
+    last = numbers_of(whole).index(expected[-1]) + 1
+    share = f"{len(expected) / last:.3g}"
+    assert done.err == f"flowcli: note: {len(expected):,} of {last:,} drawn rows meet the condition ({share})\n"
+    quiet = flowcli("sample", model, "-n", 7, "--seed", 1, "--where", "a > 0.5 and b % 2 == 0", "-q", *options)
+    assert (quiet.code, quiet.err, numbers_of(quiet)) == (0, "", expected[:7])
+
+
+def test_where_nothing_is_the_budget_ends_it(model):
+    done = flowcli("sample", model, "-n", 5, "--seed", 1, "--where", "a > 1000", "--budget", 3000, "-o", "s.csv")
+    said = (
+        "flowcli: only 0 of 3,000 drawn rows meet the condition, and 5 were asked for; ask for fewer rows or for more"
+    )
+    assert (done.code, done.err.startswith(said), os.path.exists("s.csv")) == (5, True, False)
+    assert flowcli("sample", model, "-n", 0, "--where", "a > 1000", "-q").text == "a,b,c\n"
+
+
+def test_a_condition_that_is_none(model):
+    done = flowcli("sample", model, "-n", 5, "--where", "d > 0")
+    assert (done.code, done.out) == (2, b"")
+    assert done.err == "flowcli: the condition 'd > 0' names no column 'd'; the columns are 'a', 'b', 'c'\n"
+    done = flowcli("sample", model, "-n", 5, "--budget", 100)
+    assert (done.code, "--budget is for --where" in done.err) == (2, True)
+
+
+def test_where_from_python(model):
+    loaded = package.load(model)
+    frame = loaded.sample(50, seed=1, where="a > 0.5")
+    whole = loaded.sample(3000, seed=1)
+    expected = whole[whole.a > 0.5].head(50).reset_index(drop=True)
+    assert frame.equals(expected)
+    assert loaded.sample(0, where="a > 0.5").shape == (0, 3)
+    with pytest.raises(package.errors.NumericsError, match="only 0 of 100 drawn rows"):
+        loaded.sample(1, where="a > 1000", budget=100)

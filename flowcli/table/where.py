@@ -1,0 +1,180 @@
+"""A condition on a row, as a user writes it: ``x > 0 and 2 * y < 3``."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowcli.errors import UsageError
+from flowcli.table.numbers import brief, listed
+from flowcli.table.select import nearest
+
+# Nothing that a person types comes near; Python's parser, and recursion here, end somewhere beyond.
+LONGEST = 2_000  # characters
+DEEPEST = 100  # parts of parts
+
+Numbers = NDArray[np.float64] | float
+Truth = NDArray[np.bool_]
+
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+_ARITHMETIC: dict[type[ast.operator], Callable[[Numbers, Numbers], Numbers]] = {
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.divide,
+    ast.Mod: np.mod,
+}
+_SIGNS: dict[type[ast.unaryop], Callable[[Numbers], Numbers]] = {ast.UAdd: np.positive, ast.USub: np.negative}
+_WORDS = {ast.BitAnd: "write and, not &", ast.BitOr: "write or, not |", ast.BitXor: "there is no ^"}
+# A text in quotes, which stays as it is, or a name in backquotes.
+_QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|`([^`]*)`""")
+
+
+class Condition:
+    """Which rows are meant, for many rows at once.
+
+    There are columns by their names (in backquotes where a name is no word: ```net price` > 0``), numbers,
+    ``+ - * / %``, comparisons that may be chained (``0 < x <= 1``), ``in`` and ``not in`` a list of numbers, ``and``,
+    ``or``, ``not`` and brackets. There is nothing else: no calls, no attributes, no way to anything outside of the row.
+
+    Args:
+        text: The condition.
+        names: Of the columns, (D,).
+
+    Raises:
+        UsageError: The text is no condition on these columns.
+    """
+
+    def __init__(self, text: str, names: Sequence[str]) -> None:
+        self.text = text
+        self._names = list(names)
+        self._quoted: dict[str, str] = {}
+        self._tree = self._parsed(text)
+        self(np.empty((0, len(names))))  # what does not fit together is found here
+
+    def __call__(self, values: NDArray[np.float64]) -> Truth:
+        """Whether each of the rows (B, D) meets the condition, (B,). A comparison with a missing value is not met."""
+        with np.errstate(all="ignore"):
+            met = np.asarray(self._truth(self._tree, values))
+        return np.broadcast_to(met, len(values))
+
+    def _parsed(self, text: str) -> ast.expr:
+        if len(text) > LONGEST:
+            raise self._error(f"is longer than {LONGEST:,} characters")
+        mark = "_"
+        while mark in text:
+            mark += "_"
+
+        def word(found: re.Match[str]) -> str:
+            if found[1] is not None:
+                return found[1]
+            self._quoted[name := f"{mark}{len(self._quoted)}"] = found[2]
+            return name
+
+        try:
+            tree = ast.parse(_QUOTED.sub(word, text).replace("\n", " ").strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            if re.search(r"(?<![<>=!])=(?!=)", text):
+                raise self._error("is not understood; == compares") from None
+            reason = f" ({error.msg})" if isinstance(error, SyntaxError) else ""
+            remedy = "write it like x > 0 and y < 3, and a name that is no word in backquotes"
+            raise self._error(f"is not understood{reason}; {remedy}") from None
+        parts: list[ast.AST] = [tree]
+        depth = 0
+        while parts := [inner for part in parts for inner in ast.iter_child_nodes(part)]:
+            depth += 1
+            if depth > DEEPEST:
+                raise self._error("is nested too deeply")
+        return tree
+
+    def _truth(self, node: ast.expr, values: NDArray[np.float64]) -> Truth:
+        """What is true or false."""
+        match node:
+            case ast.BoolOp(op=ast.And(), values=parts):
+                return reduce(np.logical_and, [self._truth(part, values) for part in parts])
+            case ast.BoolOp(values=parts):
+                return reduce(np.logical_or, [self._truth(part, values) for part in parts])
+            case ast.UnaryOp(op=ast.Not(), operand=part):
+                return np.logical_not(self._truth(part, values))
+            case ast.Compare(left=left, ops=how, comparators=others):
+                sides = [left, *others]
+                pairs = zip(sides, how, others, strict=False)
+                return reduce(np.logical_and, [self._compared(a, by, b, values) for a, by, b in pairs])
+        if isinstance(node, ast.BinOp) and type(node.op) in _WORDS:
+            raise self._error(f"is not understood: {_WORDS[type(node.op)]}")
+        raise self._error(f"has {self._shown(node)} where a comparison belongs, such as x > 0")
+
+    def _compared(self, left: ast.expr, by: ast.cmpop, right: ast.expr, values: NDArray[np.float64]) -> Truth:
+        if isinstance(by, ast.In | ast.NotIn):
+            if not isinstance(right, ast.List | ast.Tuple | ast.Set) or not right.elts:
+                raise self._error(f"has {self._shown(right)} after in, where a list of numbers belongs: x in [1, 2]")
+            one = self._number(left, values)
+            found = reduce(np.logical_or, [np.equal(one, self._number(each, values)) for each in right.elts])
+            known = np.equal(one, one)  # a missing value is neither in a list nor outside of it
+            return np.logical_and(known, np.logical_not(found)) if isinstance(by, ast.NotIn) else found
+        if type(by) not in _COMPARISONS:
+            raise self._error("is not understood: == compares, is does not")
+        one, other = self._number(left, values), self._number(right, values)
+        met = np.asarray(_COMPARISONS[type(by)](one, other))
+        if isinstance(by, ast.NotEq):
+            met = met & np.equal(one, one) & np.equal(other, other)
+        return met
+
+    def _number(self, node: ast.expr, values: NDArray[np.float64]) -> Numbers:
+        """What is a number: of each row, or of all."""
+        match node:
+            case ast.Name(id=name):
+                return values[:, self._place(name)]
+            case ast.Constant(value=bool() | None):
+                pass
+            case ast.Constant(value=int() | float() as number):
+                try:
+                    return float(number)
+                except OverflowError:
+                    raise self._error("has a number that is too large for a float64") from None
+            case ast.Constant(value=str() as text):
+                raise self._error(f"has the text {brief(text)}, and all columns are numbers")
+            case ast.UnaryOp(op=sign, operand=part) if type(sign) in _SIGNS:
+                return _SIGNS[type(sign)](self._number(part, values))
+            case ast.BinOp(left=left, op=by, right=right) if type(by) in _ARITHMETIC:
+                return _ARITHMETIC[type(by)](self._number(left, values), self._number(right, values))
+            case ast.BinOp(op=by) if type(by) in _WORDS:
+                raise self._error(f"is not understood: {_WORDS[type(by)]}")
+        raise self._error(f"has {self._shown(node)} where a number or a column belongs")
+
+    def _place(self, word: str) -> int:
+        """The column that a word or a name in backquotes means."""
+        name = self._quoted.get(word, word)
+        if name in self._names:
+            return self._names.index(name)
+        # Python's parser has brought a word to the form NFKC; the file need not have.
+        alike = [i for i, other in enumerate(self._names) if unicodedata.normalize("NFKC", other) == name]
+        if len(alike) == 1 and word not in self._quoted:
+            return alike[0]
+        hint = nearest(name, self._names) or f"; the columns are {listed(self._names)}"
+        raise self._error(f"names no column {brief(name)}{hint}")
+
+    def _shown(self, node: ast.expr) -> str:
+        """A part of the condition, as the user wrote it or nearly so."""
+        text = ast.unparse(node)
+        for word, name in self._quoted.items():
+            text = text.replace(word, f"`{name}`")
+        return brief(text)
+
+    def _error(self, problem: str) -> UsageError:
+        return UsageError(f"the condition {brief(self.text, 60)} {problem}")
