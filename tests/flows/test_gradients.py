@@ -199,6 +199,16 @@ def test_a_frozen_network_gives_the_same_until_it_is_trained() -> None:
     torch.testing.assert_close(network(x), before + 1)
 
 
+@torch.no_grad()
+def test_a_frozen_network_takes_the_weights_it_loads() -> None:
+    network, other = (shaken(masked(6, 4, "residual", 0)).eval() for _ in range(2))
+    x = torch.randn(5, 6, dtype=torch.float64)
+    network.freeze()
+    other.last.bias.add_(1)
+    network.load_state_dict(other.state_dict())
+    assert torch.equal(network(x), other(x))
+
+
 def test_a_frozen_network_follows_its_dtype() -> None:
     network = masked(3, 2, "plain", 0).eval()
     network.freeze()

@@ -101,7 +101,7 @@ class Network(nn.Module, ABC):
 
     @torch.no_grad()
     def freeze(self) -> None:
-        """Make ready what every use needs, until the network is trained again; parameters must not change meanwhile."""
+        """Make ready what every use needs, until the network is trained again or loads other weights."""
         self._frozen = [linear.affine() for linear in self.linears]
 
     def train(self, mode: bool = True) -> Network:
@@ -109,6 +109,10 @@ class Network(nn.Module, ABC):
         if mode:
             self._frozen = None
         return super().train(mode)
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        self._frozen = None
+        super()._load_from_state_dict(*arguments)
 
     @abstractmethod
     def planes(self, outputs: Tensor, count: int) -> Tensor:
