@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from flowcli.flows.bases.normal import LOG_SQRT_2PI
-from flowcli.flows.elementwise.bijection import constant
-from flowcli.flows.elementwise.bits import BITS, exp2_, write
+from flowcli.flows.elementwise.bijection import constant, write
+from flowcli.flows.elementwise.bits import BITS, exp2_
 
 LARGEST_LOG_SCALE = 7.0
 

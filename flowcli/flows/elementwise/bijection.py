@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
@@ -88,11 +89,11 @@ def _constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
         return torch.tensor(value, dtype=dtype, device=device)
 
 
-def multiply_into(out: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Write a b to ``out``, which may have gaps; a compiler does not take such an ``out`` as an argument."""
+def write(out: Tensor, operation: Callable[..., Tensor], *args: Any, **options: Any) -> Tensor:
+    """Have an operation write to ``out``, which may have gaps; a compiler does not take such an ``out`` as it is."""
     if torch.compiler.is_compiling():
-        return out.copy_(torch.mul(a, b))
-    return torch.mul(a, b, out=out)
+        return out.copy_(operation(*args, **options))
+    return operation(*args, out=out, **options)
 
 
 def planes_like(strides: tuple[int, ...], planes: int, x: Tensor) -> Tensor:

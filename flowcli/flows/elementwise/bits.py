@@ -1,10 +1,8 @@
-"""Sums of exponentials of which many underflow, and results written where they belong."""
+"""Exponentials in bits, of which many underflow."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,10 +18,3 @@ def exp2_(bits: Tensor) -> Tensor:
     """
     least = math.log2(torch.finfo(bits.dtype).tiny) / 2
     return torch.exp2(torch.threshold_(bits, least, 16 * least), out=bits)
-
-
-def write(out: Tensor, operation: Callable[..., Tensor], *args: Any, **options: Any) -> Tensor:
-    """Have an operation write to ``out``, which may have gaps; a compiler does not take such an ``out`` as it is."""
-    if torch.compiler.is_compiling():
-        return out.copy_(operation(*args, **options))
-    return operation(*args, out=out, **options)

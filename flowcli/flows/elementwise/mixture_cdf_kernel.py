@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from flowcli.flows.elementwise.bijection import constant, multiply_into, planes_like
+from flowcli.flows.elementwise.bijection import constant, planes_like, write
 from flowcli.flows.elementwise.bits import BITS, exp2_
 
 # Numbers in the planes of one kind, of which there are a dozen, that are computed at once: they fit a core's cache.
@@ -118,9 +118,9 @@ def gradient(tape: Tape, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tens
         of_weights, of_locations, of_scales = grad_theta[:, block].chunk(3)
         of_bits, of_distance, of_width = _of_planes(of_logs[:, block], components.inverse_scales, sums)
         of_x.append(of_distance.sum(0))
-        multiply_into(of_weights, of_bits, gains)
-        multiply_into(of_locations, of_distance, minus_gains)
-        multiply_into(of_scales, of_width.mul_(components.squeeze).mul_(components.squeeze), minus_gains)
+        write(of_weights, torch.mul, of_bits, gains)
+        write(of_locations, torch.mul, of_distance, minus_gains)
+        write(of_scales, torch.mul, of_width.mul_(components.squeeze).mul_(components.squeeze), minus_gains)
     return _joined(of_x), grad_theta
 
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from flowcli.flows.elementwise.bijection import constant, multiply_into, planes_like
+from flowcli.flows.elementwise.bijection import constant, planes_like, write
 
 # Bins may differ in width, and knots in slope, by at most this factor from the identity's (a log).
 LARGEST_LOG_SLOPE = -math.log(1e-3)
@@ -181,7 +181,7 @@ def gradient(tape: Tape, bound: float, grad_y: Tensor, grad_log: Tensor) -> tupl
 
     periodic = tape.planes == 3 * bins
     grad_theta = planes_like(strides, tape.planes, inside)
-    multiply_into(_sizes(grad_theta, bins), grad_sizes, located.squeeze)
+    write(_sizes(grad_theta, bins), torch.mul, grad_sizes, located.squeeze)
     factor = torch.mul(located.ends, located.ends_squeeze).mul_(located.ends_squeeze)
     _spread(grad_theta[2 * bins :], reached, grad_d0.mul_(factor[0]), grad_d1.mul_(factor[1]), periodic=periodic)
     return grad_x, grad_theta
@@ -278,7 +278,7 @@ def _spread(out: Tensor, reached: Tensor, left: Tensor, right: Tensor, *, period
     """Give the gradients at the bin's left and right knots to the planes of these knots."""
     bins = len(reached) - 1
     inner = out[1:] if periodic else out
-    multiply_into(inner, reached[: bins - 1], right)
+    write(inner, torch.mul, reached[: bins - 1], right)
     inner.addcmul_(reached[1:bins], torch.sub(left, right)).addcmul_(reached[2:], left, value=-1)
     if periodic:  # the first knot is the last one too
         out[0].copy_(left).addcmul_(reached[1], left, value=-1).addcmul_(reached[bins - 1], right)
