@@ -5,7 +5,6 @@ Threads that call many small operations of torch wait for each other; processes 
 
 from __future__ import annotations
 
-import gc
 import mmap
 import os
 import pickle
@@ -13,15 +12,14 @@ import select
 import signal
 import struct
 import traceback
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowcli.errors import ResourceError
+from flowcli.forked import end, exit_code, fork, packed, undisturbed
 
 Numbers = NDArray[np.float64]
 Compute = Callable[[int, Numbers], Numbers]
@@ -30,8 +28,6 @@ Compute = Callable[[int, Numbers], Numbers]
 # so that many may read from one end or write to the other.
 _TASK, _RESULT = struct.Struct("=qqq"), struct.Struct("=qq")
 _FEWEST_CELLS = 8192  # so that an error has its place too
-# These are the parent's to obey; its children end with it.
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ()
 
 
 class Workers:
@@ -127,16 +123,13 @@ class Workers:
 
     def close(self) -> None:
         """End the workers, whatever they are doing."""
-        for process in self._processes.values():
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        for pipe, process in self._processes.items():
-            _exit_code(process)
+        end(self._processes.values())
+        for pipe in self._processes:
             os.close(pipe)
         self._processes.clear()
-        for end in (self._tasks, self._ask):
-            if end >= 0:
-                os.close(end)
+        for pipe in (self._tasks, self._ask):
+            if pipe >= 0:
+                os.close(pipe)
         self._tasks = self._ask = -1
 
     def _areas(self, slot: int, rows: int) -> tuple[Numbers, Numbers]:
@@ -168,45 +161,33 @@ class Workers:
             return
         self._poll.unregister(pipe)
         os.close(pipe)
-        code = _exit_code(self._processes.pop(pipe))
+        code = exit_code(self._processes.pop(pipe))
         how = f" ({signal.strsignal(-code)})" if code is not None and code < 0 else ""
         raise ResourceError(f"a worker process ended{how}, perhaps for want of memory; try --threads 1")
 
     def _fork(self) -> None:
         results, result = os.pipe()
-        # Nothing may interrupt the child before it is a worker: it would go on as if it were this process.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
-            with warnings.catch_warnings():
-                # Of the threads of libraries, which wait for work; workers compute in the one thread that they have.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                process = os.fork()
-            if not process:
-                self._serve(results, result)
-            self._processes[results] = process
+            with undisturbed():
+                self._processes[results] = fork(lambda: self._serve(results, result))
             self._poll.register(results, select.POLLIN)
         except OSError:
             os.close(results)
             raise
         finally:
             os.close(result)
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _serve(self, results: int, result: int) -> NoReturn:
-        """The whole life of a worker. It never comes back: what is in the buffers of files is not its own to write."""
-        try:
-            gc.freeze()  # nor is what waits to be collected
-            # As long as one of the parent's ends is open here, nobody sees that the parent is no more.
-            for end in (self._ask, results, *self._processes):
-                os.close(end)
-            nothing = os.open(os.devnull, os.O_RDWR)
-            os.dup2(nothing, 0)
-            os.dup2(nothing, 1)
-            while task := os.read(self._tasks, _TASK.size):
-                number, slot, rows = _TASK.unpack(task)
-                os.write(result, _RESULT.pack(slot, self._try(number, slot, rows)))
-        finally:
-            os._exit(1)
+    def _serve(self, results: int, result: int) -> None:
+        """The whole life of a worker."""
+        # As long as one of the parent's ends is open here, nobody sees that the parent is no more.
+        for pipe in (self._ask, results, *self._processes):
+            os.close(pipe)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, 0)
+        os.dup2(nothing, 1)
+        while task := os.read(self._tasks, _TASK.size):
+            number, slot, rows = _TASK.unpack(task)
+            os.write(result, _RESULT.pack(slot, self._try(number, slot, rows)))
 
     def _try(self, number: int, slot: int, rows: int) -> int:
         """Compute a task; the length of the error that is in its slot instead, or zero."""
@@ -215,23 +196,8 @@ class Workers:
             found[:] = self._compute(number, given)
         except BaseException as error:
             error.add_note("".join(traceback.format_exception(error)))
-            packed = np.frombuffer(self._packed(error), np.uint8)
-            self._memory[slot].view(np.uint8)[: len(packed)] = packed
-            return len(packed)
+            area = self._memory[slot].view(np.uint8)
+            words = np.frombuffer(packed(error, len(area)), np.uint8)
+            area[: len(words)] = words
+            return len(words)
         return 0
-
-    def _packed(self, error: BaseException) -> bytes:
-        """An error as bytes, or one that says the same."""
-        with suppress(Exception):
-            packed = pickle.dumps(error)
-            if len(packed) <= self._memory.itemsize * self._memory.shape[1]:
-                pickle.loads(packed)
-                return packed
-        return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"[:1000]))
-
-
-def _exit_code(process: int) -> int | None:
-    """Wait for the end of a process; ``None`` where somebody else has asked how it ended."""
-    with suppress(ChildProcessError):
-        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    return None

@@ -7,25 +7,23 @@ DataLoader forks its workers: what they need is there already, and what changes 
 
 from __future__ import annotations
 
-import gc
 import math
 import mmap
 import multiprocessing
 import os
 import pickle
 import select
-import signal
 import sys
-import warnings
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from functools import partial
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from flowcli.errors import ResourceError
+from flowcli.forked import end, fork, packed, undisturbed
 
 Work = Callable[[int, Sequence[float]], None]
 
@@ -33,9 +31,6 @@ NUMBERS = 8  # of a message to the others
 TRIES = 3_000  # looks at a semaphore before waiting for it in the kernel, about a millisecond
 PATIENCE = 1.0  # seconds between two looks at whether the others are still there
 LONGEST_COMPLAINT = 2_000  # bytes, of which a pipe has room for those of many
-
-# These are the first process's to obey; the others end with it.
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ()
 
 
 def shared(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -80,8 +75,10 @@ class Lockstep:
         self._threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
+            parent = os.getpid()
             for number in range(1, self._count):
-                self._fork(number)
+                with undisturbed():
+                    self._others.append(fork(partial(self._serve, number, parent)))
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -93,12 +90,7 @@ class Lockstep:
         """End the other processes."""
         if self._count == 1:
             return
-        for process in self._others:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        for process in self._others:
-            with suppress(ChildProcessError):
-                os.waitpid(process, 0)
+        end(self._others)
         self._others.clear()
         os.close(self._complaints)
         os.close(self._complain)
@@ -131,50 +123,21 @@ class Lockstep:
                     "a process of the fit was ended from outside, perhaps for lack of memory; --threads 1 needs none"
                 )
 
-    def _fork(self, number: int) -> None:
-        # Nothing may interrupt the child before it is one: it would go on as if it were this process.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
-            parent = os.getpid()
-            with warnings.catch_warnings():
-                # Of the threads of libraries, which wait for work; this one has a single thread.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                warnings.simplefilter("ignore", RuntimeWarning)
-                process = os.fork()
-            if not process:
-                self._serve(number, parent)
-            self._others.append(process)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    def _serve(self, number: int, parent: int) -> NoReturn:
-        """What another process does until its parent is gone; what is in the buffers of files is not its to write."""
-        try:
-            gc.freeze()
-            # What the parent holds, a lock on its model above all, must not outlive it here.
-            os.closerange(3, self._complain)
-            os.closerange(self._complain + 1, os.sysconf("SC_OPEN_MAX"))
-            torch.set_num_threads(1)
-            while True:
-                while not _passed(self._go[number - 1]):
-                    if os.getppid() != parent:
-                        os._exit(0)
-                try:
-                    self._work(number, self._message.tolist())
-                except BaseException as error:
-                    os.write(self._complain, _packed(error))
-                self._done.release()
-        finally:
-            os._exit(1)
-
-
-def _packed(error: BaseException) -> bytes:
-    """An error as bytes, or what it says where there would be too many."""
-    with suppress(Exception):
-        packed = pickle.dumps(error)
-        if len(packed) <= LONGEST_COMPLAINT and isinstance(pickle.loads(packed), BaseException):
-            return packed
-    return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"[: LONGEST_COMPLAINT // 8]))
+    def _serve(self, number: int, parent: int) -> None:
+        """What another process does until its parent is gone."""
+        # What the parent holds, a lock on its model above all, must not outlive it here.
+        os.closerange(3, self._complain)
+        os.closerange(self._complain + 1, os.sysconf("SC_OPEN_MAX"))
+        torch.set_num_threads(1)
+        while True:
+            while not _passed(self._go[number - 1]):
+                if os.getppid() != parent:
+                    return
+            try:
+                self._work(number, self._message.tolist())
+            except BaseException as error:
+                os.write(self._complain, packed(error, LONGEST_COMPLAINT))
+            self._done.release()
 
 
 def _passed(semaphore: Any) -> bool:
