@@ -5,30 +5,42 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from flowcli.errors import UsageError
 
-Kind = Literal["real", "positive", "bounded", "constant"]
+Kind = Literal["real", "positive", "bounded", "circular", "discrete", "category", "boolean", "constant"]
 
-KIND_SYNTAX = "real, positive, or bounded:LOW,HIGH"
+KIND_SYNTAX = "real, positive, bounded:LOW,HIGH, circular:PERIOD, rounded:STEP, discrete, or category"
 
 
 @dataclass(frozen=True)
 class Column:
     """One column of a table.
 
+    In memory a table is numbers: a missing cell is NaN, and a text is its place among the ``levels``. Where ``minus``
+    names other columns, everything but ``name``, ``decimals`` and ``integer`` describes what is left of the value once
+    they are taken away.
+
     Attributes:
         name: The name in the file's header.
-        kind: ``real`` (the whole line), ``positive`` (the open half-line), ``bounded`` (the open interval from
-            ``lower`` to ``upper``) or ``constant`` (always ``value``).
-        lower: The lower end of a bounded column.
-        upper: The upper end of a bounded column.
+        kind: ``real`` (the whole line), ``positive`` (all above ``lower``), ``bounded`` (the open interval from
+            ``lower`` to ``upper``), ``circular`` (``lower`` and ``upper`` are one point), ``discrete`` (one of
+            ``values``), ``category`` and ``boolean`` (one of ``levels``) or ``constant`` (always ``value``).
+        lower: The lower end; of a positive column, zero unless it is given.
+        upper: The upper end of a bounded or circular column.
         value: The value of a constant column.
         step: The grid that the values lie on, when they were rounded; ``None`` when they were not.
         decimals: How many digits to write after the point; ``None`` writes as many as the number needs.
         integer: Whether the values are written without a point.
+        levels: The texts of a column of text, sorted; a constant one has a single one.
+        values: The numbers of a discrete column that have a probability each, rising.
+        other: Whether a discrete column may hold further numbers of its grid.
+        atoms: Numbers of a real, positive or bounded column that have a probability of their own.
+        missing: Whether cells may be missing.
+        minus: What is taken from the value first: names of columns without missing cells, and factors.
+        given: Whether the density is conditioned on this column.
     """
 
     name: str
@@ -39,17 +51,34 @@ class Column:
     step: float | None = None
     decimals: int | None = None
     integer: bool = False
+    levels: tuple[str, ...] = ()
+    values: tuple[float, ...] = ()
+    other: bool = False
+    atoms: tuple[float, ...] = ()
+    missing: bool = False
+    minus: tuple[tuple[str, float], ...] = ()
+    given: bool = False
 
     @property
     def support(self) -> tuple[float, float]:
         """The open interval that the values lie in."""
         if self.kind == "positive":
-            return 0.0, math.inf
-        if self.kind == "bounded":
+            return self.lower or 0.0, math.inf
+        if self.kind in ("bounded", "circular"):
             assert self.lower is not None
             assert self.upper is not None
             return self.lower, self.upper
         return -math.inf, math.inf
+
+    @property
+    def continuous(self) -> bool:
+        """Whether the column has a density, and not probabilities alone."""
+        return self.kind in ("real", "positive", "bounded", "circular")
+
+    @property
+    def text(self) -> bool:
+        """Whether the cells are texts."""
+        return bool(self.levels)
 
 
 @dataclass(frozen=True)
@@ -65,34 +94,72 @@ class Schema:
 
     def to_json(self) -> list[dict[str, Any]]:
         """The columns as plain JSON values, without the attributes that are not set."""
-        return [{k: v for k, v in asdict(c).items() if v is not None and v is not False} for c in self.columns]
+        return [{k: _plain(v) for k, v in asdict(c).items() if _is_set(v)} for c in self.columns]
 
     @classmethod
     def from_json(cls, columns: Iterable[dict[str, Any]]) -> Schema:
         """The inverse of ``to_json``."""
-        return cls(tuple(Column(**column) for column in columns))
+        sequences = {field.name for field in fields(Column) if field.default == ()}
+        return cls(
+            tuple(Column(**{k: _frozen(v) if k in sequences else v for k, v in column.items()}) for column in columns)
+        )
 
 
 def parse_kind(text: str) -> Column:
-    """Read a kind as a user writes it: ``real``, ``positive``, ``bounded:0,1``.
+    """Read a kind as a user writes it: ``real``, ``positive``, ``bounded:0,1``, ``circular:360``, ``category``.
 
     Returns:
-        A nameless column of that kind.
+        A nameless column of that kind. A circle of which only the period is given begins at zero; ``rounded:0.5`` is
+        a real column with that step, and ``rounded`` one whose step is to be found.
 
     Raises:
         UsageError: The text is no kind.
     """
     text = text.strip()
-    if text == "real":
-        return Column("", "real")
-    if text == "positive":
-        return Column("", "positive")
-    if bounds := re.fullmatch(r"bounded:([^,]+),([^,]+)", text):
-        try:
-            lower, upper = float(bounds[1]), float(bounds[2])
-        except ValueError:
-            raise UsageError(f"{text!r}: the bounds are not two numbers; write bounded:0,1") from None
-        if not (math.isfinite(lower) and math.isfinite(upper) and lower < upper):
-            raise UsageError(f"{text!r}: the lower bound must be below the upper one, and both finite")
-        return Column("", "bounded", lower=lower, upper=upper)
-    raise UsageError(f"{text!r} is not a kind of column; the kinds are {KIND_SYNTAX}")
+    word, _, rest = text.partition(":")
+    match word:
+        case "real" | "positive" | "discrete" | "category" if not rest and word == text:
+            return Column("", word)
+        case "rounded" if word == text:
+            return Column("", "real")
+        case "rounded":
+            (step,) = _numbers(text, rest, (1,), "rounded:0.5")
+            if not step > 0:
+                raise UsageError(f"{text!r}: a step is above zero")
+            return Column("", "real", step=step)
+        case "bounded" if rest:
+            lower, upper = _numbers(text, rest, (2,), "bounded:0,1")
+        case "circular" if rest:
+            *start, end = _numbers(text, rest, (1, 2), "circular:360, or circular:-180,180")
+            lower, upper = (start[0], end) if start else (0.0, end)
+        case _:
+            raise UsageError(f"{text!r} is not a kind of column; the kinds are {KIND_SYNTAX}")
+    if not (math.isfinite(lower) and math.isfinite(upper) and lower < upper):
+        raise UsageError(f"{text!r}: the lower bound must be below the upper one, and both finite")
+    return Column("", word, lower=lower, upper=upper)
+
+
+def _numbers(text: str, rest: str, counts: tuple[int, ...], example: str) -> list[float]:
+    """The numbers after the colon."""
+    parts = re.split(r"\s*,\s*", rest.strip())
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in counts:
+        raise UsageError(f"{text!r}: the numbers after the colon are not what belongs there; write {example}")
+    return numbers
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and value is not False and value != ()
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, as JSON has them."""
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    """The inverse of ``_plain``."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
