@@ -116,9 +116,12 @@ class Marginal(Options):
 
 
 class Linear(Options):
-    """``linear: lu`` or ``rotation``: columns mixed by an invertible matrix."""
+    """``linear: lu`` or ``rotation``: columns mixed by an invertible matrix; not where cells are missing.
 
-    linear: Literal["lu", "rotation", "random_rotation"]
+    ``auto`` is ``lu`` where no cells are missing, and ``none``, which is no layer at all, where some are.
+    """
+
+    linear: Literal["lu", "rotation", "random_rotation", "none", "auto"]
 
 
 class Permutation(Options):
@@ -263,11 +266,33 @@ Base = Annotated[
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 
+class DiscreteOptions(Options):
+    """The softmax over categories, discrete numbers and missing cells."""
+
+    net: Net = Net(hidden="auto", dropout="auto")
+
+
+class CircularOptions(Options):
+    """The splines of angles."""
+
+    bins: Annotated[int, Field(ge=2, le=256)] = 16
+    net: Net = Net(hidden="auto", dropout="auto")
+
+
 class FlowConfig(Options):
-    """The architecture: layers in the order in which data passes them, then the base."""
+    """The architecture: layers in the order in which data passes them, then the base; and what comes before them.
+
+    Attributes:
+        layers: Of the flow over continuous columns.
+        base: Of the same.
+        discrete: What models the columns that have no density, where there are any.
+        circular: What models angles, where there are any.
+    """
 
     layers: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
     base: Base = Normal(normal=NormalOptions())
+    discrete: DiscreteOptions = DiscreteOptions()
+    circular: CircularOptions = CircularOptions()
 
     @model_validator(mode="after")
     def _marginal_comes_first(self) -> FlowConfig:

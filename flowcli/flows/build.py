@@ -1,16 +1,22 @@
-"""From a config to a flow."""
+"""From a config to a flow, and to the density of whole rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 import torch
+from torch import Tensor
 
 from flowcli.config import schema as config
+from flowcli.errors import ConfigError
 from flowcli.flows import bases, layers, parts
+from flowcli.flows.angles import Angles
+from flowcli.flows.codes import Codes, digit_sizes, input_widths
+from flowcli.flows.elementwise import CircularSpline
 from flowcli.flows.flow import Flow
+from flowcli.flows.joint import Joint, Layout
 from flowcli.flows.networks import DenseNetwork, MaskedNetwork
-from flowcli.flows.size import check_size
+from flowcli.flows.size import check_joint_size, check_size
 from flowcli.flows.transform import Transform
 
 
@@ -30,6 +36,51 @@ def build(architecture: config.FlowConfig, columns: int, context: int = 0) -> Fl
     return _flow(architecture, columns, context)
 
 
+def build_joint(architecture: config.FlowConfig, layout: Layout, numbers: Sequence[Tensor | None] = ()) -> Joint:
+    """Build the density of rows that a config describes, at its start.
+
+    Args:
+        architecture: A config in which nothing is left to ``auto``.
+        layout: What a row consists of.
+        numbers: For each code the numbers that its outcomes stand for, (outcomes,), or ``None``.
+
+    Raises:
+        ConfigError: The config asks for something impossible, or for more memory than any fit could have.
+    """
+    check_joint_size(architecture, layout, numbers)
+    if layout.incomplete:
+        _refuse_mixing(architecture.layers)
+    context = layout.given
+    codes = angles = flow = None
+    if layout.outcomes:
+        widths, sizes = input_widths(layout.outcomes, numbers), digit_sizes(layout.outcomes)
+        network = _masked(architecture.discrete.net, len(sizes), sizes, context, widths)
+        codes = Codes(layout.outcomes, numbers, network)
+        context += codes.features
+    if layout.angles:
+        bijection = CircularSpline(architecture.circular.bins)
+        widths = [2] * layout.angles
+        network = _masked(architecture.circular.net, layout.angles, bijection.parameters, context, widths)
+        angles = Angles(bijection, network)
+        context += sum(widths)
+    if layout.coordinates:
+        flow = _flow(architecture, layout.coordinates, context)
+    return Joint(layout, flow, angles, codes)
+
+
+def _refuse_mixing(chain: Sequence[config.Layer]) -> None:
+    """Refuse layers that mix columns of which some are not there."""
+    for layer in chain:
+        match layer:
+            case config.Linear(linear=kind) if kind != "none":
+                raise ConfigError(
+                    f"linear: {kind}: a layer that mixes columns cannot work on rows with missing cells; leave it out,"
+                    " use linear: none, or the config auto"
+                )
+            case config.Repeat(layers=inner):
+                _refuse_mixing(inner)
+
+
 def _flow(architecture: config.FlowConfig, columns: int, context: int) -> Flow:
     return Flow(_layers(architecture.layers, columns, context), _base(architecture.base, columns, context))
 
@@ -37,7 +88,7 @@ def _flow(architecture: config.FlowConfig, columns: int, context: int) -> Flow:
 def _layers(chain: Sequence[config.Layer], columns: int, context: int) -> Iterator[Transform]:
     for layer in chain:
         match layer:
-            case config.Marginal():
+            case config.Marginal() | config.Linear(linear="none"):
                 pass
             case config.Repeat(repeat=times, layers=inner):
                 for _ in range(parts.settled(times, "repeat")):
@@ -56,6 +107,8 @@ def _layer(layer: config.Layer, columns: int, context: int) -> Transform:
             return layers.Permutation(torch.randperm(columns))
         case config.Linear(linear="lu"):
             return layers.LU(columns)
+        case config.Linear(linear="auto"):
+            raise ConfigError("linear: auto has to be decided from the data before a flow is built")
         case config.Linear(linear="rotation"):
             return layers.Rotation(columns)
         case config.Linear(linear="random_rotation"):
@@ -82,14 +135,16 @@ def _base(base: config.Base, columns: int, context: int) -> bases.Base:
         case config.StudentT(student_t=options):
             return bases.StudentT(columns, options.degrees_of_freedom)
         case config.Mixture(mixture=options):
-            return bases.Mixture(columns, parts.settled(options.components, "components"))
+            return bases.Mixture(columns, parts.settled(options.components, "components"), context)
         case config.AutoregressiveMixture(autoregressive_mixture=options):
             components = parts.settled(options.components, "components")
             network = _masked(options.net, columns, 3 * components, context)
-            return bases.AutoregressiveMixture(columns, components, network)
+            return bases.AutoregressiveMixture(columns, components, network, context)
 
 
-def _masked(net: config.Net, columns: int, parameters: int, context: int) -> MaskedNetwork:
+def _masked(
+    net: config.Net, columns: int, parameters: int | Sequence[int], context: int, widths: Sequence[int] | None = None
+) -> MaskedNetwork:
     return MaskedNetwork(
         columns,
         parameters,
@@ -98,6 +153,7 @@ def _masked(net: config.Net, columns: int, parameters: int, context: int) -> Mas
         activation=net.activation,
         dropout=parts.settled(net.dropout, "dropout"),
         context=context,
+        widths=widths,
     )
 
 

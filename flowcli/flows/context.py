@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -13,9 +13,23 @@ class Context:
 
     Attributes:
         given: Conditioning variables, (B, C), or ``None`` for an unconditional density.
+        observed: One for each column that is there and zero for each that is not, (B, D), of the rows' type; ``None``
+            where all are. A column that is not there is zero before and after every layer, takes no part in the
+            log-det, and is left out of the base. Networks read the zero; that the column is missing they can only
+            know from ``given``.
     """
 
     given: Tensor | None = None
+    observed: Tensor | None = None
+
+    def select(self, rows: Tensor) -> Context:
+        """The context of some rows, by their numbers."""
+        given, observed = (None if part is None else part[rows] for part in (self.given, self.observed))
+        return Context(given, observed)
+
+    def reordered(self, columns: Tensor) -> Context:
+        """The context of the same rows with their columns in another order, (D,)."""
+        return self if self.observed is None else replace(self, observed=self.observed.index_select(1, columns))
 
 
 NO_CONTEXT = Context()

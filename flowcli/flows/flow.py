@@ -30,9 +30,18 @@ class Flow(nn.Module):
         """Return the latents z (B, D) and log|det dz/dx| (B,)."""
         log_det = x.new_zeros(len(x))
         for layer in self.layers:
+            assert isinstance(layer, Transform)
             x, layer_log_det = layer(x, context)
+            context = layer.passed(context)
             log_det = log_det + layer_log_det
         return x, log_det
+
+    def passed(self, context: Context) -> Context:
+        """The context of the latents."""
+        for layer in self.layers:
+            assert isinstance(layer, Transform)
+            context = layer.passed(context)
+        return context
 
     def freeze(self) -> Flow:
         """Ready the flow for use: no dropout, no gradients, and what every use of its networks needs made once."""
@@ -45,19 +54,23 @@ class Flow(nn.Module):
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:
         """Return the rows x (B, D) and log|det dx/dz| (B,)."""
         log_det = z.new_zeros(len(z))
-        for layer in reversed(self.layers):
+        contexts = [context]
+        for layer in self.layers:
             assert isinstance(layer, Transform)
-            z, layer_log_det = layer.inverse(z, context)
+            contexts.append(layer.passed(contexts[-1]))
+        for layer, before in zip(reversed(self.layers), reversed(contexts[:-1]), strict=True):
+            assert isinstance(layer, Transform)
+            z, layer_log_det = layer.inverse(z, before)
             log_det = log_det + layer_log_det
         return z, log_det
 
     def log_prob(self, x: Tensor, context: Context = NO_CONTEXT) -> Tensor:
         """Log-density of each row, in nats, (B,)."""
         z, log_det = self(x, context)
-        log_prob: Tensor = self.base.log_prob(z, context) + log_det
+        log_prob: Tensor = self.base.log_prob(z, self.passed(context)) + log_det
         return log_prob
 
     @torch.no_grad()
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
         """Draw rows (B, D): z from the base, then the inverse of f."""
-        return self.inverse(self.base.sample(rows, generator, context), context)[0]
+        return self.inverse(self.base.sample(rows, generator, self.passed(context)), context)[0]

@@ -9,8 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from torch import Tensor
+
 from flowcli.config import schema as config
 from flowcli.errors import ConfigError
+from flowcli.flows.codes import digit_sizes, input_widths
+from flowcli.flows.elementwise import CircularSpline
+from flowcli.flows.joint import Layout
 from flowcli.flows.parts import active, bijection, settled
 
 LARGEST_MODEL = 2**33  # bytes of parameters; a fit needs about five times as much
@@ -22,7 +27,40 @@ def check_size(architecture: config.FlowConfig, columns: int, context: int = 0) 
     Raises:
         ConfigError: Larger than any fit could use, or something is left to ``auto``.
     """
-    bytes_needed = 4 * count_parameters(architecture, columns, context)
+    _check(count_parameters(architecture, columns, context))
+
+
+def check_joint_size(architecture: config.FlowConfig, layout: Layout, numbers: Sequence[Tensor | None]) -> None:
+    """The same for the density of whole rows.
+
+    Raises:
+        ConfigError: Larger than any fit could use, or something is left to ``auto``.
+    """
+    _check(count_joint_parameters(architecture, layout, numbers))
+
+
+def count_joint_parameters(
+    architecture: config.FlowConfig, layout: Layout, numbers: Sequence[Tensor | None] = ()
+) -> int:
+    """The number of parameters of the density that ``build_joint`` makes of the same arguments.
+
+    Raises:
+        ConfigError: Something is left to ``auto``.
+    """
+    total, context = 0, layout.given
+    if layout.outcomes:
+        inputs, outputs = sum(input_widths(layout.outcomes, numbers)), sum(digit_sizes(layout.outcomes))
+        total += _network(architecture.discrete.net, inputs, outputs, context)
+        context += inputs
+    if layout.angles:
+        parameters = layout.angles * CircularSpline(architecture.circular.bins).parameters
+        total += _network(architecture.circular.net, 2 * layout.angles, parameters, context)
+        context += 2 * layout.angles
+    return total + (count_parameters(architecture, layout.coordinates, context) if layout.coordinates else 0)
+
+
+def _check(parameters: int) -> None:
+    bytes_needed = 4 * parameters
     if bytes_needed > LARGEST_MODEL:
         raise ConfigError(
             f"the flow would hold {bytes_needed / 2**30:,.0f} GiB of parameters; use smaller networks or fewer layers"
@@ -50,6 +88,8 @@ def _layer(layer: config.Layer, columns: int, context: int) -> int:
             return settled(times, "repeat") * _layers(inner, columns, context)
         case config.ActNorm():
             return 2 * columns
+        case config.Linear(linear="none"):
+            return 0
         case config.Linear(linear=kind):
             return columns * columns + (2 * columns if kind == "lu" else 0)
         case config.Elementwise(elementwise=options):
@@ -69,14 +109,15 @@ def _base(base: config.Base, columns: int, context: int) -> int:
         case config.StudentT():
             return 3 * columns
         case config.Mixture(mixture=options):
-            return _gaussians(columns, settled(options.components, "components"))
+            return _gaussians(columns, settled(options.components, "components"), context)
         case config.AutoregressiveMixture(autoregressive_mixture=options):
             components = settled(options.components, "components")
-            return _gaussians(columns, components) + _network(options.net, columns, 3 * components * columns, context)
+            network = _network(options.net, columns, 3 * components * columns, context)
+            return _gaussians(columns, components, context) + network
 
 
-def _gaussians(columns: int, components: int) -> int:
-    return components * (1 + 2 * columns + columns * columns)
+def _gaussians(columns: int, components: int, context: int) -> int:
+    return components * (1 + 2 * columns + columns * columns + context)
 
 
 def _network(net: config.Net, inputs: int, outputs: int, context: int = 0) -> int:

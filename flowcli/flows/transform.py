@@ -20,5 +20,27 @@ class Transform(nn.Module, ABC):
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:
         """Return x (B, D) and log|det dx/dz| (B,)."""
 
+    def passed(self, context: Context) -> Context:
+        """The context of what comes out: another one where columns change their places."""
+        return context
+
     def start(self, x: Tensor) -> None:
-        """Set the parameters from training rows x (N, D), where a start that depends on the data is better."""
+        """Set the parameters from training rows x (N, D), where a start that depends on the data is better.
+
+        Columns that are not there are NaN.
+        """
+
+
+def only_observed(z: Tensor, log_derivative: Tensor, context: Context) -> tuple[Tensor, Tensor]:
+    """Return z (B, D) and the sum of the log-derivatives (B, D) over the columns, without those that are not there."""
+    if context.observed is None:
+        return z, log_derivative.sum(-1)
+    # Not a product: what is not there may be beyond what the map can bear.
+    there = context.observed > 0
+    return z.where(there, 0.0), log_derivative.where(there, 0.0).sum(-1)
+
+
+def refuse_missing(layer: Transform, context: Context) -> None:
+    """Raise where a layer that mixes columns meets rows in which some are not there."""
+    if context.observed is not None:
+        raise ValueError(f"{type(layer).__name__} mixes columns, and some of them are not there")

@@ -83,10 +83,10 @@ BASES: dict[str, Callable[[int, int], Base]] = {
     "normal": lambda d, c: bases.Normal(d),
     "normal-learnable": lambda d, c: bases.Normal(d, learnable=True),
     "student-t": lambda d, c: bases.StudentT(d, degrees_of_freedom=3.0),
-    "mixture": lambda d, c: bases.Mixture(d, 3),
-    "mixture-one": lambda d, c: bases.Mixture(d, 1),
-    "autoregressive-mixture": lambda d, c: bases.AutoregressiveMixture(d, 3, masked(d, 9, "residual", c)),
-    "autoregressive-mixture-plain": lambda d, c: bases.AutoregressiveMixture(d, 4, masked(d, 12, "plain", c)),
+    "mixture": lambda d, c: bases.Mixture(d, 3, c),
+    "mixture-one": lambda d, c: bases.Mixture(d, 1, c),
+    "autoregressive-mixture": lambda d, c: bases.AutoregressiveMixture(d, 3, masked(d, 9, "residual", c), c),
+    "autoregressive-mixture-plain": lambda d, c: bases.AutoregressiveMixture(d, 4, masked(d, 12, "plain", c), c),
 }
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from flowcli.flows.bases import conditionals
-from flowcli.flows.bases.base import Base, normal, uniform
+from flowcli.flows.bases.base import Base, by_completeness, normal, uniform
 from flowcli.flows.bases.conditionals import LARGEST_LOG_SCALE
 from flowcli.flows.bases.gaussians import Gaussians
 from flowcli.flows.context import NO_CONTEXT, Context
@@ -32,43 +32,71 @@ class AutoregressiveMixture(Base):
     improve on it. Papers: MADE and MAF (Germain et al., 2015; Papamakarios et al., 2017) have autoregressive mixtures
     that start from nothing.
 
+    Where columns are not there, what the network corrects are the conditionals of the mixture's exact marginal.
+    Weights may depend on what is given, as those of ``Mixture``.
+
     Args:
         columns: D.
         components: K.
         network: A masked network with 3 K parameters per column.
+        context: C, the number of conditioning variables.
     """
 
-    def __init__(self, columns: int, components: int, network: MaskedNetwork) -> None:
+    def __init__(self, columns: int, components: int, network: MaskedNetwork, context: int = 0) -> None:
         super().__init__()
-        self.gaussians = Gaussians(columns, components)
+        self.gaussians = Gaussians(columns, components, context)
         self.network = network
 
     def log_prob(self, z: Tensor, context: Context = NO_CONTEXT) -> Tensor:  # noqa: D102
-        columns, given = z.t().contiguous(), context.given
-        g = self.gaussians
-        parameters = (g.log_weights, g.means, g.log_diagonal, g.below_diagonal, *self.network.weights)
-        if tracks(columns, given, *parameters):
-            return cast("Tensor", _LogProb.apply(self, columns, given, *parameters))  # type: ignore[no-untyped-call]
-        with torch.no_grad():
-            theta = self.network.theta(columns, context)
-            return conditionals.forward(g.taped(columns)[0], g.log_weights, g.log_diagonal, theta, taped=False)[0]
+        return by_completeness(self._whole, self._partial, z, context)
 
     @torch.no_grad()
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
         """Draw column after column: a component by its conditional weight, then its corrected normal."""
+        columns = self.gaussians.means.shape[1]
+        numbers = [draw(rows, columns, generator, self.gaussians.means) for draw in (uniform, normal)]
+        both = torch.cat(numbers, 1)
+        return by_completeness(self._draw_whole, self._draw_partial, both, context)
+
+    def _whole(self, z: Tensor, context: Context) -> Tensor:
+        """The log-density of rows in which all columns are there."""
+        columns, given = z.t().contiguous(), context.given
+        g = self.gaussians
+        log_weights = g.weights(context)
+        parameters = (log_weights, g.means, g.log_diagonal, g.below_diagonal, *self.network.weights)
+        if tracks(columns, given, *parameters):
+            return cast("Tensor", _LogProb.apply(self, columns, given, *parameters))  # type: ignore[no-untyped-call]
+        with torch.no_grad():
+            theta = self.network.theta(columns, context)
+            return conditionals.forward(g.taped(columns)[0], log_weights, g.log_diagonal, theta, taped=False)[0]
+
+    def _partial(self, z: Tensor, context: Context) -> Tensor:
+        """That of rows in which some are not."""
+        assert context.observed is not None
+        columns, gaussians = z.t().contiguous(), self.gaussians
+        marginals = gaussians.marginals(context.observed)
+        return conditionals.where_observed(
+            marginals.residuals(gaussians.means, columns),
+            gaussians.weights(context),
+            marginals.log_diagonal,
+            self.network.theta(columns, context),
+            marginals.there,
+        )
+
+    def _draw_whole(self, numbers: Tensor, context: Context) -> Tensor:
+        """Rows in which all columns are there, from uniform and normal numbers (B, 2 D)."""
         gaussians = self.gaussians
         components, columns = gaussians.means.shape
-        factors = gaussians.factors()
+        factors, rows = gaussians.factors(), len(numbers)
         stepper = Stepper(self.network, rows, context)
-        draws = uniform(rows, columns, generator, factors).t().contiguous()
-        noise = normal(rows, columns, generator, factors).t().contiguous()
+        draws, noise = (part.contiguous() for part in numbers.t().chunk(2))
         z = torch.empty_like(noise)
         # A column, component by component, in one piece of memory each.
         offsets = torch.matmul(factors, gaussians.means.unsqueeze(2)).transpose(0, 1).neg()
         by_column = factors.transpose(0, 1).contiguous()
         diagonal = gaussians.log_diagonal.t().exp().contiguous()
         log_diagonal = (gaussians.log_diagonal * BITS).t().unsqueeze(2)
-        log_weights = (gaussians.log_weights * BITS).unsqueeze(1).repeat(1, rows)
+        log_weights = (gaussians.weights(context) * BITS).view(components, -1).expand(-1, rows).clone()
         weights, edges, known = (torch.empty_like(log_weights) for _ in range(3))
         triangle = factors.new_ones(components, components).tril_()
         own = torch.arange(rows, device=factors.device)
@@ -90,19 +118,50 @@ class AutoregressiveMixture(Base):
             log_weights.addcmul_(known, known, value=-0.5 * BITS).add_(log_diagonal[i])
         return z.t().contiguous()
 
+    def _draw_partial(self, numbers: Tensor, context: Context) -> Tensor:
+        """Rows in which some are not there."""
+        assert context.observed is not None
+        gaussians, rows = self.gaussians, len(numbers)
+        marginals = gaussians.marginals(context.observed)
+        log_diagonal = marginals.log_diagonal
+        stepper = Stepper(self.network, rows, context)
+        draws, noise = numbers.t().chunk(2)
+        components = len(gaussians.means)
+        z = torch.zeros_like(noise)
+        differences = gaussians.means.new_zeros(components, len(z), rows)  # m - z of the columns so far
+        log_weights = gaussians.weights(context).view(components, -1).expand(-1, rows)
+        for i, there in enumerate(marginals.there):
+            extra, shift, raw = stepper.parameters(i, z).chunk(3)
+            # The part of every residual that the columns before i fix, for z_i at the component's mean.
+            known = torch.einsum("bkj,kjb->kb", marginals.factors[:, :, i, :i], differences[:, :i])
+            edges = torch.softmax(log_weights + extra, 0).cumsum(0)
+            component = torch.lt(edges, draws[i] * edges[-1]).sum(0, keepdim=True)
+            scale = soft_clip(raw, LARGEST_LOG_SCALE).exp()
+            away = (noise[i] * scale + shift + known) * torch.exp(-log_diagonal[:, i])
+            z[i] = (gaussians.means[:, i : i + 1] + away).gather(0, component)[0] * there
+            differences[:, i] = (gaussians.means[:, i : i + 1] - z[i]) * there
+            e = known + torch.exp(log_diagonal[:, i]) * differences[:, i]
+            log_weights = log_weights + (log_diagonal[:, i] - 0.5 * e.square()) * there
+        return z.t().contiguous()
+
 
 class _LogProb(torch.autograd.Function):
     """The log-density with its gradient, through network and mixture as one operation."""
 
     @staticmethod
     def forward(
-        ctx: Any, base: AutoregressiveMixture, columns: Tensor, given: Tensor | None, *parameters: Tensor | None
+        ctx: Any,
+        base: AutoregressiveMixture,
+        columns: Tensor,
+        given: Tensor | None,
+        log_weights: Tensor,
+        *_: Tensor | None,
     ) -> Tensor:
         gaussians, network = base.gaussians, base.network
         outputs, network_tape = network.taped(columns, given)
         e, residuals_tape = gaussians.taped(columns)
         theta = network.planes(outputs, 3 * len(e))
-        out, tape = conditionals.forward(e, gaussians.log_weights, gaussians.log_diagonal, theta)
+        out, tape = conditionals.forward(e, log_weights, gaussians.log_diagonal, theta)
         ctx.base, ctx.tapes = base, (network_tape, residuals_tape, tape)
         return out
 

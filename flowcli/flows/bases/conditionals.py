@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from flowcli.flows.bases.normal import LOG_SQRT_2PI
-from flowcli.flows.elementwise.bijection import constant, write
+from flowcli.flows.elementwise.bijection import constant, soft_clip, write
 from flowcli.flows.elementwise.bits import BITS, exp2_
 
 LARGEST_LOG_SCALE = 7.0
@@ -54,11 +54,12 @@ class Planes(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """What the gradient needs of the way forward: the residuals, the planes and the weights' sums, (2, D, 1, B)."""
+    """What the gradient needs of the way forward: residuals, planes, sums of weights (2, D, 1, B), whose weights."""
 
     e: Tensor
     planes: Planes
     sums: Tensor
+    by_row: bool
 
 
 class Gradients(NamedTuple):
@@ -77,7 +78,7 @@ def forward(
 
     Args:
         e: Residuals, (K, D, B).
-        log_weights: log w, up to a constant, (K,).
+        log_weights: log w, up to a constant, (K,), or those of each row (K, B).
         log_diagonal: log P_kii, (K, D).
         theta: The network's parameters (3 K, D, B): a, s and r; quickest if they lie in memory column by column.
         taped: Whether the gradient will be asked for.
@@ -90,7 +91,7 @@ def forward(
     diagonal = torch.mul(log_diagonal, BITS).t().unsqueeze(2)
     # The first plane is the sum of all columns before the block, and column i of the block sees i + 1 planes.
     log_normals = e.new_empty(most + 1, components, rows)
-    log_normals[0] = torch.mul(log_weights, BITS).unsqueeze(1)
+    log_normals[0] = torch.mul(log_weights, BITS).view(components, -1)
     seen = _triangle(most, 0, e.dtype, e.device)
     sums, peaks = e.new_empty(2, columns, 1, rows), e.new_empty(columns, 1, rows)
     # Squares that overflow must not meet the zeros of the triangle.
@@ -123,12 +124,12 @@ def forward(
         posterior.sub_(torch.amax(posterior, 1, keepdim=True, out=peaks[begin:end]))
         write(sums[:, begin:end], torch.sum, exp2_(weights), 2, keepdim=True)
     conditionals = torch.div(sums[1], sums[0]).log_().add_(peaks, alpha=1 / BITS)
-    return conditionals.sum((0, 1)).sub_(columns * LOG_SQRT_2PI), Tape(e, planes, sums)
+    return conditionals.sum((0, 1)).sub_(columns * LOG_SQRT_2PI), Tape(e, planes, sums, log_weights.ndim == 2)
 
 
 def gradient(tape: Tape, grad: Tensor) -> Gradients:
     """The gradients, from that of the log-density (B,)."""
-    e, planes, sums = tape
+    e, planes, sums, by_row = tape
     components, columns, rows = e.shape
     most = _block_columns(e)
     of_e, of_theta = torch.empty_like(e), e.new_empty(columns, 3 * components, rows)
@@ -162,7 +163,29 @@ def gradient(tape: Tape, grad: Tensor) -> Gradients:
             later = torch.add(scratch[:1].view(1, -1), flat[:1])
         write(of_residuals[begin:end], torch.addcmul, shift, residuals[begin:end], scratch, value=-1)
     of_diagonal = torch.addmm(of_posterior, _triangle(columns, -1, e.dtype, e.device).t(), of_prior)
-    return Gradients(of_e, of_prior.sum(0), of_diagonal.t(), of_theta.transpose(0, 1))
+    of_weights = of_theta[:, :components].sum(0) if by_row else of_prior.sum(0)
+    return Gradients(of_e, of_weights, of_diagonal.t(), of_theta.transpose(0, 1))
+
+
+def where_observed(e: Tensor, log_weights: Tensor, log_diagonal: Tensor, theta: Tensor, there: Tensor) -> Tensor:
+    """The same sum (B,) over the columns that are there, with the gradient left to autograd.
+
+    Args:
+        e: Residuals, zero where a column is not there, (K, D, B).
+        log_weights: (K,) or (K, B).
+        log_diagonal: Of each row, zero where a column is not there, (K, D, B).
+        theta: The network's parameters (3 K, D, B).
+        there: One for each column that is there, zero for the others, (D, B).
+    """
+    extra, shift, raw = theta.chunk(3)
+    log_normals = log_diagonal - 0.5 * e.square()
+    before = torch.cumsum(log_normals, 1) - log_normals
+    prior = log_weights.view(len(e), 1, -1) + before + extra
+    log_scale = soft_clip(raw, LARGEST_LOG_SCALE)
+    corrected = (e + shift) * torch.exp(-log_scale)
+    posterior = prior + log_diagonal - log_scale - 0.5 * corrected.square()
+    columns = torch.logsumexp(posterior, 0) - torch.logsumexp(prior, 0) - LOG_SQRT_2PI
+    return (columns * there).sum(0)
 
 
 def _block_columns(e: Tensor) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from flowcli.flows.context import Context
 
 
 class Tape(NamedTuple):
@@ -14,6 +17,28 @@ class Tape(NamedTuple):
 
     factors: Tensor
     differences: Tensor
+
+
+class Marginals(NamedTuple):
+    """K Gaussians over the columns that are there, of rows of which each has columns of its own.
+
+    Attributes:
+        factors: Inverse Cholesky factors, with the identity's rows and columns where nothing is there, (B, K, D, D).
+        there: One for what is there and zero for what is not, (D, B).
+    """
+
+    factors: Tensor
+    there: Tensor
+
+    @property
+    def log_diagonal(self) -> Tensor:
+        """The logarithms of the factors' diagonals, zero where nothing is there, (K, D, B)."""
+        return torch.diagonal(self.factors, dim1=2, dim2=3).log().permute(1, 2, 0)
+
+    def residuals(self, means: Tensor, x: Tensor) -> Tensor:
+        """The residuals e (K, D, B), zero where nothing is there, of rows given column by column, x (D, B)."""
+        differences = (means.unsqueeze(2) - x) * self.there
+        return torch.einsum("bkij,kjb->kib", self.factors, differences)
 
 
 class Gaussians(nn.Module):
@@ -26,18 +51,30 @@ class Gaussians(nn.Module):
     Args:
         columns: D.
         components: K.
+        context: C, the number of conditioning variables that log-weights are a linear function of.
     """
 
-    def __init__(self, columns: int, components: int) -> None:
+    def __init__(self, columns: int, components: int, context: int = 0) -> None:
         super().__init__()
         self.log_weights = nn.Parameter(torch.zeros(components))
         self.means = nn.Parameter(torch.randn(components, columns) if components > 1 else torch.zeros(1, columns))
         self.log_diagonal = nn.Parameter(torch.zeros(components, columns))
         self.below_diagonal = nn.Parameter(torch.zeros(components, columns, columns))
+        self.gate = nn.Parameter(torch.zeros(components, context)) if context else None
 
     @torch.no_grad()
-    def set(self, weights: Tensor, means: Tensor, factors: Tensor) -> None:
-        """Take a mixture found elsewhere: weights (K,), means (K, D), inverse Cholesky factors P (K, D, D)."""
+    def set(self, weights: Tensor, means: Tensor, factors: Tensor, gate: Tensor | None = None) -> None:
+        """Take a mixture found elsewhere.
+
+        Args:
+            weights: (K,).
+            means: (K, D).
+            factors: Inverse Cholesky factors P (K, D, D).
+            gate: What each conditioning variable adds to the log-weights, (K, C).
+        """
+        if gate is not None:
+            assert self.gate is not None
+            self.gate.copy_(gate)
         self.log_weights.copy_(torch.log(weights))
         self.means.copy_(means)
         self.log_diagonal.copy_(torch.log(torch.diagonal(factors, dim1=1, dim2=2)))
@@ -49,6 +86,30 @@ class Gaussians(nn.Module):
         factors = torch.tril(self.below_diagonal, -1)
         torch.diagonal(factors, dim1=1, dim2=2).copy_(torch.exp(self.log_diagonal))
         return factors
+
+    def weights(self, context: Context) -> Tensor:
+        """The log-weights, up to a constant: (K,), or of each row (K, B) where there is something given."""
+        if self.gate is None:
+            return self.log_weights
+        assert context.given is not None
+        return torch.addmm(self.log_weights[:, None], self.gate, context.given.t())
+
+    def marginals(self, observed: Tensor) -> Marginals:
+        """The same Gaussians over the columns that are there, exactly, for rows (B, D) that say which are."""
+        patterns, own = torch.unique(observed, dim=0, return_inverse=True)
+        # The covariances of narrow Gaussians are beyond float32, which Apple's GPUs have nothing above.
+        exact = torch.float32 if observed.device.type == "mps" else torch.float64
+        there = patterns.to(exact)
+        below = torch.tril(self.below_diagonal.to(exact), -1)
+        factors = below + torch.diag_embed(torch.exp(self.log_diagonal.to(exact)))
+        identity = torch.eye(factors.shape[2], dtype=exact, device=factors.device)
+        roots = torch.linalg.solve_triangular(factors, identity.expand_as(factors), upper=False)
+        both = there[:, None, :, None] * there[:, None, None, :]
+        covariances = (roots @ roots.mT) * both + torch.diag_embed(1 - there)[:, None]
+        lower, failed = torch.linalg.cholesky_ex(covariances)
+        lower = lower.where((failed == 0)[..., None, None], math.nan)
+        inverse = torch.linalg.solve_triangular(lower, identity.expand_as(lower), upper=False)
+        return Marginals(inverse.to(self.means.dtype)[own], observed.t())
 
     def residuals(self, x: Tensor) -> Tensor:
         """The residuals e (K, D, B) of rows given column by column, x (D, B)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from flowcli.flows.bases.base import Base, normal, uniform
+from flowcli.flows.bases.base import Base, by_completeness, normal, uniform
 from flowcli.flows.bases.gaussians import Gaussians
 from flowcli.flows.bases.normal import LOG_SQRT_2PI
 from flowcli.flows.context import NO_CONTEXT, Context
@@ -14,31 +14,49 @@ from flowcli.flows.context import NO_CONTEXT, Context
 class Mixture(Base):
     """sum_k w_k N(z; m_k, S_k), with weights, means and covariances as parameters like any other.
 
+    Where columns are not there, each Gaussian is marginalised exactly. Weights may depend on what is given:
+    softmax(log w + A g).
+
     Args:
         columns: D.
         components: K.
+        context: C, the number of conditioning variables.
     """
 
-    def __init__(self, columns: int, components: int) -> None:
+    def __init__(self, columns: int, components: int, context: int = 0) -> None:
         super().__init__()
-        self.gaussians = Gaussians(columns, components)
+        self.gaussians = Gaussians(columns, components, context)
 
     def log_prob(self, z: Tensor, context: Context = NO_CONTEXT) -> Tensor:  # noqa: D102
-        gaussians = self.gaussians
-        e = gaussians.residuals(z.t().contiguous())
-        constants = torch.log_softmax(gaussians.log_weights, 0) + gaussians.log_diagonal.sum(1)
-        log_normals = constants[:, None] - 0.5 * (e * e).sum(1)
-        return torch.logsumexp(log_normals, dim=0) - z.shape[1] * LOG_SQRT_2PI
+        return by_completeness(self._whole, self._partial, z, context)
 
     @torch.no_grad()
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
         """Draw a component for each row, then solve P (z - m) = e for a standard normal e."""
         gaussians = self.gaussians
-        edges = torch.cumsum(torch.softmax(gaussians.log_weights, 0), 0)
-        draws = uniform(rows, 1, generator, edges)[:, 0]
-        component = torch.searchsorted(edges, draws).clamp_max(len(edges) - 1)
+        weights = gaussians.weights(context).view(len(gaussians.means), -1).t()
+        edges = torch.cumsum(torch.softmax(weights, 1), 1)
+        draws = uniform(rows, 1, generator, edges)
+        component = torch.searchsorted(edges.expand(rows, -1).contiguous(), draws)[:, 0].clamp_max(edges.shape[1] - 1)
         z = normal(rows, gaussians.means.shape[1], generator, edges)
         for k, factor in enumerate(gaussians.factors()):
             own = component == k
             z[own] = torch.linalg.solve_triangular(factor, z[own].t(), upper=False).t() + gaussians.means[k]
-        return z
+        return z if context.observed is None else z * context.observed
+
+    def _whole(self, z: Tensor, context: Context) -> Tensor:
+        gaussians = self.gaussians
+        e = gaussians.residuals(z.t().contiguous())
+        return self._weighed(e, gaussians.log_diagonal.sum(1)[:, None], context) - z.shape[1] * LOG_SQRT_2PI
+
+    def _partial(self, z: Tensor, context: Context) -> Tensor:
+        assert context.observed is not None
+        marginals = self.gaussians.marginals(context.observed)
+        e = marginals.residuals(self.gaussians.means, z.t())
+        return self._weighed(e, marginals.log_diagonal.sum(1), context) - context.observed.sum(1) * LOG_SQRT_2PI
+
+    def _weighed(self, e: Tensor, log_diagonals: Tensor, context: Context) -> Tensor:
+        """The log-density from residuals e (K, D, B), but for its constant."""
+        log_weights = torch.log_softmax(self.gaussians.weights(context), 0)
+        log_normals = log_weights.view(len(e), -1) + log_diagonals - 0.5 * (e * e).sum(1)
+        return torch.logsumexp(log_normals, dim=0)

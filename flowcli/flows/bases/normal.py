@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from flowcli.flows.bases.base import Base, normal
+from flowcli.flows.bases.base import Base, normal, summed
 from flowcli.flows.context import NO_CONTEXT, Context
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
@@ -31,7 +31,8 @@ class Normal(Base):
 
     def log_prob(self, z: Tensor, context: Context = NO_CONTEXT) -> Tensor:  # noqa: D102
         e = (z - self.mean) * torch.exp(-self.log_scale)
-        return (-0.5 * e * e - self.log_scale - LOG_SQRT_2PI).sum(-1)
+        return summed(-0.5 * e * e - self.log_scale - LOG_SQRT_2PI, context)
 
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:  # noqa: D102
-        return self.mean + normal(rows, len(self.mean), generator, self.mean) * torch.exp(self.log_scale)
+        z = self.mean + normal(rows, len(self.mean), generator, self.mean) * torch.exp(self.log_scale)
+        return z if context.observed is None else z * context.observed

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from flowcli.flows.bases.base import Base, normal
+from flowcli.flows.bases.base import Base, normal, summed
 from flowcli.flows.context import NO_CONTEXT, Context
 
 MOST_LOG_DEGREES = math.log(1e6)
@@ -32,14 +32,15 @@ class StudentT(Base):
     def log_prob(self, z: Tensor, context: Context = NO_CONTEXT) -> Tensor:  # noqa: D102
         df = self._degrees()
         e = (z - self.mean) * torch.exp(-self.log_scale)
-        return (_log_constant(df) - self.log_scale - (df + 1) / 2 * torch.log1p(e * e / df)).sum(-1)
+        return summed(_log_constant(df) - self.log_scale - (df + 1) / 2 * torch.log1p(e * e / df), context)
 
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
         """Draw latents: a normal over the root of a chi-squared per degree of freedom."""
         df = self._degrees().detach().double().cpu()
         chi_squared = 2 * torch._standard_gamma((df / 2).expand(rows, -1), generator=generator)
         t = normal(rows, len(df), generator, df) * torch.sqrt(df / chi_squared)
-        return self.mean + t.to(self.mean) * torch.exp(self.log_scale)
+        z = self.mean + t.to(self.mean) * torch.exp(self.log_scale)
+        return z if context.observed is None else z * context.observed
 
     def _degrees(self) -> Tensor:
         """The degrees of freedom, no more than what a normal can be told from in any table."""

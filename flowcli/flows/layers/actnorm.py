@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from flowcli.flows.context import NO_CONTEXT, Context
-from flowcli.flows.transform import Transform
+from flowcli.flows.transform import Transform, only_observed
 
 
 class ActNorm(Transform):
@@ -24,14 +24,17 @@ class ActNorm(Transform):
         self.log_scale = nn.Parameter(torch.zeros(columns))
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        return x * torch.exp(self.log_scale) + self.shift, self.log_scale.sum().expand(len(x))
+        z, log_derivative = x * torch.exp(self.log_scale) + self.shift, self.log_scale.expand_as(x)
+        return only_observed(z, log_derivative, context)
 
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        return (z - self.shift) * torch.exp(-self.log_scale), -self.log_scale.sum().expand(len(z))
+        x, log_derivative = (z - self.shift) * torch.exp(-self.log_scale), -self.log_scale.expand_as(z)
+        return only_observed(x, log_derivative, context)
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
         """Centre and scale the rows x (N, D)."""
-        deviation, mean = torch.std_mean(x, dim=0)
+        mean = torch.nanmean(x, dim=0).nan_to_num()
+        deviation = torch.nanmean((x - mean).square(), dim=0).sqrt()
         self.log_scale.copy_(-torch.log(torch.where(deviation > 0, deviation, 1.0)))
         self.shift.copy_(-mean * torch.exp(self.log_scale))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flowcli.flows.context import NO_CONTEXT, Context
 from flowcli.flows.elementwise import Bijection
-from flowcli.flows.layers.conditioned import ALL, bend
+from flowcli.flows.layers.conditioned import ALL, bend, summed
 from flowcli.flows.networks import MaskedNetwork, Stepper
 from flowcli.flows.transform import Transform
 
@@ -34,7 +34,8 @@ class Autoregressive(Transform):
         self.reverse = reverse
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        z, log_det = bend(self._by_column(x), self.network, self.bijection, ALL, context)
+        there = None if context.observed is None else self._by_column(context.observed)
+        z, log_det = bend(self._by_column(x), self.network, self.bijection, ALL, context, there)
         return self._by_row(z), log_det
 
     @torch.no_grad()
@@ -43,8 +44,10 @@ class Autoregressive(Transform):
         x = torch.empty_like(columns)
         log_det = z.new_zeros(len(z))
         stepper = Stepper(self.network, len(z), context)
+        there = [None] * len(columns) if context.observed is None else self._by_column(context.observed)
         for i in range(len(columns)):
-            x[i], log_derivative = self.bijection.inverse(columns[i], stepper.parameters(i, x))
+            bent = self.bijection.inverse(columns[i : i + 1], stepper.parameters(i, x)[:, None])
+            x[i : i + 1], log_derivative = summed(*bent, there[i])
             log_det += log_derivative
         return self._by_row(x), log_det
 

@@ -28,7 +28,12 @@ ALL = Parts()
 
 
 def bend(
-    columns: Tensor, network: Network, bijection: Bijection[Any], parts: Parts, context: Context
+    columns: Tensor,
+    network: Network,
+    bijection: Bijection[Any],
+    parts: Parts,
+    context: Context,
+    there: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Bend columns.
 
@@ -38,20 +43,30 @@ def bend(
         bijection: How a column is bent.
         parts: Which columns are which.
         context: What the density depends on besides the row.
+        there: One for each of the columns to be bent that is there and zero for the others, (A, B); ``None`` where all
+            are.
 
     Returns:
         The columns (D, B), and the sums of the log-derivatives (B,).
     """
     if torch.is_grad_enabled() and tracks(columns, context.given, *network.weights):
         inputs = (columns, context.given, *network.weights)
-        z, log_det = _Bend.apply(network, bijection, parts, *inputs)  # type: ignore[no-untyped-call]
+        z, log_det = _Bend.apply(network, bijection, parts, there, *inputs)  # type: ignore[no-untyped-call]
         return z, log_det
     with torch.no_grad():
         outputs = network.evaluate(_pick(columns, parts.seen), context)
         bent, log_derivative = bijection.evaluate(
             _pick(columns, parts.bent), network.planes(outputs, bijection.parameters)
         )
-        return _put(columns, parts.bent, bent), log_derivative.sum(0)
+        bent, log_det = summed(bent, log_derivative, there)
+        return _put(columns, parts.bent, bent), log_det
+
+
+def summed(bent: Tensor, log_derivative: Tensor, there: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Bent columns (A, B) and the sum of their log-derivatives (B,), with zeros for what is not there."""
+    if there is not None:
+        bent, log_derivative = torch.mul(bent, there), torch.mul(log_derivative, there)
+    return bent, log_derivative.sum(0)
 
 
 class _Bend(torch.autograd.Function):
@@ -63,6 +78,7 @@ class _Bend(torch.autograd.Function):
         network: Network,
         bijection: Bijection[Any],
         parts: Parts,
+        there: Tensor | None,
         columns: Tensor,
         given: Tensor | None,
         *weights: Tensor | None,
@@ -70,15 +86,20 @@ class _Bend(torch.autograd.Function):
         outputs, network_tape = network.taped(_pick(columns, parts.seen), given)
         theta = network.planes(outputs, bijection.parameters)
         bent, log_derivative, tape = bijection.taped(_pick(columns, parts.bent), theta)
-        ctx.network, ctx.bijection, ctx.parts, ctx.tapes = network, bijection, parts, (network_tape, tape)
-        return _put(columns, parts.bent, bent), log_derivative.sum(0)
+        ctx.network, ctx.bijection, ctx.parts, ctx.there = network, bijection, parts, there
+        ctx.tapes = network_tape, tape
+        bent, log_det = summed(bent, log_derivative, there)
+        return _put(columns, parts.bent, bent), log_det
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_z: Tensor, grad_log_det: Tensor) -> tuple[Tensor | None, ...]:
         network, parts, (network_tape, tape) = ctx.network, ctx.parts, ctx.tapes
-        of_x, of_given = ctx.needs_input_grad[3:5]
-        grad_bent, grad_theta = ctx.bijection.gradient(tape, _pick(grad_z, parts.bent), grad_log_det)
+        of_x, of_given = ctx.needs_input_grad[4:6]
+        of_bent = _pick(grad_z, parts.bent)
+        if ctx.there is not None:
+            of_bent, grad_log_det = torch.mul(of_bent, ctx.there), torch.mul(grad_log_det, ctx.there)
+        grad_bent, grad_theta = ctx.bijection.gradient(tape, of_bent, grad_log_det)
         grad_seen, grad_given, of_weights = network.gradient(
             network_tape, network.units(grad_theta), of_x=of_x, of_given=of_given
         )
@@ -89,7 +110,7 @@ class _Bend(torch.autograd.Function):
                 grad_x.add_(grad_seen)
             else:
                 grad_x.index_add_(0, parts.seen, grad_seen)
-        return None, None, None, grad_x, grad_given, *of_weights
+        return None, None, None, None, grad_x, grad_given, *of_weights
 
 
 def _pick(columns: Tensor, positions: Tensor | None) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flowcli.flows.context import NO_CONTEXT, Context
 from flowcli.flows.elementwise import Bijection
-from flowcli.flows.layers.conditioned import Parts, bend
+from flowcli.flows.layers.conditioned import Parts, bend, summed
 from flowcli.flows.networks import DenseNetwork
 from flowcli.flows.transform import Transform
 
@@ -39,7 +39,7 @@ class Coupling(Transform):
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
         parts = Parts(seen=self.passive, bent=self.active)
-        z, log_det = bend(x.t().contiguous(), self.network, self.bijection, parts, context)
+        z, log_det = bend(x.t().contiguous(), self.network, self.bijection, parts, context, self._there(context))
         return z.t(), log_det
 
     @torch.no_grad()
@@ -47,5 +47,11 @@ class Coupling(Transform):
         columns = z.t().contiguous()
         outputs = self.network.evaluate(columns.index_select(0, self.passive), context)
         theta = self.network.planes(outputs, self.bijection.parameters)
-        bent, log_derivative = self.bijection.inverse(columns.index_select(0, self.active), theta)
-        return columns.index_copy(0, self.active, bent).t(), log_derivative.sum(0)
+        bent, log_det = summed(
+            *self.bijection.inverse(columns.index_select(0, self.active), theta), self._there(context)
+        )
+        return columns.index_copy(0, self.active, bent).t(), log_det
+
+    def _there(self, context: Context) -> Tensor | None:
+        """Which of the active columns are there, (A, B)."""
+        return None if context.observed is None else context.observed.t().index_select(0, self.active)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from flowcli.flows.context import NO_CONTEXT, Context
 from flowcli.flows.elementwise import Bijection
-from flowcli.flows.transform import Transform
+from flowcli.flows.transform import Transform, only_observed
 
 
 class Elementwise(Transform):
@@ -27,13 +27,16 @@ class Elementwise(Transform):
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
         z, log_derivative = self.bijection.forward(x, self.theta[:, None, :])
-        return z, log_derivative.sum(-1)
+        return only_observed(z, log_derivative, context)
 
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
         x, log_derivative = self.bijection.inverse(z, self.theta[:, None, :])
-        return x, log_derivative.sum(-1)
+        return only_observed(x, log_derivative, context)
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
         """Parameters that suit the rows x (N, D)."""
-        self.theta.copy_(self.bijection.start(x))
+        for column, theta in zip(x.t(), self.theta.t(), strict=True):
+            seen = column[~column.isnan()]
+            if len(seen):
+                theta.copy_(self.bijection.start(seen[:, None])[:, 0])

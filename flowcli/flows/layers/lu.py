@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from flowcli.flows.context import NO_CONTEXT, Context
-from flowcli.flows.transform import Transform
+from flowcli.flows.transform import Transform, refuse_missing
 
 
 class LU(Transform):
@@ -28,12 +28,14 @@ class LU(Transform):
         self.bias = nn.Parameter(torch.zeros(columns))
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
+        refuse_missing(self, context)
         z = _Mix.apply(x.t(), self.triangles, self.log_diagonal, self.bias)  # type: ignore[no-untyped-call]
         return z.t(), self.log_diagonal.sum().expand(len(x))
 
     @torch.no_grad()
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:
         """Return x and log|det dx/dz|; carries no gradient."""
+        refuse_missing(self, context)
         lower, upper = _factors(self.triangles, self.log_diagonal)
         y = torch.linalg.solve_triangular(lower, z.t() - self.bias[:, None], upper=False, unitriangular=True)
         x = torch.linalg.solve_triangular(upper, y, upper=True).t()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from flowcli.flows.context import NO_CONTEXT, Context
-from flowcli.flows.transform import Transform
+from flowcli.flows.transform import Transform, refuse_missing
 
 
 class Rotation(Transform):
@@ -26,9 +26,11 @@ class Rotation(Transform):
         self.generator = nn.Parameter(torch.randn(columns, columns) if random else torch.zeros(columns, columns))
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
+        refuse_missing(self, context)
         return x @ self._matrix().t(), x.new_zeros(len(x))
 
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
+        refuse_missing(self, context)
         return z @ self._matrix(), z.new_zeros(len(z))
 
     def _matrix(self) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 from torch import Tensor
 
@@ -21,39 +22,49 @@ from flowcli.flows.networks.network import Network, hidden_pairs
 class MaskedNetwork(Network):
     """A network (B, D) -> planar parameters (P, B, D), zero at the start, in which column i sees those before it.
 
+    Columns may be wider than one number, and have different numbers of parameters; these come one after the other then
+    (``evaluate``), and not in planes.
+
     Args:
         columns: D.
-        parameters: P, the parameters per column.
+        parameters: P, the parameters per column; or those of each column.
         hidden: Widths of the hidden layers; of the residual blocks, all equal, if ``residual``.
         residual: Whether blocks with skip connections are used.
         activation: The activation's name.
         dropout: Share of hidden units dropped while training.
         context: C, the number of conditioning variables, which every column sees.
+        widths: How many numbers each column consists of; one by default.
     """
 
     def __init__(
         self,
         columns: int,
-        parameters: int,
+        parameters: int | Sequence[int],
         hidden: Sequence[int],
         *,
         residual: bool,
         activation: ActivationName,
         dropout: float,
         context: int = 0,
+        widths: Sequence[int] | None = None,
     ) -> None:
         degrees = [unit_degrees(width, columns, context) for width in hidden]
         last = degrees[-1]
+        each, planes = ([1] * columns, parameters) if isinstance(parameters, int) else (parameters, 1)
+        inputs = [0, *accumulate(widths or [1] * columns)]
+        seen = [bisect_right(last, column) for column in range(columns) for _ in range(each[column])]
         super().__init__(
-            MaskedLinear(degrees[0], columns),
+            MaskedLinear([inputs[degree] for degree in degrees[0]], inputs[-1]),
             hidden_pairs(degrees, residual=residual, make=_between),
-            MaskedLinear([bisect_right(last, column) for column in range(columns)], len(last), parameters),
+            MaskedLinear(seen, len(last), planes),
             context=context,
             residual=residual,
             activation=activation,
             dropout=dropout,
         )
-        self.columns, self.parameters_each, self.degrees = columns, parameters, degrees
+        self.columns, self.planes_each, self.degrees = columns, planes, degrees
+        # Where each column's numbers begin among the inputs, and its parameters among the outputs.
+        self.input_edges, self.output_edges = inputs, [0, *accumulate(planes * count for count in each)]
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> Tensor:
         """Return the parameters of every column, (P, B, D)."""
@@ -61,7 +72,7 @@ class MaskedNetwork(Network):
 
     def theta(self, x: Tensor, context: Context = NO_CONTEXT) -> Tensor:
         """Return the parameters of every column (P, D, B), of rows given column by column (D, B)."""
-        return self.planes(self.evaluate(x, context), self.parameters_each)
+        return self.planes(self.evaluate(x, context), self.planes_each)
 
     def planes(self, outputs: Tensor, count: int) -> Tensor:  # noqa: D102
         return outputs.view(len(outputs) // count, count, outputs.shape[1]).transpose(0, 1)

@@ -48,9 +48,10 @@ class Stepper:
 
         Args:
             column: The column, counted from 0; to be asked for in turn.
-            x: Columns by rows, (D, B), of which those before ``column`` are read.
+            x: Columns by rows, (D, B) or as many numbers as they have, of which those before ``column`` are read.
         """
-        network, source, known = self._network, x, column
+        network, source = self._network, x
+        known = network.input_edges[column]
         stream = self._values[0]
         for number, affine in enumerate(self._hidden):
             begin, end = self._edges[number][column : column + 2]
@@ -68,5 +69,5 @@ class Stepper:
             if number and network.adds_stream(number):
                 stream = value
             source, known = active, end
-        begin, end = column * network.parameters_each, (column + 1) * network.parameters_each
+        begin, end = network.output_edges[column : column + 2]
         return torch.addmm(self._last.bias[begin:end], self._last.weight[begin:end, :known], source[:known])
