@@ -191,7 +191,7 @@ def _run(
     from flowcli.density import save
     from flowcli.density.state_file import save_state
 
-    save_state(fitting.state(), fitting.coordinates, state)
+    save_state(fitting.state(), fitting.encoding, state)
     saved = time.monotonic()
     failure: NumericsError | None = None
     with _stoppable() as received:
@@ -199,7 +199,7 @@ def _run(
             for event in fitting.loop.run(lambda: bool(received), time_limit, tick_every=min(save_every, 1.0)):
                 screen.show(event)
                 if time.monotonic() - saved >= save_every:
-                    save_state(fitting.state(), fitting.coordinates, state)
+                    save_state(fitting.state(), fitting.encoding, state)
                     saved = time.monotonic()
         except NumericsError as error:
             failure = error
@@ -207,7 +207,7 @@ def _run(
                 state.unlink(missing_ok=True)
                 raise
         if fitting.loop.outcome == "interrupted":
-            save_state(fitting.state(), fitting.coordinates, state)
+            save_state(fitting.state(), fitting.encoding, state)
             screen.close()
             again = "the same command" if data != "-" else "the same command and rows"
             say(f"interrupted at step {fitting.loop.step:,}; to go on: {again} with --resume")
@@ -242,11 +242,11 @@ def _ready(
     if state is not None and state.exists():
         from flowcli.density.state_file import load_state
 
-        document, tensors, coordinates = load_state(state)
+        document, tensors, encoding = load_state(state)
         return training.resume(
             document,
             tensors,
-            coordinates,
+            encoding,
             table,
             request,
             seed=seed,

@@ -43,8 +43,8 @@ class Screen:
         """Say what is fitted, and start the display."""
         if self._quiet:
             return
-        columns = fitting.coordinates.columns
-        parameters = sum(p.numel() for p in fitting.loop.flow.parameters())
+        columns = len(fitting.encoding.modelled.places)
+        parameters = sum(p.numel() for p in fitting.loop.density.parameters())
         say(
             f"{len(fitting.train):,} rows to fit, {len(fitting.held_out):,} held out, {columns}"
             f" column{'s' * (columns != 1)}; {describe(fitting)}, {parameters:,} parameters"

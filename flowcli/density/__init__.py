@@ -1,10 +1,11 @@
-"""The model: columns to coordinates with their log-Jacobian, the flow over them, and the file that holds both."""
+"""The model: columns to codes, angles and coordinates, the joint density of these, and the file that holds both."""
 
 from __future__ import annotations
 
 from flowcli.density.coordinates import Coordinates
-from flowcli.density.density import Density, Terms
+from flowcli.density.density import Density, Scores, Terms
+from flowcli.density.encoding import Encoding
 from flowcli.density.model_file import load, save
 from flowcli.density.quantile_map import QuantileMap
 
-__all__ = ["Coordinates", "Density", "QuantileMap", "Terms", "load", "save"]
+__all__ = ["Coordinates", "Density", "Encoding", "QuantileMap", "Scores", "Terms", "load", "save"]

@@ -1,4 +1,4 @@
-"""A density over the rows of a table: coordinates, and a flow over them."""
+"""A density over the rows of a table: how they are encoded, and the joint density of what comes out."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flowcli.config.schema import Config
+from flowcli.density.cells import DRAWS, Average, averaged, points
 from flowcli.density.coordinates import Coordinates
+from flowcli.density.encoding import Encoding
 from flowcli.errors import NumericsError
-from flowcli.flows import Flow
+from flowcli.flows import Context, Flow, Joint, JointTerms
 from flowcli.table import Schema, as_written
 
 Rows = NDArray[np.float64]
@@ -34,23 +36,42 @@ ROUGH, FAR = 1e3, 1e100
 
 
 @dataclass(frozen=True)
-class Terms:
-    """The change of variables, term by term: log_prob = base_log_prob + log_det.
+class Scores:
+    """How likely rows are, in nats.
 
     Attributes:
-        latents: z = f(x), (B, D).
+        log_prob: The log-density of each row, (B,); minus infinity for what cannot be.
+        error: Its standard error, (B,), where rounded numbers make it an estimate; else zero.
+    """
+
+    log_prob: Rows
+    error: Rows
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The change of variables, term by term: log_prob = base_log_prob + log_det + angles_log_prob + codes_log_prob.
+
+    Of a rounded number they are the terms at the middle of its cell.
+
+    Attributes:
+        latents: z = f(x), zero for what is not there, (B, D).
         base_log_prob: log p_Z(z), (B,).
         log_det: log|det df/dx|, in the units of the table, (B,).
+        angles_log_prob: The log-density of the angles, (B,).
+        codes_log_prob: The log-probability of categories, discrete numbers and missing cells, (B,).
     """
 
     latents: Rows
     base_log_prob: Rows
     log_det: Rows
+    angles_log_prob: Rows
+    codes_log_prob: Rows
 
     @property
     def log_prob(self) -> Rows:
         """The log-density of each row, in nats, (B,)."""
-        return np.asarray(self.base_log_prob + self.log_det)
+        return np.asarray(self.base_log_prob + self.log_det + self.angles_log_prob + self.codes_log_prob)
 
 
 @dataclass
@@ -58,152 +79,215 @@ class Density:
     """What a model file holds, ready to score rows and to draw them.
 
     Attributes:
-        coordinates: From columns to coordinates.
-        flow: The density of the coordinates, in float32.
+        encoding: From columns to codes, angles and coordinates.
+        joint: The density of these, in float32.
         config: The config, with everything that was left to ``auto`` decided.
         summary: What is known of the training: rows, held-out nats, history, seed.
     """
 
-    coordinates: Coordinates
-    flow: Flow
+    encoding: Encoding
+    joint: Joint
     config: Config
     summary: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """A density is for use: no dropout, no gradients."""
-        self.flow.freeze()
+        self.joint.freeze()
 
     @property
     def schema(self) -> Schema:
         """The columns."""
-        return self.coordinates.schema
+        return self.encoding.schema
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """From the continuous columns to their coordinates."""
+        return self.encoding.coordinates
 
     @property
     def device(self) -> torch.device:
-        """Where the flow is computed; coordinates, which need float64, always are on the processor."""
-        return next((p.device for p in self.flow.parameters()), torch.device("cpu"))
+        """Where the flow is computed; what comes before it, which needs float64, always is on the processor."""
+        return next((p.device for p in self.joint.parameters()), torch.device("cpu"))
+
+    @property
+    def rounded(self) -> bool:
+        """Whether log-densities are estimates, because there are columns of which cells have a mass."""
+        return bool(self.encoding.rounded)
 
     def to(self, device: torch.device | str) -> Density:
         """The same density with its flow on another device."""
-        return Density(self.coordinates, copy.deepcopy(self.flow).to(device), self.config, self.summary)
+        return Density(self.encoding, copy.deepcopy(self.joint).to(device), self.config, self.summary)
 
     @property
     def block_rows(self) -> int:
         """How many rows are scored at once: what fits a processor's cache, and the same whatever the caller asks."""
-        return max(128, 2048 // (1 + self.coordinates.columns // 32))
+        return max(128, 2048 // (1 + len(self.coordinates) // 32))
 
-    def log_prob(self, values: Rows, *, double: bool = False) -> Rows:
-        """Log-density of each row, in nats per row, in the units of the table.
+    def log_prob(self, values: Rows, *, double: bool = False, draws: int = DRAWS, seed: int = 0) -> Rows:
+        """Log-density of each row, in nats per row, in the units of the table; see ``scores``."""
+        return self.scores(values, double=double, draws=draws, seed=seed).log_prob
+
+    def scores(self, values: Rows, *, double: bool = False, draws: int = DRAWS, seed: int = 0) -> Scores:
+        """Log-density of each row, with its standard error.
+
+        A rounded number counts with the mass of its cell, divided by the grid's step. The mass is a mean over points
+        in the cell, the same for all rows.
 
         Args:
-            values: Rows (B, N_c) in the schema's order, without missing values.
+            values: Rows (B, N_c) in the schema's order.
             double: Compute the flow in float64 too.
+            draws: Points in each cell.
+            seed: Of the points.
 
         Returns:
-            (B,), finite or minus infinity.
+            Finite log-densities or minus infinity, (B,), with their errors.
         """
-        return self.terms(values, double=double).log_prob
+        spread = points(draws, self.encoding.rounded, values.shape[1], seed)
+        parts: list[Average] = []
+        for block in self._blocks(values):
+            if self.rounded:
+                parts.append(averaged(torch.stack([self._terms(block, double, at).log_prob for at in spread])))
+            else:
+                log_prob = self._terms(block, double).log_prob
+                parts.append(Average(log_prob, torch.zeros_like(log_prob)))
+        if not parts:
+            return Scores(np.empty(0), np.empty(0))
+        return Scores(*(torch.cat(part).numpy() for part in zip(*parts, strict=True)))
 
     def terms(self, values: Rows, *, double: bool = False) -> Terms:
-        """The terms of the log-density of each row; see ``log_prob``."""
-        parts = [self._terms(values[i : i + self.block_rows], double) for i in range(0, len(values), self.block_rows)]
+        """The terms of the log-density of each row (B, N_c)."""
+        parts = [self._terms(block, double) for block in self._blocks(values)]
         if not parts:
-            return Terms(np.empty((0, self.coordinates.columns)), np.empty(0), np.empty(0))
-        latents, base_log_prob, log_det = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
-        return Terms(latents, base_log_prob, log_det)
+            nothing = np.empty(0)
+            return Terms(np.empty((0, len(self.coordinates))), nothing, nothing, nothing, nothing)
+        return Terms(*(torch.cat(part).numpy() for part in zip(*parts, strict=True)))
+
+    def _blocks(self, values: Rows) -> Iterator[Tensor]:
+        for start in range(0, len(values), self.block_rows):
+            yield torch.as_tensor(values[start : start + self.block_rows], dtype=torch.float64)
 
     @torch.inference_mode()
-    def _terms(self, values: Rows, double: bool) -> tuple[Tensor, Tensor, Tensor]:
-        u, log_det = self.coordinates.forward(torch.as_tensor(values, dtype=torch.float64))
-        if not u.shape[1]:  # nothing but constants
-            return u, torch.zeros_like(log_det), log_det
-        flow = self._double if double else self.flow
-        z, flow_log_det = flow(u.to(next(flow.parameters())))
-        base_log_prob = flow.base.log_prob(z)
-        z, base_log_prob, flow_log_det = (part.cpu().double() for part in (z, base_log_prob, flow_log_det))
-        log_det = log_det + flow_log_det
+    def _terms(self, values: Tensor, double: bool, spread: Tensor | None = None) -> JointTerms:
+        """The terms of rows (B, N_c), with the Jacobian of the encoding in the log-det; float64 on the processor."""
+        rows, log_det = self.encoding.forward(values, None if spread is None else spread.expand(len(values), -1))
+        return self._joint_terms(rows, log_det, double)
+
+    def _joint_terms(self, rows: Tensor, log_det: Tensor, double: bool) -> JointTerms:
+        layout = self.encoding.layout
+        if not (layout.coordinates or layout.angles or layout.outcomes):  # nothing but constants
+            nothing = torch.zeros_like(log_det)
+            return JointTerms(rows[:, :0], nothing, log_det, nothing, nothing)
+        joint = self._double if double else self.joint
+        z, *logs = (part.cpu().double() for part in joint.terms(rows.to(next(joint.parameters()))))
+        base_log_prob, flow_log_det, angles_log_prob, codes_log_prob = logs
+        u = rows[:, : layout.coordinates]
+        total = base_log_prob + flow_log_det + angles_log_prob + codes_log_prob
+        of_encoding, log_det = log_det, log_det + flow_log_det
         if double:
-            lost = ~(base_log_prob + flow_log_det).isfinite()
+            lost = ~total.isfinite()
             if (lost & (u.abs() <= FAR).all(1)).any():
                 raise NumericsError("a log-density is not a number; the model's weights may be damaged")
             # Squares that overflow even float64: the density there is zero to every digit.
             base_log_prob = torch.where(lost, -torch.inf, base_log_prob)
-            return z, base_log_prob, torch.where(lost & ~log_det.isfinite(), 0.0, log_det)
+            log_det = torch.where(lost & ~log_det.isfinite(), 0.0, log_det)
+            return JointTerms(z, base_log_prob, log_det, angles_log_prob, codes_log_prob)
         # Far out, float32 cannot tell neighbours apart, or overflows.
-        rough = (u.abs() > ROUGH).any(1) | ~(base_log_prob + flow_log_det).isfinite()
-        if rough.any():
-            z[rough], base_log_prob[rough], log_det[rough] = self._terms(np.asarray(values)[rough.numpy()], True)
-        return z, base_log_prob, log_det
+        rough = ((u.abs() > ROUGH).any(1) | ~total.isfinite()).nonzero()[:, 0]
+        found = JointTerms(z, base_log_prob, log_det, angles_log_prob, codes_log_prob)
+        if not len(rough):
+            return found
+        again = self._joint_terms(rows[rough], of_encoding[rough], True)
+        return JointTerms(*(one.index_copy(0, rough, other) for one, other in zip(found, again, strict=True)))
 
     @cached_property
-    def _double(self) -> Flow:
-        """The flow in float64, which Apple's GPUs do not have."""
-        flow = copy.deepcopy(self.flow)
-        return (flow.cpu() if self.device.type == "mps" else flow).double().freeze()
+    def _double(self) -> Joint:
+        """The density in float64, which Apple's GPUs do not have."""
+        joint = copy.deepcopy(self.joint)
+        return (joint.cpu() if self.device.type == "mps" else joint).double().freeze()
 
-    def sample(self, rows: int, *, seed: int) -> Rows:
+    def sample(self, rows: int, *, seed: int, given: Rows | None = None) -> Rows:
         """Draw rows (rows, N_c), rounded as the table wrote them.
 
         A smaller number of rows with the same seed is a beginning of this one.
+
+        Args:
+            rows: How many.
+            seed: Of all random numbers.
+            given: Where the density is conditioned on columns, their values for each row, (rows, N_c); what else
+                stands there is not looked at.
         """
-        blocks = list(self.sample_blocks(rows, seed=seed))
+        blocks = list(self.sample_blocks(rows, seed=seed, given=given))
         return np.concatenate(blocks) if blocks else np.empty((0, len(self.schema.columns)))
 
-    def sample_blocks(self, rows: int, *, seed: int) -> Iterator[Rows]:
+    def sample_blocks(self, rows: int, *, seed: int, given: Rows | None = None) -> Iterator[Rows]:
         """Draw rows block by block, each (b, N_c); see ``sample``.
 
         Raises:
             NumericsError: A row came out that is not finite, or that cannot be inverted.
         """
-        for values, wanted in self._whole_blocks(rows, seed):
+        for values, wanted in self._whole_blocks(rows, seed, given):
             yield values[:wanted]
 
-    def scored_blocks(self, rows: int, *, seed: int) -> Iterator[tuple[Rows, Rows]]:
+    def scored_blocks(self, rows: int, *, seed: int, given: Rows | None = None) -> Iterator[tuple[Rows, Rows]]:
         """Like ``sample_blocks``, each block with the log-densities (b,) of its rows."""
-        for values, wanted in self._whole_blocks(rows, seed):
+        for values, wanted in self._whole_blocks(rows, seed, given):
             yield values[:wanted], self.log_prob(values)[:wanted]
 
-    def _whole_blocks(self, rows: int, seed: int) -> Iterator[tuple[Rows, int]]:
+    def _whole_blocks(self, rows: int, seed: int, given: Rows | None) -> Iterator[tuple[Rows, int]]:
         """Blocks of one size, so that no number depends on how many rows are wanted; and how many of each are."""
         for block, start in enumerate(range(0, rows, DRAWN_ROWS)):
-            yield self.block(block, seed=seed), min(DRAWN_ROWS, rows - start)
+            yield self.block(block, seed=seed, given=given), min(DRAWN_ROWS, rows - start)
 
-    def block(self, number: int, *, seed: int) -> Rows:
-        """Draw one block of ``DRAWN_ROWS`` rows: they depend on its number and the seed alone."""
+    def block(self, number: int, *, seed: int, given: Rows | None = None) -> Rows:
+        """Draw one block of ``DRAWN_ROWS`` rows: they depend on its number and the seed alone, and on what is given."""
         state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
-        return self._sample(DRAWN_ROWS, torch.Generator().manual_seed(int(state >> np.uint64(1))))
+        known = torch.full((DRAWN_ROWS, len(self.schema.columns)), torch.nan, dtype=torch.float64)
+        if given is not None:
+            part = given[number * DRAWN_ROWS : (number + 1) * DRAWN_ROWS]
+            known[: len(part)] = torch.as_tensor(part)
+            known[len(part) :] = known[:1]  # drawn, and not given out
+        return self._sample(known, torch.Generator().manual_seed(int(state >> np.uint64(1))))
 
     @torch.inference_mode()
-    def _sample(self, rows: int, generator: torch.Generator) -> Rows:
-        if self.coordinates.columns:
-            u = self._sample_coordinates(rows, generator)
-        else:
-            u = torch.empty(rows, 0, dtype=torch.float64)
-        values = self.coordinates.inverse(u)
-        if not values.isfinite().all():
+    def _sample(self, given: Tensor, generator: torch.Generator) -> Rows:
+        like = next(self.joint.parameters(), torch.zeros(0))
+        features = self.encoding.features(given).to(like)
+        angles, codes, context = self.joint.sample_before(len(given), generator, features)
+        u = torch.empty(len(given), 0, dtype=torch.float64)
+        if self.joint.flow is not None:
+            u = self._sample_coordinates(self.joint.flow, len(given), generator, context)
+        values = self.encoding.inverse(u, angles.cpu().double(), codes.cpu(), given, generator)
+        missing = torch.tensor([column.missing or column.given for column in self.schema.columns])
+        if not (values.isfinite() | (missing & values.isnan())).all():
             raise NumericsError("a drawn row is not finite; the model puts mass beyond what numbers can hold")
         return as_written(values.numpy(), self.schema)
 
-    def _sample_coordinates(self, rows: int, generator: torch.Generator) -> Tensor:
+    def _sample_coordinates(self, flow: Flow, rows: int, generator: torch.Generator, context: Context) -> Tensor:
         """Draw coordinates (rows, D), each checked by a round trip; float64 on the processor."""
-        z = self.flow.base.sample(rows, generator)
-        u = self.flow.inverse(z)[0]
-        missed = _missed(self.flow, u, z).cpu()
-        u, double = u.cpu().double(), self._double
+        of_latents = flow.passed(context)
+        z = flow.base.sample(rows, generator, of_latents)
+        u = flow.inverse(z, context)[0]
+        missed = _missed(flow, u, z, context).cpu()
+        u = u.cpu().double()
         for _ in range(MOST_REDRAWS):
             if not missed.any():
                 return u
+            double = self._double.flow
+            assert double is not None
             # First the same latents with more digits, then other ones: such a latent is no fault of the density.
-            latents = z.cpu()[missed].to(next(double.parameters()))
-            found = double.inverse(latents)[0]
-            u[missed] = found.cpu()
-            missed[missed.clone()] = _missed(double, found, latents).cpu()
+            again = missed.nonzero()[:, 0]
+            like = next(double.parameters())
+            latents, own = z.cpu()[again].to(like), context.select(again.to(z.device)).to(like)
+            found = double.inverse(latents, own)[0]
+            u[again] = found.cpu()
+            missed[again] = _missed(double, found, latents, own).cpu()
             if missed.any():
-                z = z.index_put((missed.to(z.device),), self.flow.base.sample(int(missed.sum()), generator))
+                rest = missed.nonzero()[:, 0].to(z.device)
+                z = z.index_put((rest,), flow.base.sample(len(rest), generator, of_latents.select(rest)))
         raise NumericsError("a drawn row does not lead back to its latent; the flow cannot be inverted there")
 
 
-def _missed(flow: Flow, u: Tensor, z: Tensor) -> Tensor:
+def _missed(flow: Flow, u: Tensor, z: Tensor, context: Context) -> Tensor:
     """Which coordinates u (B, D) do not lead back to their latents z (B, D), (B,)."""
-    again: Tensor = flow(u)[0]
+    again: Tensor = flow(u, context)[0]
     return ~((again - z).abs() <= ROUND_TRIP * (1 + z.abs())).all(1)

@@ -16,15 +16,18 @@ from flowcli.config.schema import Config, Marginal
 from flowcli.density import container
 from flowcli.density.coordinates import Coordinates
 from flowcli.density.density import Density
+from flowcli.density.encoding import Encoding, Part, divided
 from flowcli.density.quantile_map import QuantileMap
+from flowcli.density.tails import LEAST_INDEX, MOST_INDEX, Tails
 from flowcli.errors import FlowcliError, ModelFileError
-from flowcli.flows import Flow, build, count_parameters
+from flowcli.flows import Joint, build_joint, count_joint_parameters
 from flowcli.flows.layers import Permutation
 from flowcli.table.infer import MAX_DECIMALS
-from flowcli.table.schema import Schema
+from flowcli.table.schema import Column, Schema
 
 KIND = "flowcli"
-FORMAT = 1
+FORMAT = 2
+FORMATS = (1, 2)  # the first had numbers alone
 
 
 def save(density: Density, path: Path) -> None:
@@ -33,7 +36,7 @@ def save(density: Density, path: Path) -> None:
     Raises:
         ResourceError: The file cannot be written.
     """
-    container.write(path, KIND, describe(density), pack(density.coordinates, density.flow))
+    container.write(path, KIND, describe(density), pack(density))
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> Density:
@@ -64,17 +67,26 @@ def describe(density: Density) -> dict[str, Any]:
     }
 
 
-def pack(coordinates: Coordinates, flow: Flow) -> container.Tensors:
+def pack(density: Density) -> container.Tensors:
     """The tensors of a model file, by name."""
-    return {f"flow.{name}": tensor for name, tensor in flow.state_dict().items()} | pack_coordinates(coordinates)
+    return dict(density.joint.state_dict()) | pack_encoding(density.encoding)
 
 
-def pack_coordinates(coordinates: Coordinates) -> container.Tensors:
-    """The inverse of ``unpack_coordinates``."""
-    tensors = {"coordinates.center": coordinates.center, "coordinates.scale": coordinates.scale}
-    if coordinates.marginal is not None:
-        for part in ("positions", "heights", "slopes"):
-            tensors[f"coordinates.marginal.{part}"] = getattr(coordinates.marginal, part)
+def pack_encoding(encoding: Encoding) -> container.Tensors:
+    """The inverse of ``unpack_encoding``."""
+    tensors: container.Tensors = {}
+    for name, part in (("coordinates", encoding.modelled), ("given", encoding.given)):
+        if name == "given" and not part.places:
+            continue
+        coordinates = part.coordinates
+        tensors |= {f"{name}.center": coordinates.center, f"{name}.scale": coordinates.scale}
+        if part.spreads:
+            tensors[f"{name}.spreads"] = torch.tensor(part.spreads, dtype=torch.float64)
+        if coordinates.tails is not None:
+            tensors[f"{name}.tails"] = coordinates.tails.index
+        if coordinates.marginal is not None:
+            for each in ("positions", "heights", "slopes"):
+                tensors[f"{name}.marginal.{each}"] = getattr(coordinates.marginal, each)
     return tensors
 
 
@@ -84,20 +96,20 @@ def restore(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Densi
     Raises:
         ModelFileError: The parts contradict each other.
     """
-    if document["format"] != FORMAT:
+    if document["format"] not in FORMATS:
         raise ModelFileError(
-            f"has format {document['format']}, this flowcli {__version__} reads format {FORMAT};"
+            f"has format {document['format']}, this flowcli {__version__} reads formats up to {FORMAT};"
             f" needs flowcli >= {document.get('version')}"
         )
     config = from_mapping(document["config"])
-    coordinates = unpack_coordinates(unpack_schema(document["columns"]), tensors)
+    encoding = unpack_encoding(unpack_schema(document["columns"]), tensors)
     first = config.flow.layers[0] if config.flow.layers else None
-    if (coordinates.marginal is not None) != (isinstance(first, Marginal) and first.marginal == "quantile"):
+    wanted = isinstance(first, Marginal) and first.marginal == "quantile" and len(encoding.coordinates) > 0
+    if (encoding.coordinates.marginal is not None) != wanted:
         raise ModelFileError("its config and its tensors differ on whether there is a quantile map")
-    if surprise := sorted(tensors.keys() - pack_coordinates(coordinates).keys() - _of_flow(tensors).keys()):
+    if surprise := sorted(tensors.keys() - pack_encoding(encoding).keys() - _of_joint(tensors).keys()):
         raise ModelFileError(f"{surprise[0]} is superfluous")
-    flow = unpack_flow(config, coordinates.columns, tensors)
-    return Density(coordinates, flow, config, dict(document["summary"]))
+    return Density(encoding, unpack_joint(config, encoding, tensors), config, dict(document["summary"]))
 
 
 def unpack_schema(columns: list[dict[str, Any]]) -> Schema:
@@ -110,33 +122,74 @@ def unpack_schema(columns: list[dict[str, Any]]) -> Schema:
     if not columns or len(set(schema.names)) < len(columns):
         raise ModelFileError("its columns are none, or two have one name")
     for column in schema.columns:
-        numbers = (column.lower, column.upper, column.value, column.step)
-        if not all(n is None or (isinstance(n, int | float) and math.isfinite(n)) for n in numbers):
-            raise ModelFileError(f"column {column.name!r}: {numbers} are not finite numbers")
-        possible = {
-            "real": True,
-            "positive": True,
-            "bounded": column.lower is not None and column.upper is not None and column.lower < column.upper,
-            "constant": column.value is not None,
-        }.get(column.kind, False)
-        possible = possible and isinstance(column.name, str) and (column.step is None or column.step > 0)
-        if not possible or (column.decimals is not None and column.decimals not in range(MAX_DECIMALS + 1)):
+        if not _is_possible(column):
             raise ModelFileError(f"column {column.name!r}: there is no such column as {column}")
+        if strange := [name for name, _ in column.minus if name not in schema.names or name == column.name]:
+            raise ModelFileError(f"column {column.name!r}: {strange[0]!r}, which is taken from it, is not there")
     return schema
 
 
-def unpack_coordinates(schema: Schema, tensors: Mapping[str, Tensor]) -> Coordinates:
-    """The coordinates among the tensors of a model file."""
-    free = sum(column.kind != "constant" for column in schema.columns)
-    center, scale = (_expect(tensors, f"coordinates.{part}", (free,), torch.float64) for part in ("center", "scale"))
+def _is_possible(column: Column) -> bool:
+    """Whether the parts of a column's description agree."""
+    numbers = [column.lower, column.upper, column.value, column.step, *column.values, *column.atoms]
+    numbers.extend(factor for _, factor in column.minus)
+    if not all(n is None or (isinstance(n, int | float) and math.isfinite(n)) for n in numbers):
+        return False
+    texts = [column.name, *column.levels, *(name for name, _ in column.minus)]
+    edges = column.lower is not None and column.upper is not None and column.lower < column.upper
+    possible = {
+        "real": True,
+        "positive": True,
+        "bounded": edges,
+        "circular": edges,
+        "discrete": len(column.values) > 0 and (column.step is not None or not column.other),
+        "category": len(column.levels) > 1,
+        "boolean": len(column.levels) == 2,
+        "constant": column.value is not None,
+    }.get(column.kind, False)
+    return (
+        possible
+        and all(isinstance(text, str) for text in texts)
+        and list(column.values) == sorted(set(column.values))
+        and list(column.atoms) == sorted(set(column.atoms))
+        and (column.step is None or column.step > 0)
+        and (column.decimals is None or column.decimals in range(MAX_DECIMALS + 1))
+    )
+
+
+def unpack_encoding(schema: Schema, tensors: Mapping[str, Tensor]) -> Encoding:
+    """The encoding among the tensors of a model file."""
+    modelled, given = (
+        _unpack_part(schema, places, name, tensors)
+        for places, name in zip(divided(schema), ("coordinates", "given"), strict=True)
+    )
+    return Encoding(schema, modelled, given)
+
+
+def _unpack_part(schema: Schema, places: list[int], name: str, tensors: Mapping[str, Tensor]) -> Part:
+    nothing = Coordinates((), torch.zeros(0, dtype=torch.float64), torch.ones(0, dtype=torch.float64))
+    if name == "given" and not places:
+        return Part(schema, places, nothing)
+    others = sum(schema.columns[place].other for place in places)
+    spreads = _expect(tensors, f"{name}.spreads", (others,), torch.float64).tolist() if others else []
+    if not all(spread > 0 for spread in spreads):
+        raise ModelFileError(f"{name}.spreads is not positive")
+    columns = [schema.columns[place] for place in Part(schema, places, nothing, spreads).on_line]
+    center, scale = (_expect(tensors, f"{name}.{each}", (len(columns),), torch.float64) for each in ("center", "scale"))
     if not (scale > 0).all():
-        raise ModelFileError("coordinates.scale is not positive")
+        raise ModelFileError(f"{name}.scale is not positive")
+    tails = None
+    if f"{name}.tails" in tensors:
+        index = _expect(tensors, f"{name}.tails", (2, len(columns)), torch.float64)
+        if not ((index == 0) | ((index >= LEAST_INDEX) & (index <= MOST_INDEX))).all():
+            raise ModelFileError("there are no such tails")
+        tails = Tails(index)
     marginal = None
-    if "coordinates.marginal.positions" in tensors:
-        shape = (free, *tensors["coordinates.marginal.positions"].shape[1:2])
+    if f"{name}.marginal.positions" in tensors:
+        shape = (len(columns), *tensors[f"{name}.marginal.positions"].shape[1:2])
         positions, heights, slopes = (
-            _expect(tensors, f"coordinates.marginal.{part}", shape, torch.float64)
-            for part in ("positions", "heights", "slopes")
+            _expect(tensors, f"{name}.marginal.{each}", shape, torch.float64)
+            for each in ("positions", "heights", "slopes")
         )
         if (
             len(shape) < 2
@@ -145,31 +198,34 @@ def unpack_coordinates(schema: Schema, tensors: Mapping[str, Tensor]) -> Coordin
         ):
             raise ModelFileError("the quantile map is not increasing")
         marginal = QuantileMap(positions, heights, slopes)
-    return Coordinates(schema, center, scale, marginal)
+    return Part(schema, places, Coordinates(columns, center, scale, tails, marginal), spreads)
 
 
-def unpack_flow(config: Config, columns: int, tensors: Mapping[str, Tensor]) -> Flow:
-    """The flow of that config, with its weights among the tensors of a model file."""
-    stored = {name.removeprefix("flow."): tensor for name, tensor in _of_flow(tensors).items()}
-    needed, found = count_parameters(config.flow, columns), sum(tensor.numel() for tensor in stored.values())
+def unpack_joint(config: Config, encoding: Encoding, tensors: Mapping[str, Tensor]) -> Joint:
+    """The joint density of that config, with its weights among the tensors of a model file."""
+    stored, layout, numbers = _of_joint(tensors), encoding.layout, encoding.numbers
+    needed, found = (
+        count_joint_parameters(config.flow, layout, numbers),
+        sum(tensor.numel() for tensor in stored.values()),
+    )
     if needed > found:  # found out before anything is made, so that no config can ask for more memory than its file has
         raise ModelFileError(f"its tensors do not fit its config: {found:,} numbers for {needed:,} parameters")
     with torch.random.fork_rng(devices=[]):
-        flow = build(config.flow, columns)
-    expected = flow.state_dict()
+        joint = build_joint(config.flow, layout, numbers)
+    expected = joint.state_dict()
     if surprise := sorted(stored.keys() ^ expected.keys()):
         raise ModelFileError(f"its tensors do not fit its config: {surprise[0]} is missing or superfluous")
     for name, tensor in expected.items():
-        _expect(tensors, f"flow.{name}", tuple(tensor.shape), tensor.dtype)
-    flow.load_state_dict(stored)
-    for name, layer in flow.named_modules():
-        if isinstance(layer, Permutation) and layer.order.sort().values.tolist() != list(range(columns)):
-            raise ModelFileError(f"flow.{name}.order is no order of {columns} columns")
-    return flow
+        _expect(tensors, name, tuple(tensor.shape), tensor.dtype)
+    joint.load_state_dict(stored)
+    for name, layer in joint.named_modules():
+        if isinstance(layer, Permutation) and layer.order.sort().values.tolist() != list(range(layout.coordinates)):
+            raise ModelFileError(f"{name}.order is no order of {layout.coordinates} columns")
+    return joint
 
 
-def _of_flow(tensors: Mapping[str, Tensor]) -> container.Tensors:
-    return {name: tensor for name, tensor in tensors.items() if name.startswith("flow.")}
+def _of_joint(tensors: Mapping[str, Tensor]) -> container.Tensors:
+    return {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] in ("flow", "angles", "codes")}
 
 
 def _expect(tensors: Mapping[str, Tensor], name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

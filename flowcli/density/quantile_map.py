@@ -32,7 +32,7 @@ class QuantileMap:
 
     @classmethod
     def fit(cls, x: Tensor) -> QuantileMap:
-        """Fit to rows x (N, D) in float64. The number of knots grows with the root of N."""
+        """Fit to rows x (N, D) in float64, NaN where there is no value; knots grow in number with the root of N."""
         rows, normal = len(x), NormalDist()
         inner = max(8, min(64, round(math.sqrt(rows) / 2)))
         several = max(3, rows)  # of fewer, the outermost would lie no further out than the inner ones
@@ -41,12 +41,7 @@ class QuantileMap:
         z = torch.tensor([-end, *torch.linspace(-reach, reach, inner, dtype=torch.float64).tolist(), end]).double()
         shares = torch.special.ndtr(z)
         shares[0], shares[-1] = 0.0, 1.0
-        ordered = torch.sort(x, dim=0).values
-        place = shares * (rows - 1)
-        left = place.floor().long().clamp_max(max(0, rows - 2))
-        right = (left + 1).clamp_max(rows - 1)
-        quantiles = torch.lerp(ordered[left], ordered[right], (place - left).to(x)[:, None])
-        columns = [_distinct(quantiles[:, d], z) for d in range(x.shape[1])]
+        columns = [_distinct(_quantiles(column[~column.isnan()], shares), z) for column in x.t()]
         longest = max(len(positions) for positions, _ in columns)
         padded = [_padded(positions, heights, longest) for positions, heights in columns]
         positions, heights = (torch.stack(part) for part in zip(*padded, strict=True))
@@ -93,6 +88,17 @@ class QuantileMap:
             d1=self.slopes.gather(1, left + 1) * width,
         )
         return inside, unit, start, width
+
+
+def _quantiles(x: Tensor, shares: Tensor) -> Tensor:
+    """The values below which so large shares of x (N,) lie; nothing but zeros where there is none."""
+    if not len(x):
+        return torch.zeros_like(shares)
+    ordered = torch.sort(x).values
+    place = shares * (len(x) - 1)
+    left = place.floor().long().clamp_max(max(0, len(x) - 2))
+    right = (left + 1).clamp_max(len(x) - 1)
+    return torch.lerp(ordered[left], ordered[right], (place - left).to(x))
 
 
 def _distinct(positions: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,26 +8,26 @@ from typing import Any
 from torch import Tensor
 
 from flowcli.density import container
-from flowcli.density.coordinates import Coordinates
-from flowcli.density.model_file import pack_coordinates, unpack_coordinates, unpack_schema
+from flowcli.density.encoding import Encoding
+from flowcli.density.model_file import pack_encoding, unpack_encoding, unpack_schema
 from flowcli.errors import FlowcliError, ModelFileError
 
 KIND = "flowcli-state"
-FORMAT = 2
+FORMAT = 3
 
 
-def save_state(state: tuple[dict[str, Any], dict[str, Tensor]], coordinates: Coordinates, path: Path) -> None:
+def save_state(state: tuple[dict[str, Any], dict[str, Tensor]], encoding: Encoding, path: Path) -> None:
     """Write the state of a fit, whole or not at all.
 
     Raises:
         ResourceError: The file cannot be written.
     """
     document, tensors = state
-    packed = tensors | pack_coordinates(coordinates)
+    packed = tensors | pack_encoding(encoding)
     container.write(path, KIND, {"format": FORMAT, **document}, packed)
 
 
-def load_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], Coordinates]:
+def load_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], Encoding]:
     """Read the state of a fit.
 
     Raises:
@@ -37,7 +37,7 @@ def load_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], Coordinat
     if document.get("format") != FORMAT:
         raise ModelFileError(f"{path}: was written by another version of flowcli; --force starts again")
     try:
-        coordinates = unpack_coordinates(unpack_schema(document["columns"]), tensors)
+        encoding = unpack_encoding(unpack_schema(document["columns"]), tensors)
     except (FlowcliError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(f"{path}: damaged: {error}") from error
-    return document, tensors, coordinates
+    return document, tensors, encoding

@@ -15,7 +15,8 @@ from types import TracebackType
 import numpy as np
 import torch
 
-from flowcli.density.density import DRAWN_ROWS, Density, Rows, Terms
+from flowcli.density.cells import DRAWS
+from flowcli.density.density import DRAWN_ROWS, Density, Rows, Scores, Terms
 from flowcli.density.workers import Workers
 from flowcli.table import Waiting
 
@@ -94,12 +95,34 @@ class Team:
             ResourceError: A process was killed.
             Exception: What the chunks raise, after the terms of those before.
         """
-        density, size = self._density, self._density.block_rows
-        latents = density.coordinates.columns
+        density, latents = self._density, len(self._density.coordinates)
 
         def compute(_: int, values: Rows) -> Rows:
             found = density.terms(values, double=double)
-            return np.column_stack([found.latents, found.base_log_prob, found.log_det])
+            logs = (found.base_log_prob, found.log_det, found.angles_log_prob, found.codes_log_prob)
+            return np.column_stack([found.latents, *logs])
+
+        for found in self._scored(chunks, compute, latents + 4):
+            yield Terms(found[:, :latents], *found[:, latents:].T)
+
+    def scores(
+        self, chunks: Iterable[Rows | Waiting], *, double: bool = False, draws: int = DRAWS, seed: int = 0
+    ) -> Iterator[Scores]:
+        """The log-densities of each chunk, with their errors; see ``terms`` and ``Density.scores``."""
+        density = self._density
+
+        def compute(_: int, values: Rows) -> Rows:
+            found = density.scores(values, double=double, draws=draws, seed=seed)
+            return np.column_stack([found.log_prob, found.error])
+
+        for found in self._scored(chunks, compute, 2):
+            yield Scores(found[:, 0], found[:, 1])
+
+    def _scored(
+        self, chunks: Iterable[Rows | Waiting], compute: Callable[[int, Rows], Rows], outputs: int
+    ) -> Iterator[Rows]:
+        """What is computed of each row of each chunk, (n, outputs)."""
+        size = self._density.block_rows
 
         def tasks() -> Iterator[_Task | Waiting]:
             for chunk in chunks:
@@ -111,25 +134,27 @@ class Team:
                     yield _Task(block, chunk[block * size : (block + 1) * size], blocks - block)
 
         parts: list[Rows] = []
-        for left, found in self._computed(tasks(), _Work(compute, size, len(density.schema.columns), latents + 2)):
+        for left, found in self._computed(tasks(), _Work(compute, size, len(self._density.schema.columns), outputs)):
             parts.append(found)
             if left == 1:
                 whole = np.concatenate(parts)
                 parts.clear()
-                yield Terms(whole[:, :latents], whole[:, latents], whole[:, latents + 1])
+                yield whole
 
-    def sample_blocks(self, rows: int, *, seed: int) -> Iterator[Rows]:
+    def sample_blocks(self, rows: int, *, seed: int, given: Rows | None = None) -> Iterator[Rows]:
         """Draw the very blocks of ``Density.sample_blocks``."""
         columns = len(self._density.schema.columns)
-        yield from self._drawn(
-            rows, _Work(lambda block, _: self._density.block(block, seed=seed), DRAWN_ROWS, 0, columns)
-        )
 
-    def scored_blocks(self, rows: int, *, seed: int) -> Iterator[tuple[Rows, Rows]]:
+        def compute(block: int, _: Rows) -> Rows:
+            return self._density.block(block, seed=seed, given=given)
+
+        yield from self._drawn(rows, _Work(compute, DRAWN_ROWS, 0, columns))
+
+    def scored_blocks(self, rows: int, *, seed: int, given: Rows | None = None) -> Iterator[tuple[Rows, Rows]]:
         """Draw the very blocks of ``Density.scored_blocks``, with the log-densities of their rows."""
 
         def compute(block: int, _: Rows) -> Rows:
-            values = self._density.block(block, seed=seed)
+            values = self._density.block(block, seed=seed, given=given)
             return np.column_stack([values, self._density.log_prob(values)])
 
         columns = len(self._density.schema.columns)

@@ -11,11 +11,12 @@ from flowcli.config import schema as config
 from flowcli.errors import ConfigError
 from flowcli.flows import bases, layers, parts
 from flowcli.flows.angles import Angles
-from flowcli.flows.codes import Codes, digit_sizes, input_widths
+from flowcli.flows.codes import Codes
 from flowcli.flows.elementwise import CircularSpline
 from flowcli.flows.flow import Flow
 from flowcli.flows.joint import Joint, Layout
 from flowcli.flows.networks import DenseNetwork, MaskedNetwork
+from flowcli.flows.one_hot import OneHot
 from flowcli.flows.size import check_joint_size, check_size
 from flowcli.flows.transform import Transform
 
@@ -53,10 +54,10 @@ def build_joint(architecture: config.FlowConfig, layout: Layout, numbers: Sequen
     context = layout.given
     codes = angles = flow = None
     if layout.outcomes:
-        widths, sizes = input_widths(layout.outcomes, numbers), digit_sizes(layout.outcomes)
-        network = _masked(architecture.discrete.net, len(sizes), sizes, context, widths)
-        codes = Codes(layout.outcomes, numbers, network)
-        context += codes.features
+        one_hot = OneHot(layout.outcomes, numbers)
+        sizes = [digit.size for digit in one_hot.digits]
+        codes = Codes(one_hot, _masked(architecture.discrete.net, len(sizes), sizes, context, one_hot.widths))
+        context += one_hot.features
     if layout.angles:
         bijection = CircularSpline(architecture.circular.bins)
         widths = [2] * layout.angles

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from flowcli.flows.bases.base import uniform
 from flowcli.flows.context import NO_CONTEXT, Context
-from flowcli.flows.digits import digits_of
 from flowcli.flows.elementwise.bijection import soft_clip
 from flowcli.flows.networks import MaskedNetwork, Stepper
+from flowcli.flows.one_hot import OneHot
 
 LARGEST_LOGIT = 30.0  # so that exponentials need no maximum taken off them first
 LEAST_COUNT = 0.01  # rows of what has none, where logits start; the guard gives it more
@@ -23,79 +22,37 @@ class Codes(nn.Module):
 
     A code with many outcomes is two digits, one after the other. Each softmax gives a share to all of its outcomes
     alike, ``guard``, so that none that is possible has probability zero; that is additive smoothing (Lidstone, 1920).
-    The inputs are one-hot, beside the number that an outcome stands for where it does, so that neighbours are known as
-    such. Paper: MADE (Germain et al., 2015), with one-hot inputs as in PixelRNN (van den Oord et al., 2016).
+    Paper: MADE (Germain et al., 2015), with one-hot inputs as in PixelRNN (van den Oord et al., 2016).
 
     Args:
-        outcomes: How many outcomes each code has, (V,).
-        numbers: For each code the numbers that its outcomes stand for, (outcomes,), or ``None``.
-        network: A masked network over the digits; see ``input_widths`` and ``digit_sizes``.
+        one_hot: How codes become digits.
+        network: A masked network over the digits: it reads ``one_hot.widths`` numbers of each, and gives as many
+            parameters as the digit has values.
     """
 
     guard: Tensor
-    numbers: Tensor
     _groups: Tensor
-    _offsets: Tensor
-    _divisors: Tensor
-    _moduli: Tensor
-    _owners: Tensor
     _hot_rows: Tensor
     _number_rows: Tensor
 
-    def __init__(self, outcomes: Sequence[int], numbers: Sequence[Tensor | None], network: MaskedNetwork) -> None:
+    def __init__(self, one_hot: OneHot, network: MaskedNetwork) -> None:
         super().__init__()
-        self.outcomes, self.network = tuple(outcomes), network
-        self.digits = digits_of(outcomes)
-        sizes = [digit.size for digit in self.digits]
-        edges = [0, *accumulate(sizes)]
-        self._edges = edges
-        groups = torch.zeros(len(sizes), edges[-1])
-        for row, (begin, end) in zip(groups, pairwise(edges), strict=True):
-            row[begin:end] = 1
+        self.one_hot, self.network = one_hot, network
+        self.digits, self._edges = one_hot.digits, one_hot.edges
+        groups = torch.zeros(len(self.digits), self._edges[-1])
         # Where each digit's one-hot values, and the numbers that they stand for, lie among the network's inputs.
         hot_rows: list[int] = []
         number_rows: list[int] = []
-        tables: list[Tensor] = []
-        place = 0
-        for digit, size, begin in zip(self.digits, sizes, edges[:-1], strict=True):
-            hot_rows.extend(range(place, place + size))
-            place += size
-            table = numbers[digit.code]
-            if _has_number(digit.size, outcomes[digit.code], table):
-                assert table is not None
-                number_rows.append(place)
-                tables.append(torch.zeros(edges[-1]).index_copy_(0, torch.arange(begin, begin + size), table.float()))
-                place += 1
-        for name, values in (
-            ("_offsets", edges[:-1]),
-            ("_divisors", [digit.divisor for digit in self.digits]),
-            ("_moduli", sizes),
-            ("_owners", [digit.code for digit in self.digits]),
-            ("_hot_rows", hot_rows),
-            ("_number_rows", number_rows),
-        ):
+        for place, (begin, end) in enumerate(pairwise(self._edges)):
+            groups[place, begin:end] = 1
+            first = network.input_edges[place]
+            hot_rows.extend(range(first, first + end - begin))
+            if place in one_hot.numbered:
+                number_rows.append(first + end - begin)
+        for name, values in (("_hot_rows", hot_rows), ("_number_rows", number_rows)):
             self.register_buffer(name, torch.tensor(values, dtype=torch.long), persistent=False)
         self.register_buffer("_groups", groups, persistent=False)
-        self.register_buffer("numbers", torch.stack(tables) if tables else torch.zeros(0, edges[-1]))
-        self.register_buffer("guard", torch.zeros(len(sizes)))
-
-    @property
-    def features(self) -> int:
-        """How many numbers say what the codes are."""
-        return self._edges[-1] + len(self._number_rows)
-
-    def described(self, hot: Tensor) -> Tensor:
-        """What a density that depends on the codes is given, (features, B), of one-hot codes (sum of sizes, B)."""
-        return torch.cat([hot, self.numbers @ hot]) if len(self.numbers) else hot
-
-    def one_hot(self, codes: Tensor) -> Tensor:
-        """The digits of codes (B, V), one-hot, one below the other, (sum of sizes, B)."""
-        whole = codes.t().index_select(0, self._owners)
-        digits = torch.remainder(
-            torch.div(whole, self._divisors[:, None], rounding_mode="floor"), self._moduli[:, None]
-        )
-        hot = self.guard.new_zeros(self._edges[-1], len(codes))
-        return hot.scatter_(0, digits + self._offsets[:, None], 1.0)
+        self.register_buffer("guard", torch.zeros(len(self.digits)))
 
     def log_prob(self, hot: Tensor, context: Context = NO_CONTEXT) -> Tensor:
         """The logarithm of the probability of one-hot codes (sum of sizes, B), (B,)."""
@@ -115,7 +72,7 @@ class Codes(nn.Module):
         draws = uniform(rows, len(self.digits), generator, self.guard).t()
         hot = self.guard.new_zeros(self._edges[-1], rows)
         inputs = hot.new_zeros(self.network.input_edges[-1], rows)
-        codes = torch.zeros(rows, len(self.outcomes), dtype=torch.long, device=hot.device)
+        codes = torch.zeros(rows, 1 + self.digits[-1].code, dtype=torch.long, device=hot.device)
         for place, digit in enumerate(self.digits):
             weights = torch.exp(soft_clip(stepper.parameters(place, inputs), LARGEST_LOGIT))
             possible = torch.ones_like(weights)
@@ -153,11 +110,11 @@ class Codes(nn.Module):
 
     def _inputs(self, hot: Tensor) -> Tensor:
         """What the network reads."""
-        if not len(self.numbers):
+        if not self.one_hot.numbered:
             return hot
         inputs = hot.new_empty(self.network.input_edges[-1], hot.shape[1])
         inputs.index_copy_(0, self._hot_rows, hot)
-        return inputs.index_copy_(0, self._number_rows, self.numbers @ hot)
+        return inputs.index_copy_(0, self._number_rows, self.one_hot.numbers @ hot)
 
     def _possible(self, hot: Tensor) -> Tensor | None:
         """Which values each digit can have after the one above it, (sum of sizes, B); ``None`` for all."""
@@ -169,20 +126,3 @@ class Codes(nn.Module):
                 begin, end = self._edges[place : place + 2]
                 possible[begin + digit.last : end] -= hot[self._edges[digit.above + 1] - 1]
         return possible
-
-
-def digit_sizes(outcomes: Sequence[int]) -> list[int]:
-    """How many parameters the network gives for each digit."""
-    return [digit.size for digit in digits_of(outcomes)]
-
-
-def input_widths(outcomes: Sequence[int], numbers: Sequence[Tensor | None]) -> list[int]:
-    """How many numbers the network reads of each digit."""
-    return [
-        digit.size + _has_number(digit.size, outcomes[digit.code], numbers[digit.code]) for digit in digits_of(outcomes)
-    ]
-
-
-def _has_number(size: int, outcomes: int, table: Tensor | None) -> bool:
-    """Whether a digit stands for numbers: the only one of a code that does."""
-    return table is not None and size == outcomes

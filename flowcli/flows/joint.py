@@ -70,6 +70,11 @@ class JointTerms(NamedTuple):
     angles_log_prob: Tensor
     codes_log_prob: Tensor
 
+    @property
+    def log_prob(self) -> Tensor:
+        """The log-density, (B,)."""
+        return self.base_log_prob + self.log_det + self.angles_log_prob + self.codes_log_prob
+
 
 class Joint(nn.Module):
     """log p(row) = log P(codes | given) + log p(angles | given, codes) + log p(coordinates | given, codes, angles).
@@ -96,10 +101,19 @@ class Joint(nn.Module):
                 module.freeze()
         return self
 
+    @property
+    def parts(self) -> list[nn.Module]:
+        """The densities that make up this one, which share no weights."""
+        return [part for part in (self.codes, self.angles, self.flow) if part is not None]
+
     def log_prob(self, rows: Tensor) -> Tensor:
         """Log-density of rows laid out as ``layout`` says, in nats, (B,)."""
         if self.layout.plain and self.flow is not None:
             return self.flow.log_prob(rows)
+        return self.log_probs(rows).sum(0)
+
+    def log_probs(self, rows: Tensor) -> Tensor:
+        """The log-density of each of the parts, (parts, B)."""
         coordinates, angles, codes, given = self.layout.split(rows)
         contexts, hot = self._contexts(angles, codes, given)
         parts = []
@@ -109,7 +123,12 @@ class Joint(nn.Module):
             parts.append(self.angles.log_prob(angles, contexts.angles))
         if self.flow is not None:
             parts.append(self.flow.log_prob(coordinates, contexts.coordinates))
-        return torch.stack(parts).sum(0) if parts else rows.new_zeros(len(rows))
+        return torch.stack(parts) if parts else rows.new_zeros(0, len(rows))
+
+    def context(self, rows: Tensor) -> Context:
+        """What the density of the coordinates of rows (B, W) depends on besides them."""
+        _, angles, codes, given = self.layout.split(rows)
+        return self._contexts(angles, codes, given)[0].coordinates
 
     def terms(self, rows: Tensor) -> JointTerms:
         """The terms of that sum."""
@@ -146,7 +165,7 @@ class Joint(nn.Module):
         hot = given.new_zeros(0, len(given))
         if self.codes is not None:
             hot = self.codes.one_hot(codes)
-            known = [*known, self.codes.described(hot)]
+            known = [*known, self.codes.one_hot.described(hot)]
         of_angles = _context(known, _observed(layout.angle_codes, codes, given))
         if self.angles is not None:
             known = [*known, self.angles.described(angles, of_angles)]

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from flowcli.config import schema as config
 from flowcli.errors import ConfigError
-from flowcli.flows.codes import digit_sizes, input_widths
 from flowcli.flows.elementwise import CircularSpline
 from flowcli.flows.joint import Layout
+from flowcli.flows.one_hot import OneHot
 from flowcli.flows.parts import active, bijection, settled
 
 LARGEST_MODEL = 2**33  # bytes of parameters; a fit needs about five times as much
@@ -49,9 +49,9 @@ def count_joint_parameters(
     """
     total, context = 0, layout.given
     if layout.outcomes:
-        inputs, outputs = sum(input_widths(layout.outcomes, numbers)), sum(digit_sizes(layout.outcomes))
-        total += _network(architecture.discrete.net, inputs, outputs, context)
-        context += inputs
+        one_hot = OneHot(layout.outcomes, numbers)
+        total += _network(architecture.discrete.net, one_hot.features, one_hot.edges[-1], context)
+        context += one_hot.features
     if layout.angles:
         parameters = layout.angles * CircularSpline(architecture.circular.bins).parameters
         total += _network(architecture.circular.net, 2 * layout.angles, parameters, context)

@@ -37,11 +37,13 @@ class Table:
         values: The rows, finite, (N, D).
         schema: What the columns are.
         source: Where the rows came from, as the user named it.
+        weights: Of the rows, (N,); ``None`` where all count alike.
     """
 
     values: NDArray[np.float64]
     schema: Schema
     source: str
+    weights: NDArray[np.float64] | None = None
 
 
 def read_table(

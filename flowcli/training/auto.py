@@ -6,9 +6,11 @@ The rules come from trials on the MAGIC telescope set, whole and in parts; docs/
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TypeVar
 
 from flowcli.config import schema as config
+from flowcli.density import Encoding
 from flowcli.training.loop import Settings
 
 Value = TypeVar("Value")
@@ -36,21 +38,45 @@ def candidate_components(base: config.Base, rows: int, columns: int) -> list[int
     return [count for count in (1, 2, 4, 8, 16, 32) if count <= min(affordable, most)]
 
 
-def settle_flow(
-    flow: config.FlowConfig, *, rows: int, columns: int, marginal: bool, components: int
-) -> config.FlowConfig:
+@dataclass(frozen=True)
+class Size:
+    """What the rules go by.
+
+    Attributes:
+        rows: To train on.
+        columns: D, the coordinates.
+        codes: V.
+        angles: A.
+        incomplete: Whether there are rows in which a coordinate is missing.
+    """
+
+    rows: int
+    columns: int
+    codes: int = 0
+    angles: int = 0
+    incomplete: bool = False
+
+    @classmethod
+    def of(cls, encoding: Encoding, rows: int) -> Size:
+        """The size of so many rows of a table."""
+        layout = encoding.layout
+        return cls(rows, layout.coordinates, len(layout.outcomes), layout.angles, layout.incomplete)
+
+
+def settle_flow(flow: config.FlowConfig, *, size: Size, marginal: bool, components: int) -> config.FlowConfig:
     """The architecture with nothing left to decide.
 
     Args:
         flow: As the user gave it.
-        rows: Rows to train on.
-        columns: D.
+        size: Of the table.
         marginal: Whether a quantile map was found to help, where that was left open.
         components: The number of components found best, where that was left open.
     """
     return config.FlowConfig(
-        layers=tuple(_settle_layer(layer, rows, columns, marginal) for layer in flow.layers),
-        base=_settle_base(flow.base, rows, columns, components),
+        layers=tuple(_settle_layer(layer, size, marginal) for layer in flow.layers),
+        base=_settle_base(flow.base, size, components),
+        discrete=flow.discrete.model_copy(update={"net": _settle_net(flow.discrete.net, size.rows, size.codes)}),
+        circular=flow.circular.model_copy(update={"net": _settle_net(flow.circular.net, size.rows, size.angles)}),
     )
 
 
@@ -113,12 +139,15 @@ def wants_marginal(flow: config.FlowConfig) -> list[bool]:
     return {"none": [False], "quantile": [True], "auto": [False, True]}[first.marginal]
 
 
-def _settle_layer(layer: config.Layer, rows: int, columns: int, marginal: bool) -> config.Layer:
+def _settle_layer(layer: config.Layer, size: Size, marginal: bool) -> config.Layer:
+    rows, columns = size.rows, size.columns
     match layer:
+        case config.Linear(linear="auto"):
+            return config.Linear(linear="none" if size.incomplete else "lu")
         case config.Marginal(marginal="auto"):
             return config.Marginal(marginal="quantile" if marginal else "none")
         case config.Repeat():
-            inner = tuple(_settle_layer(each, rows, columns, marginal) for each in layer.layers)
+            inner = tuple(_settle_layer(each, size, marginal) for each in layer.layers)
             return config.Repeat(repeat=_or(layer.repeat, flow_layers(rows)), layers=inner)
         case config.Coupling(coupling=coupling):
             return config.Coupling(
@@ -131,7 +160,7 @@ def _settle_layer(layer: config.Layer, rows: int, columns: int, marginal: bool) 
             return layer
 
 
-def _settle_base(base: config.Base, rows: int, columns: int, components: int) -> config.Base:
+def _settle_base(base: config.Base, size: Size, components: int) -> config.Base:
     match base:
         case config.Mixture(mixture=options):
             settled = options.model_copy(update={"components": _or(options.components, components)})
@@ -139,7 +168,7 @@ def _settle_base(base: config.Base, rows: int, columns: int, components: int) ->
         case config.AutoregressiveMixture(autoregressive_mixture=options):
             update = {
                 "components": _or(options.components, components),
-                "net": _settle_net(options.net, rows, columns),
+                "net": _settle_net(options.net, size.rows, size.columns),
             }
             return config.AutoregressiveMixture(autoregressive_mixture=options.model_copy(update=update))
         case _:

@@ -7,26 +7,28 @@ import copy
 import torch
 from torch import Tensor
 
-from flowcli.flows import Flow
+from flowcli.flows import Joint
 from flowcli.training.flat import Flat
 
 
 class Average:
-    """An exponential moving average of a flow's parameters, short-sighted at the beginning.
+    """An exponential moving average of a density's parameters, short-sighted at the beginning.
 
     Args:
-        flow: The flow that is trained.
+        density: The density that is trained.
         decay: How much of the average is kept in each step, in the long run; 0 keeps the last weights.
-        flat: The flow's parameters as one vector, if they are.
+        flat: The density's parameters as one vector, if they are.
         share: Whether the average lies in memory that forked processes share.
     """
 
-    def __init__(self, flow: Flow, decay: float, flat: Flat | None = None, *, share: bool = False) -> None:
-        self.flow = copy.deepcopy(flow).eval()
+    def __init__(self, density: Joint, decay: float, flat: Flat | None = None, *, share: bool = False) -> None:
+        self.density = copy.deepcopy(density).eval()
         self._decay = decay
-        self._from: list[Tensor] = list(flow.parameters()) if flat is None else [flat.vector]
-        self._to: list[Tensor] = list(self.flow.parameters()) if flat is None else [Flat(self.flow, share=share).vector]
-        self.flow.requires_grad_(False)
+        self._from: list[Tensor] = list(density.parameters()) if flat is None else [flat.vector]
+        self._to: list[Tensor] = (
+            list(self.density.parameters()) if flat is None else [Flat(self.density, share=share).vector]
+        )
+        self.density.requires_grad_(False)
 
     @torch.no_grad()
     def update(self, step: int, part: slice = slice(None)) -> None:

@@ -8,31 +8,31 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from flowcli.flows import Flow
+from flowcli.flows import Joint
 
 LogProb = Callable[[Tensor], Tensor]
 
 
-def compiled(flow: Flow, batch: Tensor, notice: Callable[[str], None]) -> LogProb:
-    """The flow's ``log_prob``, compiled; as it is, with a notice, where that fails.
+def compiled(density: Joint, batch: Tensor, notice: Callable[[str], None]) -> LogProb:
+    """The density's ``log_prob``, compiled; as it is, with a notice, where that fails.
 
     Compiling happens here, for batches of one size, and takes a minute or so on a processor.
 
     Args:
-        flow: The flow, in the mode in which it will be used.
+        density: The density, in the mode in which it will be used.
         batch: Rows like those to come, (B, D).
         notice: Takes a line for the user.
     """
     notice("compiling the flow, which takes a minute or two")
-    faster = torch.compile(flow.log_prob, dynamic=False, fullgraph=True)
-    parameters = [p for p in flow.parameters() if p.requires_grad]
+    faster = torch.compile(density.log_prob, dynamic=False, fullgraph=True)
+    parameters = [p for p in density.parameters() if p.requires_grad]
     try:
         torch.autograd.grad(faster(batch).sum(), parameters)
     except Exception as error:  # whatever the compiler, or the lack of one, may raise
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         notice(f"--compile: going on without, since the flow could not be compiled here ({reason[:200]})")
         torch.compiler.reset()
-        return flow.log_prob
+        return density.log_prob
     return faster
 
 

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,18 +17,19 @@ from torch import Tensor
 
 from flowcli.config import from_mapping
 from flowcli.config import schema as config
-from flowcli.density import Coordinates, Density
+from flowcli.density import Coordinates, Density, Encoding
 from flowcli.errors import ConfigError, DataError, ModelFileError, UsageError
-from flowcli.flows import Flow, Transform, bases, build, check_size
-from flowcli.table import Schema, Table
+from flowcli.flows import Joint, Transform, bases, build_joint, check_joint_size
+from flowcli.table import Table
 from flowcli.table.schema import Column
 from flowcli.training import auto
 from flowcli.training.compiled import compiled
-from flowcli.training.loop import SCORING_ROWS, Loop
+from flowcli.training.loop import SCORING_ROWS, Loop, mean_and_error
 from flowcli.training.mixture import fit_mixture
-from flowcli.training.rows import TrainingRows, generator, mixed
+from flowcli.training.rows import TrainingRows, generator, mixed, spread_over_cells
 from flowcli.training.split import among, hold_out
-from flowcli.training.start import Start, choose_start
+from flowcli.training.start import Sample, Start, choose_start, gated
+from flowcli.training.tail_index import tail_indices
 
 Notice = Callable[[str], None]
 FEW_ROWS_PER_COLUMN = 10
@@ -39,6 +40,38 @@ FARTHEST = 1e9
 OUTLYING = 100_000  # in the same units: beyond this, no heavy tail of a usual kind reaches in a table
 
 
+@dataclass(frozen=True)
+class Side:
+    """The rows on one side of a fit.
+
+    Attributes:
+        values: In the units of the table, (N, N_c).
+        weights: One on average, (N,); ``None`` where all count alike.
+    """
+
+    values: NDArray[np.float64]
+    weights: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.values)
+
+    @property
+    def tensor(self) -> Tensor:
+        """The values."""
+        return torch.from_numpy(self.values)
+
+    @property
+    def weight_tensor(self) -> Tensor | None:
+        """The weights."""
+        return None if self.weights is None else torch.from_numpy(self.weights)
+
+    def keep(self, rows: NDArray[np.bool_]) -> Side:
+        """Some of the rows."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Side(self.values[rows], None if weights is None else weights / weights.mean())
+
+
 @dataclass
 class Fitting:
     """A fit that is ready to run.
@@ -46,33 +79,34 @@ class Fitting:
     Attributes:
         request: The config as the user gave it.
         config: The same with nothing left to decide.
-        coordinates: From columns to coordinates.
+        encoding: From columns to what the density takes.
         loop: The fit.
-        train: The training rows (N, N_c), in the units of the table.
-        held_out: The held-out rows (M, N_c).
+        train: The training rows.
+        held_out: The held-out rows.
         seed: Of all random numbers.
         fingerprint: Of the data, to know it again.
     """
 
     request: config.Config
     config: config.Config
-    coordinates: Coordinates
+    encoding: Encoding
     loop: Loop
-    train: NDArray[np.float64]
-    held_out: NDArray[np.float64]
+    train: Side
+    held_out: Side
     seed: int
     fingerprint: str
 
     def density(self) -> Density:
         """The best density so far, on the CPU, with a summary of how it came about."""
-        density = Density(self.coordinates, copy.deepcopy(self.loop.best).cpu(), self.config)
-        nats = density.log_prob(self.held_out)
+        density = Density(self.encoding, copy.deepcopy(self.loop.best).cpu(), self.config)
+        nats = torch.from_numpy(density.log_prob(self.held_out.values))
+        held_out_nats, held_out_error = mean_and_error(nats, self.held_out.weight_tensor)
         best = [evaluation for evaluation in self.loop.history if evaluation.best][-1]
         density.summary = {
             "rows": len(self.train),
             "held_out_rows": len(self.held_out),
-            "held_out_nats": float(nats.mean()),
-            "held_out_error": float(nats.std() / math.sqrt(len(nats))),
+            "held_out_nats": held_out_nats,
+            "held_out_error": _or_none(held_out_error),
             "outcome": self.loop.outcome,
             "steps": self.loop.step,
             "best_step": best.step,
@@ -96,7 +130,7 @@ class Fitting:
         return {
             "request": self.request.to_json(),
             "config": self.config.to_json(),
-            "columns": self.coordinates.schema.to_json(),
+            "columns": self.encoding.schema.to_json(),
             "seed": self.seed,
             "fingerprint": self.fingerprint,
             "loop": document,
@@ -133,32 +167,31 @@ def prepare(
     """
     table = _checked(table, allow_singular, seed, notice)
     train, held_out = _split(table, valid, request.train.valid, seed, notice)
-    plain = Coordinates.fit(table.schema, torch.from_numpy(train))
-    columns = plain.columns
+    encoding = Encoding.fit(table.schema, train.tensor)
+    columns = len(encoding.coordinates)
     if len(train) < FEW_ROWS_PER_COLUMN * columns:
         notice(f"only {len(train):,} rows for {columns} columns; the density will be rough")
     if not any(auto.wants_marginal(request.flow)):
-        train, held_out = _within_reach(plain, train, held_out, notice)
-    _warn_of_outliers(plain, train, notice)
-    most = auto.candidate_components(request.flow.base, len(train), columns)[-1]
-    check_size(
-        auto.settle_flow(request.flow, rows=len(train), columns=columns, marginal=True, components=most), columns
-    )
-    coordinates, settled, start = _choose(request, plain, train, held_out, seed)
-    train, held_out = _within_reach(coordinates, train, held_out, notice)
+        train, held_out = _within_reach(encoding, train, held_out, notice)
+    _warn_of_outliers(encoding, train, notice)
+    index = tail_indices(encoding.coordinates, encoding.line(train.tensor))
+    encoding = encoding.with_coordinates(encoding.coordinates.with_tails(index))
+    _check_size(encoding, request, len(train))
+    encoding, settled, start = _choose(request, encoding, train, held_out, seed)
+    train, held_out = _within_reach(encoding, train, held_out, notice)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mixed(seed, 8))
-        flow = build(settled.flow, columns)
-        rows = TrainingRows(coordinates, torch.from_numpy(train), seed)
-        _start(flow, rows.epoch(0), start, seed)
-    loop = _loop(flow, coordinates, settled, train, held_out, seed, device, notice if compile else None)
-    return Fitting(request, settled, coordinates, loop, train, held_out, seed, fingerprint(table, valid))
+        joint = build_joint(settled.flow, encoding.layout, encoding.numbers)
+        rows = TrainingRows(encoding, train.tensor, seed, weights=train.weight_tensor)
+        _start(joint, encoding, rows, start, seed)
+    loop = _loop(joint, encoding, settled, train, held_out, seed, device, notice if compile else None)
+    return Fitting(request, settled, encoding, loop, train, held_out, seed, fingerprint(table, valid))
 
 
 def resume(
     document: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
-    coordinates: Coordinates,
+    encoding: Encoding,
     table: Table,
     request: config.Config,
     *,
@@ -174,7 +207,7 @@ def resume(
     Args:
         document: Of the earlier fit's ``state``.
         tensors: Of the same.
-        coordinates: Of the same fit.
+        encoding: Of the same fit.
         table: The rows again.
         request: The config again.
         seed: The seed again.
@@ -195,11 +228,11 @@ def resume(
     _same("rows", document["fingerprint"], fingerprint(table, valid))
     table = _checked(table, allow_singular, seed, lambda _: None)
     train, held_out = _split(table, valid, request.train.valid, seed, lambda _: None)
-    train, held_out = _within_reach(coordinates, train, held_out, lambda _: None)
+    train, held_out = _within_reach(encoding, train, held_out, lambda _: None)
     settled = from_mapping(document["config"])
     with torch.random.fork_rng(devices=[]):
-        flow = build(settled.flow, coordinates.columns)
-    loop = _loop(flow, coordinates, settled, train, held_out, seed, device, notice if compile else None)
+        joint = build_joint(settled.flow, encoding.layout, encoding.numbers)
+    loop = _loop(joint, encoding, settled, train, held_out, seed, device, notice if compile else None)
     try:
         loop.restore(document["loop"], tensors)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -207,7 +240,7 @@ def resume(
             f"--resume: the state of the fit cannot be understood ({error!r}); --force starts again"
         ) from error
     notice(f"going on from step {loop.step:,} of {loop.settings.steps:,}")
-    return Fitting(request, settled, coordinates, loop, train, held_out, seed, document["fingerprint"])
+    return Fitting(request, settled, encoding, loop, train, held_out, seed, document["fingerprint"])
 
 
 def fingerprint(table: Table, valid: Table | None) -> str:
@@ -217,23 +250,24 @@ def fingerprint(table: Table, valid: Table | None) -> str:
         if part is not None:
             digest.update(repr(part.schema.names).encode())
             digest.update(np.ascontiguousarray(part.values).tobytes())
+            if part.weights is not None:
+                digest.update(np.ascontiguousarray(part.weights).tobytes())
     return digest.hexdigest()
 
 
 def _checked(table: Table, allow_singular: bool, seed: int, notice: Notice) -> Table:
     """The table, if a density can be fitted to it."""
-    rows, columns = table.values.shape
-    if all(column.kind == "constant" for column in table.schema.columns):
+    modelled = [column for column in table.schema.columns if not column.given]
+    if all(column.kind == "constant" and not column.missing for column in modelled):
         raise DataError("every column is constant; there is nothing to fit", source=table.source)
+    rows, columns = len(table.values), sum(column.continuous for column in modelled)
     if rows <= max(columns, FEWEST_ROWS - 1):
         raise DataError(
             f"{rows} rows are too few for {columns} columns; a density needs more rows than columns, and at least"
             f" {FEWEST_ROWS}",
             source=table.source,
         )
-    as_real = (c if c.kind == "constant" else Column(c.name) for c in table.schema.columns)
-    rough = Coordinates.fit(Schema(tuple(as_real)), torch.from_numpy(table.values))
-    collinear = _collinear(rough, table.values)
+    collinear, spreads = _collinear(table)
     if not collinear:
         return table
     names = ", ".join(collinear)
@@ -246,42 +280,53 @@ def _checked(table: Table, allow_singular: bool, seed: int, notice: Notice) -> T
     notice(f"columns {names} are a linear function of each other; noise of a thousandth of their spread was added")
     values = table.values.copy()
     noise = np.random.default_rng([seed, 9])
-    spread = dict(zip(rough.names, rough.scale.tolist(), strict=True))
-    for name in collinear:
+    for name, spread in zip(collinear, spreads, strict=True):
         place = table.schema.names.index(name)
         lower, upper = table.schema.columns[place].support
-        noisy = values[:, place] + 1e-3 * spread[name] * noise.standard_normal(rows)
+        noisy = values[:, place] + 1e-3 * spread * noise.standard_normal(rows)
         values[:, place] = np.where((lower < noisy) & (noisy < upper), noisy, values[:, place])
-    return Table(values, table.schema, table.source)
+    return replace(table, values=values)
 
 
-def _collinear(rough: Coordinates, values: NDArray[np.float64]) -> list[str]:
-    """The names of columns that are linear functions of each other, exactly; ``rough`` only centres and scales."""
-    if rough.columns < 2:
-        return []
-    u = rough.forward(torch.from_numpy(values))[0].numpy()
+def _collinear(table: Table) -> tuple[list[str], list[float]]:
+    """The names of columns that are linear functions of each other, exactly, and their spreads.
+
+    Columns of which all are rounded have a density whatever they depend on: their cells have a mass.
+    """
+    columns = [
+        (place, column)
+        for place, column in enumerate(table.schema.columns)
+        if (column.continuous or column.kind == "discrete") and not (column.minus or column.given)
+    ]
+    values = table.values[:, [place for place, _ in columns]]
+    values = values[~np.isnan(values).any(axis=1)]
+    if len(columns) < 2 or len(values) <= len(columns):
+        return [], []
+    rough = Coordinates.fit([Column(column.name) for _, column in columns], torch.from_numpy(values))
     # A linear function with its constant vanishes whatever each row is multiplied by. So rows are made equally long,
     # lest a few outliers stand for all of them.
-    u = np.column_stack([u, np.ones(len(u))])
+    u = np.column_stack([rough.forward(torch.from_numpy(values))[0].numpy(), np.ones(len(values))])
     u /= np.linalg.norm(u, axis=1, keepdims=True)
     u /= np.linalg.norm(u, axis=0)
     if np.linalg.svd(u, compute_uv=False)[-1] > math.sqrt(COLLINEAR):
-        return []
+        return [], []
     # The combination of columns that vanishes, and who takes part in it.
     combination = np.linalg.svd(u, full_matrices=False)[2][-1, :-1]
-    return [rough.names[i] for i in np.flatnonzero(np.abs(combination) > 1e-3)]
+    partners = np.flatnonzero(np.abs(combination) > 1e-3).tolist()
+    if all(columns[partner][1].step for partner in partners):
+        return [], []
+    return [rough.names[partner] for partner in partners], rough.scale[partners].tolist()
 
 
-def _split(
-    table: Table, valid: Table | None, share: float, seed: int, notice: Notice
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _split(table: Table, valid: Table | None, share: float, seed: int, notice: Notice) -> tuple[Side, Side]:
+    encoding = Encoding.fit(table.schema, torch.from_numpy(table.values))
     if valid is not None:
-        held = Coordinates.fit(table.schema, torch.from_numpy(table.values)).support(torch.from_numpy(valid.values))
+        held = encoding.possible(torch.from_numpy(valid.values))
         if not held.all():
             row = int(torch.argmin(held.int())) + 1
             raise DataError(
                 f"row {row} cannot come from the columns of the training rows: a value differs from a constant, or lies"
-                " outside of its bounds; leave such rows out",
+                " outside of its bounds, or among no levels; leave such rows out",
                 source=valid.source,
             )
         shared = among(table.values, valid.values)
@@ -289,37 +334,47 @@ def _split(
             raise DataError("all rows stand in the --valid file too; nothing is left to fit", source=table.source)
         if shared.any():
             notice(f"{int(shared.sum()):,} rows stand in the --valid file too and are not fitted to")
-        return table.values[~shared], valid.values
+        return Side(table.values, table.weights).keep(~shared), _whole(valid)
     mask, copies = hold_out(table.values, share, seed)
     if copies:
         notice(f"{copies:,} rows are copies of others; copies are held out together or not at all")
-    mask &= ~_far(Coordinates.fit(table.schema, torch.from_numpy(table.values)), table.values)
+    mask &= ~_far(encoding, table.values)
     if mask.all() or not mask.any():
         raise DataError("fewer than two different rows; there is nothing to fit", source=table.source)
-    return table.values[~mask], table.values[mask]
+    whole = Side(table.values, table.weights)
+    for part in (~mask, mask):
+        if table.weights is not None and not table.weights[part].sum() > 0:
+            raise DataError("the weights leave nothing to fit, or nothing to hold out", source=table.source)
+    return whole.keep(~mask), whole.keep(mask)
 
 
-def _far(coordinates: Coordinates, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _whole(table: Table) -> Side:
+    """All rows of a table."""
+    return Side(table.values, table.weights).keep(np.ones(len(table.values), dtype=np.bool_))
+
+
+def _far(encoding: Encoding, values: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which rows lie so far out that a fit cannot compute with them, (N,)."""
-    u, log_det = coordinates.forward(torch.from_numpy(values))
+    rows, log_det = encoding.forward(torch.from_numpy(values))
+    u = rows[:, : encoding.layout.coordinates]
     return np.asarray(((u.abs() > FARTHEST).any(1) | (log_det == -math.inf)).numpy())
 
 
-def _warn_of_outliers(coordinates: Coordinates, train: NDArray[np.float64], notice: Notice) -> None:
+def _warn_of_outliers(encoding: Encoding, train: Side, notice: Notice) -> None:
     """Say which columns have values so far from the others that they may be mistakes."""
-    u, _ = coordinates.forward(torch.from_numpy(train))
-    farthest = u.abs().amax(0)
+    coordinates = encoding.coordinates
+    if not len(coordinates):
+        return
+    farthest = coordinates.unit(encoding.line(train.tensor)).abs().nan_to_num(0.0).amax(0)
     odd = [name for name, reach in zip(coordinates.names, farthest.tolist(), strict=True) if reach > OUTLYING]
     if odd:
         shown = ", ".join(map(repr, odd[:8])) + (f" and {len(odd) - 8} more" if len(odd) > 8 else "")
         notice(f"values over {OUTLYING:,} times the usual spread from the others, in {shown}; mistakes?")
 
 
-def _within_reach(
-    coordinates: Coordinates, train: NDArray[np.float64], held_out: NDArray[np.float64], notice: Notice
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _within_reach(encoding: Encoding, train: Side, held_out: Side, notice: Notice) -> tuple[Side, Side]:
     """The rows without those that lie so far out that a fit cannot compute with them."""
-    far_train, far_held_out = (_far(coordinates, part) for part in (train, held_out))
+    far_train, far_held_out = (_far(encoding, part.values) for part in (train, held_out))
     if count := int(far_train.sum() + far_held_out.sum()):
         notice(
             f"rows over {FARTHEST:g} times a column's spread away from the others are left out of the fit: {count:,};"
@@ -327,39 +382,49 @@ def _within_reach(
         )
     if far_held_out.all():
         raise DataError("all held-out rows lie too far from the training rows to compare them")
-    return train[~far_train], held_out[~far_held_out]
+    return (train.keep(~far_train), held_out.keep(~far_held_out)) if count else (train, held_out)
+
+
+def _check_size(encoding: Encoding, request: config.Config, rows: int) -> None:
+    """Refuse what would be too large before anything is made."""
+    most = auto.candidate_components(request.flow.base, rows, len(encoding.coordinates))[-1]
+    size = auto.Size.of(encoding, rows)
+    largest = auto.settle_flow(request.flow, size=size, marginal=True, components=most)
+    check_joint_size(largest, encoding.layout, encoding.numbers)
 
 
 def _choose(
-    request: config.Config, plain: Coordinates, train: NDArray[np.float64], held_out: NDArray[np.float64], seed: int
-) -> tuple[Coordinates, config.Config, Start | None]:
+    request: config.Config, encoding: Encoding, train: Side, held_out: Side, seed: int
+) -> tuple[Encoding, config.Config, Start | None]:
     """Decide the coordinates, the config, and the mixture to start from if there is to be one."""
     marginals = auto.wants_marginal(request.flow)
-    if len(marginals) > 1 and _far(plain, train).any():
+    plain, columns = encoding.coordinates, len(encoding.coordinates)
+    if len(marginals) > 1 and _far(encoding, train.values).any():
         marginals = [True]  # no choice then: without a quantile map such rows would be left out
     wanted, from_em = _mixture_wish(request.flow.base)
-    values = torch.from_numpy(train)
-    if wanted is None and len(marginals) == 1:
-        coordinates = plain.with_marginal(plain.jitter(values, generator(seed, 6))) if marginals[0] else plain
-        components, start = 1, None
+    sample, held_sample = (
+        Sample.of(encoding, side.tensor, side.weight_tensor, seed, purpose)
+        for side, purpose in ((train, 6), (held_out, 7))
+    )
+    choices = [plain.with_marginal(sample.numbers) if marginal and columns else plain for marginal in marginals]
+    components, start = 1, None
+    if not columns or (wanted is None and len(choices) == 1):
+        encoding = encoding.with_coordinates(choices[-1])
     else:
-        counts = auto.candidate_components(request.flow.base, len(train), plain.columns)
-        start = choose_start(
-            plain, values, torch.from_numpy(held_out), marginals=marginals, components=counts, seed=seed
-        )
-        coordinates, components = start.coordinates, len(start.mixture.weights)
-        start = start if from_em else None
+        counts = auto.candidate_components(request.flow.base, len(train), columns)
+        start = choose_start(choices, sample, held_sample, components=counts, seed=seed)
+        encoding, components = encoding.with_coordinates(start.coordinates), len(start.mixture.weights)
+        start = gated(start, encoding, sample, held_sample) if from_em else None
     if isinstance(wanted, int) and start is not None and wanted != components:
         raise ConfigError(f"components: {wanted} are more than the {len(train)} rows; use fewer")
     flow = auto.settle_flow(
         request.flow,
-        rows=len(train),
-        columns=plain.columns,
-        marginal=coordinates.marginal is not None,
+        size=auto.Size.of(encoding, len(train)),
+        marginal=marginals[0] if len(marginals) == 1 else encoding.coordinates.marginal is not None,
         components=components,
     )
     train_options = auto.settle_train(request.train, rows=len(train))
-    return coordinates, request.model_copy(update={"flow": flow, "train": train_options}), start
+    return encoding, request.model_copy(update={"flow": flow, "train": train_options}), start
 
 
 def _mixture_wish(base: config.Base) -> tuple[int | config.Auto | None, bool]:
@@ -374,38 +439,65 @@ def _mixture_wish(base: config.Base) -> tuple[int | config.Auto | None, bool]:
 
 
 @torch.no_grad()
-def _start(flow: Flow, rows: Tensor, start: Start | None, seed: int) -> None:
-    """Data-dependent starts, layer by layer, then the mixture of what comes out."""
-    flow.eval()
-    z = rows
+def _start(joint: Joint, encoding: Encoding, rows: TrainingRows, start: Start | None, seed: int) -> None:
+    """Codes at their frequencies; data-dependent starts, layer by layer, then the mixture of what comes out."""
+    joint.eval()
+    first, weights = rows.epoch(0), None
+    if rows.weighted:
+        first, weights = first[:, :-1], first[:, -1]
+    codes = joint.layout.split(first)[2]
+    if joint.codes is not None:
+        joint.codes.start(codes, torch.ones(len(codes)) if weights is None else weights)
+    flow = joint.flow
+    if flow is None:
+        return
+    before = z = joint.layout.split(first)[0]
+    context = joint.context(first)
     for layer in flow.layers:
         assert isinstance(layer, Transform)
-        layer.start(z)
-        z = torch.cat([layer(block)[0] for block in torch.split(z, SCORING_ROWS)])
+        layer.start(z if context.observed is None else z.where(context.observed > 0, math.nan))
+        blocks = torch.split(torch.arange(len(z)), SCORING_ROWS)
+        z = torch.cat([layer(z[block], context.select(block))[0] for block in blocks])
+        context = layer.passed(context)
     if start is None or not isinstance(flow.base, bases.Mixture | bases.AutoregressiveMixture):
         return
     mixture = start.mixture
-    if not torch.allclose(z, rows, rtol=1e-4, atol=1e-4):  # the layers do not start at the identity
-        mixture = fit_mixture(z, len(mixture.weights), seed=seed, ridge=start.ridge)
+    if not torch.allclose(z, before, rtol=1e-4, atol=1e-4):  # the layers do not start at the identity
+        there = z if context.observed is None else z.where(context.observed > 0, math.nan)
+        mixture = fit_mixture(there, len(mixture.weights), seed=seed, ridge=start.ridge, weights=weights)
+    gate = flow.base.gaussians.gate
+    if gate is not None and start.gate is not None:
+        first_code = joint.layout.given
+        gate[:, first_code : first_code + start.gate.shape[1]] = start.gate
     flow.base.gaussians.set(*mixture)
 
 
 def _loop(
-    flow: Flow,
-    coordinates: Coordinates,
+    joint: Joint,
+    encoding: Encoding,
     settled: config.Config,
-    train: NDArray[np.float64],
-    held_out: NDArray[np.float64],
+    train: Side,
+    held_out: Side,
     seed: int,
     device: torch.device | str,
     compiling: Notice | None,
 ) -> Loop:
     """The loop over these rows, everything on the device; its steps are compiled if somebody takes the notices."""
-    rows = TrainingRows(coordinates, torch.from_numpy(train), seed, device)
-    held_u, held_log_det = coordinates.forward(coordinates.jitter(torch.from_numpy(held_out), generator(seed, 7)))
+    rows = TrainingRows(encoding, train.tensor, seed, device, train.weight_tensor)
+    spread = spread_over_cells(encoding, len(held_out), generator(seed, 7))
+    held_rows, held_log_det = encoding.forward(held_out.tensor, spread)
     settings = auto.settings(settled.train, rows=len(train))
     quicken = None if compiling is None else partial(compiled, notice=compiling)
-    return Loop(flow.to(device), rows, held_u.float().to(device), held_log_det, settings, seed, quicken)
+    return Loop(
+        joint.to(device),
+        rows,
+        held_rows.float().to(device),
+        held_log_det,
+        settings,
+        seed,
+        quicken,
+        held_out.weight_tensor,
+    )
 
 
 def _same(what: str, before: Any, now: Any) -> None:

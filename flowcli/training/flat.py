@@ -1,4 +1,4 @@
-"""The parameters of a flow as one vector, so that what is done to all of them is done in one operation."""
+"""The parameters of a density as one vector, so that what is done to all of them is done in one operation."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from flowcli.flows import Flow
+from flowcli.flows import Joint
 from flowcli.training.lockstep import shared
 
 
 class Flat:
-    """The trained parameters of a flow as views of one vector: those that decay, then the others.
+    """The trained parameters of a density as views of one vector: those that decay, then the others.
 
     Args:
-        flow: The flow, whose parameters become such views.
+        density: The density, whose parameters become such views.
         share: Whether the vector lies in memory that forked processes share.
     """
 
-    def __init__(self, flow: Flow, *, share: bool) -> None:
-        trained = [(name, p) for name, p in flow.named_parameters() if p.requires_grad]
+    def __init__(self, density: Joint, *, share: bool) -> None:
+        trained = [(name, p) for name, p in density.named_parameters() if p.requires_grad]
         decays = [".network." in f".{name}" and p.ndim == 2 for name, p in trained]
         self.parameters: list[nn.Parameter] = [
             p for wanted in (True, False) for (_, p), decay in zip(trained, decays, strict=True) if decay == wanted

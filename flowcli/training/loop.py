@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from flowcli.errors import NumericsError
-from flowcli.flows import Flow
+from flowcli.flows import Joint
 from flowcli.flows.networks import Network
 from flowcli.training.adamw import AdamW, add_up, shortening
 from flowcli.training.average import Average
@@ -109,40 +109,45 @@ class Loop:
     """One fit, which can stop after any step and go on later as if it had not.
 
     Args:
-        flow: The flow at its start, on the device; it is trained in place.
+        density: The density at its start, on the device; it is trained in place.
         rows: The training rows.
-        held_out: Coordinates of the held-out rows (M, D), float32, on the device.
+        held_out: The held-out rows as the density takes them (M, W), float32, on the device.
         held_out_log_det: Their log-dets (M,).
         settings: How the fit runs.
         seed: Of all random numbers; those of a step are a function of the seed and the step.
-        quicken: Makes the flow's ``log_prob`` for batches like the one it is given into a quicker one that has
+        quicken: Makes the density's ``log_prob`` for batches like the one it is given into a quicker one that has
             threads of its own; without it, steps are divided among processes.
+        held_out_weights: Of the held-out rows, (M,), one on average; ``None`` where all count alike.
     """
 
     def __init__(
         self,
-        flow: Flow,
+        density: Joint,
         rows: TrainingRows,
         held_out: Tensor,
         held_out_log_det: Tensor,
         settings: Settings,
         seed: int,
-        quicken: Callable[[Flow, Tensor], LogProb] | None = None,
+        quicken: Callable[[Joint, Tensor], LogProb] | None = None,
+        held_out_weights: Tensor | None = None,
     ) -> None:
-        self.flow, self.rows, self.settings, self.seed = flow, rows, settings, seed
+        self.density, self.rows, self.settings, self.seed = density, rows, settings, seed
         self._held_out, self._held_out_log_det = held_out, held_out_log_det.double().cpu()
         self._processes = 1 if quicken else processes_for(held_out.device, settings.batch_size, LEAST_ROWS)
         side_by_side = self._processes > 1
-        self._flat = Flat(flow, share=side_by_side)
+        self._flat = Flat(density, share=side_by_side)
         self._gradients = [self._flat.room(share=side_by_side) for _ in range(self._processes)]
-        self._losses, self._nats = self._room(self._processes), self._room(len(held_out))
+        self._held_out_weights = held_out_weights
+        self._losses = self._room(self._processes)
+        self._nats = self._room(len(density.parts) * len(held_out)).view(len(density.parts), -1)
+        self._best_parts = [-math.inf] * len(density.parts)
         self._batches, self._loaded = torch.empty(0), -1  # the rows of an epoch in their order
-        self.average = Average(flow, settings.average, self._flat, share=side_by_side)
+        self.average = Average(density, settings.average, self._flat, share=side_by_side)
         room = partial(self._flat.room, share=side_by_side)
         self.optimizer = AdamW(self._flat.vector, room, self._flat.decaying, settings.weight_decay)
         self._squares = self._room(self._processes)  # of the lengths of each process's part of the gradient
         self._learning_rate = settings.learning_rate  # of the last step
-        self.best = copy.deepcopy(self.average.flow)
+        self.best = copy.deepcopy(self.average.density)
         self.history: list[Evaluation] = []
         self.outcome: Outcome = "running"
         self.step = 0
@@ -152,12 +157,12 @@ class Loop:
         self._loss_count = 0
         self._interval_seconds = 0.0
         self._good: State | None = None  # at the last evaluation; where a setback goes back to
-        noisy = bool(settings.noise) or any(isinstance(m, Network) and m.dropout > 0 for m in flow.modules())
+        noisy = bool(settings.noise) or any(isinstance(m, Network) and m.dropout > 0 for m in density.modules())
         self._random = noisy  # whether a step draws random numbers
         self._lockstep = Lockstep(self._work, self._processes)
-        self._log_prob: LogProb = flow.log_prob
+        self._log_prob: LogProb = density.log_prob
         if quicken:
-            self._log_prob = quicken(flow.train(), rows.epoch(0)[: settings.batch_size])
+            self._log_prob = quicken(density.train(), self._rows_and_weights(rows.epoch(0)[: settings.batch_size])[0])
 
     @property
     def best_nats(self) -> float:
@@ -182,7 +187,7 @@ class Loop:
         Raises:
             NumericsError: The numbers went wrong once too often; ``best`` is kept.
         """
-        self.flow.train()
+        self.density.train()
         self._load_epoch()
         with self._lockstep:
             yield from self._run(should_stop, time_limit, tick_every)
@@ -278,12 +283,25 @@ class Loop:
         batch = self._batches[first : first + size][self._part(process, size)]
         if self._random:
             _seed(batch.device, mixed(self.seed, 5, step, process))
+        batch, weights = self._rows_and_weights(batch)
         if self.settings.noise:
-            batch = batch + self.settings.noise * torch.randn_like(batch)
-        loss = -self._log_prob(batch).sum() / size
+            batch = self._with_noise(batch)
+        log_prob = self._log_prob(batch)
+        loss = -(log_prob if weights is None else log_prob * weights).sum() / size
         gradients = torch.autograd.grad(loss, self._flat.parameters)
         self._flat.gather(gradients, self._gradients[process])
         self._losses[process] += loss.detach()
+
+    def _rows_and_weights(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The rows of a batch as the density takes them, and their weights if they have any."""
+        return (batch[:, :-1], batch[:, -1]) if self.rows.weighted else (batch, None)
+
+    def _with_noise(self, batch: Tensor) -> Tensor:
+        """Rows whose coordinates have noise, those of them that are there."""
+        count = self.density.layout.coordinates
+        coordinates = batch[:, :count]
+        noisy = coordinates + self.settings.noise * torch.randn_like(coordinates)
+        return torch.cat([noisy.where(coordinates != 0, 0.0), batch[:, count:]], 1)
 
     def _update(self, process: int, step: int, learning_rate: float) -> None:
         """A process's part of the parameters takes the step, and the average follows."""
@@ -302,9 +320,9 @@ class Loop:
         part = self._part(process, len(self._held_out))
         if part.start == part.stop:  # fewer rows than processes
             return
-        blocks = (torch.split(whole[part], SCORING_ROWS) for whole in (self._held_out, self._nats))
-        for rows, nats in zip(*blocks, strict=True):
-            nats.copy_(self.average.flow.log_prob(rows))
+        rows, nats = self._held_out[part], self._nats[:, part]
+        for block, out in zip(torch.split(rows, SCORING_ROWS), torch.split(nats, SCORING_ROWS, dim=1), strict=True):
+            out.copy_(self.average.density.log_probs(block))
 
     def _load_epoch(self) -> None:
         """Lay out the rows of the epoch that the next step belongs to, where all processes see them."""
@@ -333,8 +351,9 @@ class Loop:
         """Score the held-out rows with the averaged weights; keep a copy of these where they are the best so far."""
         started = time.monotonic()
         self._lockstep.run(EVALUATE)
-        nats = self._nats.cpu().double() + self._held_out_log_det
-        held_out = float(nats.mean())
+        of_parts = self._nats.cpu().double()
+        nats = of_parts.sum(0) + self._held_out_log_det
+        held_out, held_out_error = mean_and_error(nats, self._held_out_weights)
         count = self._loss_count
         train = (self._log_det_sum - float(self._losses.sum())) / count if count else math.nan
         self.seconds += time.monotonic() - started
@@ -345,20 +364,28 @@ class Loop:
             epoch=self.step / self.steps_per_epoch,
             train_nats=train,
             held_out_nats=held_out,
-            held_out_error=float(nats.std()) / math.sqrt(len(nats)) if len(nats) > 1 else math.nan,
+            held_out_error=held_out_error,
             learning_rate=self._learning_rate,
             rows_per_second=rows / self._interval_seconds if self._interval_seconds else 0.0,
             seconds=self.seconds,
             best=held_out > self.best_nats,
         )
         if self._sound(evaluation):
-            self._take_in(evaluation)
+            self._take_in(evaluation, [mean_and_error(part, self._held_out_weights)[0] for part in of_parts])
         return evaluation
 
-    def _take_in(self, evaluation: Evaluation) -> None:
-        """Keep the weights where they are the best so far, and count how long they have been."""
-        if evaluation.best:
-            self.best.load_state_dict(self.average.flow.state_dict())
+    def _take_in(self, evaluation: Evaluation, of_parts: Sequence[float]) -> None:
+        """Keep the weights of each part where they are the best so far, and count how long all of them have been.
+
+        Parts share no weights and their log-densities add up, so that each has a best moment of its own.
+        """
+        improved = False
+        for place, nats in enumerate(of_parts):
+            if nats > self._best_parts[place]:
+                self.best.parts[place].load_state_dict(self.average.density.parts[place].state_dict())
+                self._best_parts[place] = nats
+                improved = True
+        if improved:
             self._since_best = 0
         else:
             self._since_best += 1
@@ -408,11 +435,12 @@ class Loop:
             "log_det_sum": self._log_det_sum,
             "interval_seconds": self._interval_seconds,
             "learning_rate": self._learning_rate,
+            "best_parts": [nats if math.isfinite(nats) else None for nats in self._best_parts],
             "history": [_storable(asdict(evaluation)) for evaluation in self.history],
         }
         tensors = {"loss_sum": self._losses.clone()}
-        for prefix, flow in (("flow", self.flow), ("average", self.average.flow), ("best", self.best)):
-            tensors |= {f"{prefix}.{name}": tensor.clone() for name, tensor in flow.state_dict().items()}
+        for prefix, density in (("now", self.density), ("average", self.average.density), ("best", self.best)):
+            tensors |= {f"{prefix}.{name}": tensor.clone() for name, tensor in density.state_dict().items()}
         tensors |= {"optimizer.mean": self.optimizer.mean.clone(), "optimizer.square": self.optimizer.square.clone()}
         return document, tensors
 
@@ -431,17 +459,27 @@ class Loop:
         self._halvings, self._setbacks = document["halvings"], document["setbacks"]
         self._since_best, self._loss_count = document["since_best"], document["loss_count"]
         self._log_det_sum, self._interval_seconds = document["log_det_sum"], document["interval_seconds"]
+        self._best_parts = [-math.inf if nats is None else nats for nats in document["best_parts"]]
         self.history = [_restored(entry) for entry in document["history"]]
         losses = tensors["loss_sum"]
         if len(losses) == len(self._losses):
             self._losses.copy_(losses)
         else:  # with another number of processes, the sum is still the sum
             self._losses.zero_()[0] = losses.sum()
-        for prefix, flow in (("flow", self.flow), ("average", self.average.flow), ("best", self.best)):
-            flow.load_state_dict({name: tensors[f"{prefix}.{name}"] for name in flow.state_dict()})
+        for prefix, density in (("now", self.density), ("average", self.average.density), ("best", self.best)):
+            density.load_state_dict({name: tensors[f"{prefix}.{name}"] for name in density.state_dict()})
         self.optimizer.mean.copy_(tensors["optimizer.mean"])
         self.optimizer.square.copy_(tensors["optimizer.square"])
         self._learning_rate = document["learning_rate"]
+
+
+def mean_and_error(nats: Tensor, weights: Tensor | None) -> tuple[float, float]:
+    """The mean of log-densities (N,), each with its weight if there are any, and its standard error."""
+    if weights is None:
+        return float(nats.mean()), float(nats.std()) / math.sqrt(len(nats)) if len(nats) > 1 else math.nan
+    shares = weights / weights.sum()
+    average = float((shares * nats).sum())
+    return average, float((shares * (nats - average)).square().sum().sqrt())
 
 
 def _seed(device: torch.device, seed: int) -> None:

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from flowcli.errors import NumericsError
+from flowcli.flows import Context
+from flowcli.flows.bases import Mixture
 from flowcli.training.rows import generator
 
 LARGEST_SAMPLE = 20_000  # rows that EM sees; more changed the start by less than a fit's first second
+MOST_PATTERNS = 32  # of missing cells; each costs as much as a component does
 LEAST_GAIN = 1e-3  # nats a row; an iteration that gains less is the last
 
 
@@ -22,9 +25,14 @@ class FittedMixture(NamedTuple):
     means: Tensor
     factors: Tensor
 
-    def log_prob(self, z: Tensor) -> Tensor:
-        """Log-density of rows (B, D), (B,)."""
-        return torch.logsumexp(self.log_joint(z.T.contiguous()), dim=0)
+    def log_prob(self, z: Tensor, observed: Tensor | None = None) -> Tensor:
+        """Log-density of rows (B, D), or of the cells of them that are ``observed`` (B, D), (B,)."""
+        if observed is None or observed.all():
+            return torch.logsumexp(self.log_joint(z.T.contiguous()), dim=0)
+        base = Mixture(z.shape[1], len(self.weights)).to(z)
+        base.gaussians.set(*self)
+        with torch.no_grad():
+            return base.log_prob(z, Context(observed=observed.to(z)))
 
     def log_joint(self, columns: Tensor) -> Tensor:
         """Log-density of columns (D, B) together with each component, (K, B)."""
@@ -36,19 +44,50 @@ class FittedMixture(NamedTuple):
         return log_joint
 
 
+class _Pattern(NamedTuple):
+    """Rows of which the same columns are there."""
+
+    rows: Tensor
+    there: Tensor
+    missing: Tensor
+
+
+class _Filled(NamedTuple):
+    """What components expect of cells that are missing.
+
+    Attributes:
+        columns: Of each component, (K, D, N).
+        patterns: Of missing cells.
+        conditionals: The covariances of the missing cells of each pattern, zero elsewhere, (patterns, K, D, D).
+    """
+
+    columns: Tensor
+    patterns: list[_Pattern]
+    conditionals: Tensor
+
+
 def fit_mixture(
-    z: Tensor, components: int, *, seed: int, ridge: float = 1e-6, max_iterations: int = 100
+    z: Tensor,
+    components: int,
+    *,
+    seed: int,
+    ridge: float = 1e-6,
+    max_iterations: int = 100,
+    weights: Tensor | None = None,
 ) -> FittedMixture:
     """Fit a mixture of full-covariance Gaussians by EM (Dempster, Laird and Rubin, 1977).
 
-    It starts from rows that are far apart (k-means++; Arthur and Vassilvitskii, 2007).
+    It starts from rows that are far apart (k-means++; Arthur and Vassilvitskii, 2007). Cells that are missing are
+    summed over exactly, as missing at random (Ghahramani and Jordan, 1994); rows whose pattern of missing cells is a
+    rare one, and rows without any cell, are left out.
 
     Args:
-        z: Rows (N, D) of about unit scale.
+        z: Rows (N, D) of about unit scale, NaN where a cell is missing.
         components: K; fewer are used where there are not enough rows.
         seed: Of the start.
         ridge: What is added to the diagonals of the covariances.
         max_iterations: EM stops there, converged or not: it is a start, not an answer.
+        weights: Of the rows, (N,), one on average; ``None`` where all count alike.
 
     Raises:
         NumericsError: The rows have no such mixture, because some are too far from the others.
@@ -56,18 +95,32 @@ def fit_mixture(
     random = generator(seed, 4)
     rows = z.double().cpu()
     if len(rows) > LARGEST_SAMPLE:
-        rows = rows[torch.randperm(len(rows), generator=random)[:LARGEST_SAMPLE]]
-    if not torch.isfinite(rows.square().sum()):
-        raise _not_fitted(components, "some rows are too far from the others")
+        chosen = torch.randperm(len(rows), generator=random)[:LARGEST_SAMPLE]
+        rows, weights = rows[chosen], None if weights is None else weights[chosen]
+    incomplete = bool(rows.isnan().any())
+    if incomplete:
+        usual = _usual_patterns(rows)
+        rows, weights = rows[usual], None if weights is None else weights[usual]
+    if not len(rows) or not torch.isfinite(rows.nan_to_num().square().sum()):
+        raise _not_fitted(components, "some rows are too far from the others" if len(rows) else "all cells are missing")
     columns = rows.T.contiguous()
-    centres = _far_apart(rows, min(components, len(rows)), random)
-    shares = torch.nn.functional.one_hot(torch.cdist(rows, centres).argmin(1), len(centres)).T.double()
+    complete = rows.nan_to_num()
+    centres = _far_apart(complete, min(components, len(rows)), random)
+    shares = torch.nn.functional.one_hot(torch.cdist(complete, centres).argmin(1), len(centres)).T.double()
+    patterns = _patterns(rows) if incomplete else []
+    count = len(centres)
+    filled = _Filled(complete.T.expand(count, -1, -1), patterns, columns.new_zeros(len(patterns), 1, 1, 1))
     reached = -math.inf
     for _ in range(max_iterations):
-        mixture = _most_likely(columns, shares, ridge)
-        log_joint = mixture.log_joint(columns)
+        if weights is not None:
+            shares = shares * weights
+        mixture = _most_likely(filled if incomplete else columns, shares, ridge)
+        if incomplete:
+            log_joint, filled = _expected(mixture, columns, patterns)
+        else:
+            log_joint = mixture.log_joint(columns)
         log_prob = torch.logsumexp(log_joint, dim=0)
-        before, reached = reached, float(log_prob.mean())
+        before, reached = reached, float(log_prob.mean() if weights is None else (log_prob * weights).mean())
         if reached - before < LEAST_GAIN:
             break
         shares = log_joint.sub_(log_prob).exp_()
@@ -76,20 +129,70 @@ def fit_mixture(
     return mixture
 
 
-def _most_likely(columns: Tensor, shares: Tensor, ridge: float) -> FittedMixture:
-    """The mixture of columns (D, N) of which each component has its shares (K, N)."""
+def _most_likely(columns: Tensor | _Filled, shares: Tensor, ridge: float) -> FittedMixture:
+    """The mixture of columns (D, N), or of what components filled in, of which each component has its shares (K, N)."""
     sizes = shares.sum(1) + torch.finfo(shares.dtype).eps  # one that has none is a narrow one at the origin
-    means = (shares @ columns.T) / sizes[:, None]
-    covariances = columns.new_empty(len(sizes), len(columns), len(columns))
-    for size, mean, share, out in zip(sizes, means, shares, covariances, strict=True):
-        apart = columns - mean[:, None]
-        torch.mm(apart * (share / size), apart.T, out=out)
+    whole = columns.columns if isinstance(columns, _Filled) else columns.expand(len(sizes), -1, -1)
+    width = whole.shape[1]
+    means = whole.new_empty(len(sizes), width)
+    covariances = whole.new_empty(len(sizes), width, width)
+    for k, (size, share, own) in enumerate(zip(sizes, shares, whole, strict=True)):
+        means[k] = (own @ share) / size
+        apart = own - means[k][:, None]
+        torch.mm(apart * (share / size), apart.T, out=covariances[k])
+    if isinstance(columns, _Filled):
+        for pattern, unsure in zip(columns.patterns, columns.conditionals, strict=True):
+            covariances += (shares[:, pattern.rows].sum(1) / sizes)[:, None, None] * unsure
     covariances.diagonal(dim1=1, dim2=2).add_(ridge)
     factors, failed = torch.linalg.cholesky_ex(covariances)
     if failed.any() or not torch.isfinite(factors).all():
         raise _not_fitted(len(sizes), "a covariance is not positive definite")
-    inverse = torch.linalg.solve_triangular(factors, torch.eye(len(columns), dtype=columns.dtype), upper=False)
+    inverse = torch.linalg.solve_triangular(factors, torch.eye(width, dtype=whole.dtype), upper=False)
     return FittedMixture(sizes / sizes.sum(), means, inverse)
+
+
+def _expected(mixture: FittedMixture, columns: Tensor, patterns: list[_Pattern]) -> tuple[Tensor, _Filled]:
+    """Log-density of columns (D, N) together with each component (K, N), and what these expect of missing cells."""
+    count, width = mixture.means.shape
+    identity = torch.eye(width, dtype=columns.dtype)
+    roots = torch.linalg.solve_triangular(mixture.factors, identity.expand(count, -1, -1), upper=False)
+    covariances = roots @ roots.mT
+    log_joint = columns.new_empty(count, columns.shape[1])
+    filled = columns.nan_to_num().expand(count, -1, -1).clone()
+    conditionals = columns.new_zeros(len(patterns), count, width, width)
+    for unsure, (rows, there, missing) in zip(conditionals, patterns, strict=True):
+        own = covariances[:, there][:, :, there]
+        lower = torch.linalg.cholesky(own)
+        apart = columns[there][:, rows] - mixture.means[:, there, None]
+        residuals = torch.linalg.solve_triangular(lower, apart, upper=False)
+        constants = mixture.weights.log() - lower.diagonal(dim1=1, dim2=2).log().sum(1)
+        constants = constants - 0.5 * len(there) * math.log(2 * math.pi)
+        log_joint[:, rows] = constants[:, None] - 0.5 * residuals.square().sum(1)
+        if len(missing):
+            between = covariances[:, missing][:, :, there]
+            gains = torch.linalg.solve_triangular(lower, between.mT, upper=False)  # (K, there, missing)
+            expected = mixture.means[:, missing, None] + gains.mT @ residuals
+            filled[:, missing[:, None], rows] = expected
+            rest = covariances[:, missing][:, :, missing] - gains.mT @ gains
+            unsure[:, missing[:, None], missing] = rest
+    return log_joint, _Filled(filled, patterns, conditionals)
+
+
+def _patterns(rows: Tensor) -> list[_Pattern]:
+    """The patterns of missing cells among rows (N, D)."""
+    kinds, own = torch.unique(rows.isnan(), dim=0, return_inverse=True)
+    return [
+        _Pattern((own == number).nonzero()[:, 0], (~absent).nonzero()[:, 0], absent.nonzero()[:, 0])
+        for number, absent in enumerate(kinds)
+    ]
+
+
+def _usual_patterns(rows: Tensor) -> Tensor:
+    """Which rows (N, D) have some cell, and one of the patterns that are most frequent, as numbers."""
+    kinds, own, counts = torch.unique(rows.isnan(), dim=0, return_inverse=True, return_counts=True)
+    counts = counts.masked_fill(kinds.all(1), 0)
+    frequent = torch.topk(counts, min(MOST_PATTERNS, len(counts))).indices
+    return (torch.isin(own, frequent) & (counts[own] > 0)).nonzero()[:, 0]
 
 
 def _far_apart(rows: Tensor, count: int, random: torch.Generator) -> Tensor:

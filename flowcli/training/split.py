@@ -42,4 +42,4 @@ def among(rows: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.
 def _groups(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """A number for each row (N, D), the same for equal rows, (N,)."""
     frame = pd.DataFrame(values)
-    return np.asarray(frame.groupby(list(frame.columns), sort=False).ngroup())
+    return np.asarray(frame.groupby(list(frame.columns), sort=False, dropna=False).ngroup())

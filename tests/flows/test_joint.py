@@ -11,9 +11,10 @@ from scipy import stats
 
 from flowcli import config
 from flowcli.flows import Context, Layout, build_joint, count_joint_parameters
-from flowcli.flows.codes import Codes, digit_sizes, input_widths
+from flowcli.flows.codes import Codes
 from flowcli.flows.digits import LARGEST, digits_of
 from flowcli.flows.networks import MaskedNetwork
+from flowcli.flows.one_hot import OneHot
 from tests.flows.cases import NETS, shaken
 
 ARCHITECTURE = config.from_mapping(
@@ -30,14 +31,10 @@ ARCHITECTURE = config.from_mapping(
 
 def codes_of(outcomes, numbers=None, context: int = 0) -> Codes:
     numbers = numbers or [None] * len(outcomes)
-    network = MaskedNetwork(
-        len(digit_sizes(outcomes)),
-        digit_sizes(outcomes),
-        context=context,
-        widths=input_widths(outcomes, numbers),
-        **NETS["residual"],
-    )
-    return shaken(Codes(outcomes, numbers, network))
+    one_hot = OneHot(outcomes, numbers)
+    sizes = [digit.size for digit in one_hot.digits]
+    network = MaskedNetwork(len(sizes), sizes, context=context, widths=one_hot.widths, **NETS["residual"])
+    return shaken(Codes(one_hot, network))
 
 
 def all_codes(outcomes) -> torch.Tensor:
@@ -100,7 +97,7 @@ def test_drawn_codes_have_their_probabilities(outcomes: tuple[int, ...]) -> None
 def test_codes_start_at_the_frequencies() -> None:
     generator = torch.Generator().manual_seed(1)
     network = MaskedNetwork(2, [3, 2], widths=[3, 2], **NETS["residual"])
-    codes = Codes((3, 2), [None, None], network).double()
+    codes = Codes(OneHot((3, 2), [None, None]), network).double()
     rows = torch.stack([torch.randint(0, count, (1000,), generator=generator) for count in (2, 2)], 1)
     codes.start(rows, torch.ones(1000))
     shares = codes.log_prob(codes.one_hot(all_codes((3, 2)))).exp().view(3, 2).sum(1)

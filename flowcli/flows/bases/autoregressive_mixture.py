@@ -133,7 +133,7 @@ class AutoregressiveMixture(Base):
         for i, there in enumerate(marginals.there):
             extra, shift, raw = stepper.parameters(i, z).chunk(3)
             # The part of every residual that the columns before i fix, for z_i at the component's mean.
-            known = torch.einsum("bkj,kjb->kb", marginals.factors[:, :, i, :i], differences[:, :i])
+            known = torch.einsum("bkj,kjb->kb", marginals.factors[marginals.own, :, i, :i], differences[:, :i])
             edges = torch.softmax(log_weights + extra, 0).cumsum(0)
             component = torch.lt(edges, draws[i] * edges[-1]).sum(0, keepdim=True)
             scale = soft_clip(raw, LARGEST_LOG_SCALE).exp()

@@ -11,6 +11,9 @@ from torch.autograd.function import once_differentiable
 
 from flowcli.flows.context import Context
 
+# Rows of one pattern that make a product for it alone cheaper than one for each row.
+FEWEST_ALIKE = 16
+
 
 class Tape(NamedTuple):
     """What the gradient of residuals needs: the factors P (K, D, D) and the differences m - x (K, D, B)."""
@@ -23,22 +26,32 @@ class Marginals(NamedTuple):
     """K Gaussians over the columns that are there, of rows of which each has columns of its own.
 
     Attributes:
-        factors: Inverse Cholesky factors, with the identity's rows and columns where nothing is there, (B, K, D, D).
+        factors: Inverse Cholesky factors, with the identity's rows and columns where nothing is there, of each pattern
+            of columns, (patterns, K, D, D).
+        own: Each row's pattern, (B,).
         there: One for what is there and zero for what is not, (D, B).
     """
 
     factors: Tensor
+    own: Tensor
     there: Tensor
 
     @property
     def log_diagonal(self) -> Tensor:
         """The logarithms of the factors' diagonals, zero where nothing is there, (K, D, B)."""
-        return torch.diagonal(self.factors, dim1=2, dim2=3).log().permute(1, 2, 0)
+        return torch.diagonal(self.factors, dim1=2, dim2=3).log().permute(1, 2, 0)[:, :, self.own]
 
     def residuals(self, means: Tensor, x: Tensor) -> Tensor:
         """The residuals e (K, D, B), zero where nothing is there, of rows given column by column, x (D, B)."""
         differences = (means.unsqueeze(2) - x) * self.there
-        return torch.einsum("bkij,kjb->kib", self.factors, differences)
+        patterns = len(self.factors)
+        if patterns * FEWEST_ALIKE > len(self.own):
+            return torch.einsum("bkij,kjb->kib", self.factors[self.own], differences)
+        out = torch.zeros_like(differences)
+        for pattern, factors in enumerate(self.factors):
+            rows = (self.own == pattern).nonzero()[:, 0]
+            out = out.index_copy(2, rows, torch.bmm(factors, differences[:, :, rows]))
+        return out
 
 
 class Gaussians(nn.Module):
@@ -109,7 +122,7 @@ class Gaussians(nn.Module):
         lower, failed = torch.linalg.cholesky_ex(covariances)
         lower = lower.where((failed == 0)[..., None, None], math.nan)
         inverse = torch.linalg.solve_triangular(lower, identity.expand_as(lower), upper=False)
-        return Marginals(inverse.to(self.means.dtype)[own], observed.t())
+        return Marginals(inverse.to(self.means.dtype), own, observed.t())
 
     def residuals(self, x: Tensor) -> Tensor:
         """The residuals e (K, D, B) of rows given column by column, x (D, B)."""

@@ -44,6 +44,15 @@ class Mixture(Base):
             z[own] = torch.linalg.solve_triangular(factor, z[own].t(), upper=False).t() + gaussians.means[k]
         return z if context.observed is None else z * context.observed
 
+    def responsibilities(self, z: Tensor, context: Context = NO_CONTEXT) -> Tensor:
+        """The probability of each component given the row and its weights without context, (K, B)."""
+        gaussians = self.gaussians
+        observed = torch.ones_like(z) if context.observed is None else context.observed
+        marginals = gaussians.marginals(observed)
+        e = marginals.residuals(gaussians.means, z.t())
+        log_joint = gaussians.log_weights[:, None] + marginals.log_diagonal.sum(1) - 0.5 * (e * e).sum(1)
+        return torch.softmax(log_joint, 0)
+
     def _whole(self, z: Tensor, context: Context) -> Tensor:
         gaussians = self.gaussians
         e = gaussians.residuals(z.t().contiguous())

@@ -1,0 +1,364 @@
+"""From the columns of a table to codes, angles and coordinates, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from flowcli.density.coordinates import Coordinates, cell
+from flowcli.density.others import Others
+from flowcli.density.outcomes import Outcomes
+from flowcli.flows import Layout
+from flowcli.flows.one_hot import OneHot
+from flowcli.table.schema import Column, Schema
+
+
+class Encoded(NamedTuple):
+    """Rows as a density sees them.
+
+    Attributes:
+        codes: (B, V), whole numbers.
+        angles: In radians, zero where they are not there, (B, A).
+        coordinates: Zero where they are not there, (B, D).
+        log_det: The logarithms of the Jacobian, and of what the codes' masses are multiplied by; minus infinity for a
+            row that the columns cannot hold, (B,).
+    """
+
+    codes: Tensor
+    angles: Tensor
+    coordinates: Tensor
+    log_det: Tensor
+
+
+class Part:
+    """Some of a table's columns, encoded: those that are modelled, or those that are given.
+
+    Args:
+        schema: All columns of the table, N_c.
+        places: Which of them are meant.
+        coordinates: Of the continuous ones that are no angles.
+        spreads: For each of the columns that may hold other numbers how far these lie apart.
+    """
+
+    def __init__(
+        self, schema: Schema, places: Sequence[int], coordinates: Coordinates, spreads: Sequence[float] = ()
+    ) -> None:
+        self.schema, self.places, self.coordinates, self.spreads = schema, list(places), coordinates, tuple(spreads)
+        rest = iter(spreads)
+        self.outcomes: list[Outcomes] = []
+        self.coded: list[int] = []  # the columns with a code
+        self.on_line, self.on_circle, self.constant = [], [], []
+        for place in places:
+            column = schema.columns[place]
+            found = Outcomes(column, _others(column, next(rest)) if column.other else None)
+            if found.count > 1:
+                self.coded.append(place)
+                self.outcomes.append(found)
+            if column.kind == "circular":
+                self.on_circle.append(place)
+            elif column.continuous:
+                self.on_line.append(place)
+            elif found.count == 1:
+                self.constant.append(place)
+
+    @classmethod
+    def fit(cls, schema: Schema, places: Sequence[int], values: Tensor) -> Part:
+        """Fit what is to be fitted to training rows (N, N_c)."""
+        rest = remainders(values, schema)
+        spreads = [_spread(rest[:, p], schema.columns[p]) for p in places if schema.columns[p].other]
+        unfitted = cls(schema, places, Coordinates((), torch.zeros(0), torch.ones(0)), spreads)
+        columns = [schema.columns[place] for place in unfitted.on_line]
+        plain = Coordinates.fit(columns, unfitted.numbers(rest)[:, unfitted.on_line])
+        return cls(schema, places, plain, spreads)
+
+    def with_coordinates(self, coordinates: Coordinates) -> Part:
+        """The same with other coordinates."""
+        return Part(self.schema, self.places, coordinates, self.spreads)
+
+    def numbers(self, rest: Tensor) -> Tensor:
+        """The remainders (B, N_c) where they are numbers with a density; NaN for atoms."""
+        numbers = rest.clone()
+        for place, outcomes in zip(self.coded, self.outcomes, strict=True):
+            if outcomes.column.continuous:
+                numbers[outcomes.codes(rest[:, place])[0] > 0, place] = math.nan
+        return numbers
+
+    def encode(self, rest: Tensor, spread: Tensor | None = None) -> Encoded:
+        """Encode the remainders (B, N_c) of rows.
+
+        Args:
+            rest: What ``remainders`` gives.
+            spread: For each row and column the share of its cell at which a rounded number shall lie, (B, N_c);
+                ``None`` leaves it where it is.
+        """
+        log_det = rest.new_zeros(len(rest))
+        for place in self.constant:
+            column = self.schema.columns[place]
+            assert column.value is not None
+            same = (rest[:, place] - column.value).abs() <= (column.step or 0.0) * (0.0 if column.text else 0.5)
+            log_det = torch.where(same, log_det - _per_unit(column), -math.inf)
+        codes = torch.zeros(len(rest), len(self.coded), dtype=torch.long)
+        for number, (place, outcomes) in enumerate(zip(self.coded, self.outcomes, strict=True)):
+            codes[:, number], log_mass = outcomes.codes(rest[:, place])
+            log_det = log_det + log_mass
+        numbers = self.numbers(rest)
+        if spread is not None:
+            numbers, log_share = self._spread_out(numbers, spread)
+            log_det = log_det + log_share
+        turns, log_turns = self._turns(numbers[:, self.on_circle])
+        u, log_u = self.coordinates.forward(self._off_the_edges(numbers)[:, self.on_line])
+        log_det = log_det + log_turns + log_u
+        possible = log_det > -math.inf
+        return Encoded(codes, turns, u, torch.where(possible, log_det, -math.inf))
+
+    def decode(self, encoded: Encoded, values: Tensor, generator: torch.Generator) -> None:
+        """Write the remainders of encoded rows to values (B, N_c)."""
+        for place in self.constant:
+            value = self.schema.columns[place].value
+            assert value is not None
+            values[:, place] = value
+        for place, column in zip(self.on_line, self.coordinates.inverse(encoded.coordinates).t(), strict=True):
+            values[:, place] = column
+        for place, angle in zip(self.on_circle, encoded.angles.t(), strict=True):
+            lower, upper = self.schema.columns[place].support
+            values[:, place] = lower + (angle + math.pi) / (2 * math.pi) * (upper - lower)
+        for number, (place, outcomes) in enumerate(zip(self.coded, self.outcomes, strict=True)):
+            known = outcomes.values(encoded.codes[:, number], generator)
+            anything = (encoded.codes[:, number] == 0) & outcomes.column.continuous
+            values[:, place] = torch.where(anything, values[:, place], known)
+
+    @cached_property
+    def rounded(self) -> list[int]:
+        """The columns whose numbers lie on a grid and have a density."""
+        return [place for place in [*self.on_line, *self.on_circle] if self.schema.columns[place].step]
+
+    def owners(self, places: Sequence[int]) -> tuple[int | None, ...]:
+        """For each of these columns the number of its code, if it has one."""
+        return tuple(self.coded.index(place) if place in self.coded else None for place in places)
+
+    def _spread_out(self, numbers: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Rounded numbers moved within their cells, and what a cell that an edge cuts has lost, (B,)."""
+        numbers, log_share = numbers.clone(), numbers.new_zeros(len(numbers))
+        for place in self.rounded:
+            column = self.schema.columns[place]
+            assert column.step is not None
+            low, high = cell(numbers[:, place], column)
+            width = ((high - low) / column.step).nan_to_num(1.0)
+            log_share += torch.log(torch.where(width > 1 - 1e-6, 1.0, width.clamp_min(0.0)))
+            moved = torch.lerp(low, high, share[:, place])
+            if column.kind == "circular":
+                lower, upper = column.support
+                moved = lower + torch.remainder(moved - lower, upper - lower)
+            numbers[:, place] = moved
+        return numbers, log_share
+
+    def _off_the_edges(self, numbers: Tensor) -> Tensor:
+        """Rounded numbers on the edge of a support stand for what the edge leaves of their cells."""
+        numbers = numbers.clone()
+        for place in self.on_line:
+            column = self.schema.columns[place]
+            if column.step and column.kind != "real":
+                x = numbers[:, place]
+                low, high = cell(x, column)
+                lower, upper = column.support
+                numbers[:, place] = torch.where((x == lower) | (x == upper), (low + high) / 2, x)
+        return numbers
+
+    def _turns(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Circular columns (B, A) as angles, zero where there is none, and the log-det of that (B,)."""
+        angles, log_det = torch.zeros_like(values), values.new_zeros(len(values))
+        for a, place in enumerate(self.on_circle):
+            lower, upper = self.schema.columns[place].support
+            x = values[:, a]
+            there, inside = ~x.isnan(), (x >= lower) & (x <= upper)
+            angle = (x - lower) / (upper - lower) * 2 * math.pi - math.pi
+            angles[:, a] = torch.where(inside, angle, 0.0)
+            log_turn = torch.where(inside, math.log(2 * math.pi / (upper - lower)), -math.inf)
+            log_det = log_det + torch.where(there, log_turn, 0.0)
+        return angles, log_det
+
+
+class Encoding:
+    """All of a table's columns as rows that a ``Joint`` density takes.
+
+    Args:
+        schema: The columns.
+        modelled: Those that have a density.
+        given: Those that it is conditioned on.
+
+    Attributes:
+        numbers: For each code of the modelled columns the numbers that its outcomes stand for, of unit scale, or
+            ``None``.
+    """
+
+    def __init__(self, schema: Schema, modelled: Part, given: Part) -> None:
+        self.schema, self.modelled, self.given = schema, modelled, given
+        self.numbers, of_given = ([_scaled(outcomes) for outcomes in part.outcomes] for part in (modelled, given))
+        self._given_codes = OneHot([o.count for o in given.outcomes], of_given) if given.coded else None
+
+    @classmethod
+    def fit(cls, schema: Schema, values: Tensor) -> Encoding:
+        """Fit all that depends on the training rows (N, N_c), but for tails and quantile maps of modelled columns."""
+        modelled, given = (Part.fit(schema, places, values) for places in divided(schema))
+        if given.on_line:  # networks read them best near a normal
+            rest = remainders(values, schema)
+            numbers = given.numbers(rest)[:, given.on_line]
+            given = given.with_coordinates(given.coordinates.with_marginal(numbers))
+        return cls(schema, modelled, given)
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """Of the modelled columns."""
+        return self.modelled.coordinates
+
+    def with_coordinates(self, coordinates: Coordinates) -> Encoding:
+        """The same with other coordinates of the modelled columns."""
+        return Encoding(self.schema, self.modelled.with_coordinates(coordinates), self.given)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """What stands where in a row."""
+        modelled, given = self.modelled, self.given
+        features = len(given.on_line) + 2 * len(given.on_circle)
+        if self._given_codes is not None:
+            features += self._given_codes.features
+        return Layout(
+            coordinates=len(modelled.on_line),
+            angles=len(modelled.on_circle),
+            outcomes=tuple(outcomes.count for outcomes in modelled.outcomes),
+            given=features,
+            coordinate_codes=modelled.owners(modelled.on_line),
+            angle_codes=modelled.owners(modelled.on_circle),
+        )
+
+    @property
+    def rounded(self) -> list[int]:
+        """The modelled columns whose numbers lie on a grid and have a density."""
+        return self.modelled.rounded
+
+    def line(self, values: Tensor, spread: Tensor | None = None) -> Tensor:
+        """The numbers that coordinates are made of, for fitting these, (B, D); NaN where there is none."""
+        numbers = self.modelled.numbers(remainders(values, self.schema))
+        if spread is not None:
+            numbers, _ = self.modelled._spread_out(numbers, spread)
+        return self.modelled._off_the_edges(numbers)[:, self.modelled.on_line]
+
+    def forward(self, values: Tensor, spread: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Rows laid out as ``layout`` says (B, W), and the log-det (B,) of values (B, N_c).
+
+        Args:
+            values: The table's rows.
+            spread: Where in their cells rounded numbers shall lie, as shares, (B, N_c).
+        """
+        rest = remainders(values, self.schema)
+        encoded = self.modelled.encode(rest, spread)
+        parts = [encoded.coordinates, encoded.angles, encoded.codes.double(), self._features(rest)]
+        return torch.cat(parts, 1), encoded.log_det
+
+    def features(self, values: Tensor) -> Tensor:
+        """The given columns of rows (B, N_c) as numbers that networks read, (B, C)."""
+        return self._features(remainders(values, self.schema))
+
+    def _features(self, rest: Tensor) -> Tensor:
+        encoded = self.given.encode(rest)
+        parts = [encoded.coordinates]
+        there = ~self.given.numbers(rest)[:, self.given.on_circle].isnan()
+        for trigonometry in (torch.cos, torch.sin):
+            parts.append(trigonometry(encoded.angles) * there)
+        if self._given_codes is not None:
+            one_hot = self._given_codes
+            parts.append(one_hot.described(one_hot(encoded.codes)).t().double())
+        return torch.cat(parts, 1)
+
+    def codes(self, values: Tensor) -> Tensor:
+        """The codes (B, V) of rows (B, N_c)."""
+        return self.modelled.encode(remainders(values, self.schema)).codes
+
+    def possible(self, values: Tensor) -> Tensor:
+        """Which rows (B, N_c) the modelled columns can hold at all, (B,)."""
+        return self.modelled.encode(remainders(values, self.schema)).log_det > -math.inf
+
+    def known(self, values: Tensor) -> Tensor:
+        """Which rows (B, N_c) have given values that the training rows could have had, (B,)."""
+        return self.given.encode(remainders(values, self.schema)).log_det > -math.inf
+
+    def inverse(
+        self, coordinates: Tensor, angles: Tensor, codes: Tensor, given: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """The rows (B, N_c) of coordinates (B, D), angles (B, A) and codes (B, V), beside given values (B, N_c)."""
+        values = given.clone()
+        encoded = Encoded(codes, angles, coordinates, coordinates.new_zeros(len(codes)))
+        self.modelled.decode(encoded, values, generator)
+        for place in _after_their_parts(self.schema):
+            column = self.schema.columns[place]
+            if not column.given:
+                for name, factor in column.minus:
+                    values[:, place] += factor * values[:, self.schema.names.index(name)]
+        return values
+
+
+def divided(schema: Schema) -> tuple[list[int], list[int]]:
+    """The columns that are modelled, and those that are given."""
+    places = range(len(schema.columns))
+    return [p for p in places if not schema.columns[p].given], [p for p in places if schema.columns[p].given]
+
+
+def remainders(values: Tensor, schema: Schema) -> Tensor:
+    """Rows (B, N_c) less what is taken from their columns, on the grids of what is left."""
+    if not any(column.minus for column in schema.columns):
+        return values
+    rest, names = values.clone(), schema.names
+    for place, column in enumerate(schema.columns):
+        for name, factor in column.minus:
+            rest[:, place] -= factor * values[:, names.index(name)]
+        if column.minus and column.step:
+            rest[:, place] = torch.round(rest[:, place] / column.step) * column.step
+    return rest
+
+
+def _after_their_parts(schema: Schema) -> Iterator[int]:
+    """The columns that have something taken from them, each after those that are taken."""
+    names, waiting = schema.names, {place for place, column in enumerate(schema.columns) if column.minus}
+    while waiting:
+        ready = [
+            p for p in sorted(waiting) if not any(names.index(name) in waiting for name, _ in schema.columns[p].minus)
+        ]
+        assert ready, "columns are taken from each other in a circle"
+        yield from ready
+        waiting.difference_update(ready)
+
+
+def _per_unit(column: Column) -> float:
+    """The logarithm of the step that a constant's mass is divided by."""
+    return math.log(column.step) if column.step and not column.text else 0.0
+
+
+def _others(column: Column, spread: float) -> Others:
+    """Where the further numbers of a discrete column lie."""
+    signed = bool(column.minus) or column.values[0] < 0
+    return Others(column.values, column.step or 1.0, spread, signed=signed)
+
+
+def _spread(x: Tensor, column: Column) -> float:
+    """How far the numbers (N,) of a discrete column that have no outcome of their own are from its middle one."""
+    middle = column.values[len(column.values) // 2]
+    _, log_mass = Outcomes(replace(column, other=False, missing=False)).codes(x)
+    far = (x[(log_mass == -math.inf) & ~x.isnan()] - middle).abs()
+    reach = float(far.median()) if len(far) else (column.values[-1] - column.values[0]) / 2
+    return max(reach, column.step or 1.0)
+
+
+def _scaled(outcomes: Outcomes) -> Tensor | None:
+    """The numbers that outcomes stand for, centred and of unit scale; zero for those that stand for none."""
+    numbers = outcomes.numbers()
+    if numbers is None:
+        return None
+    own = numbers[~numbers.isnan()]
+    spread = float(own.std()) if len(own) > 1 else 1.0
+    return ((numbers - own.mean()) / (spread or 1.0)).nan_to_num(0.0)
