@@ -59,12 +59,21 @@ class Model:
         """The terms of the change of variables for each row: latents, the base's log-density there, the log-det."""
         return self.density.terms(self._values(frame), double=_is_double(precision))
 
-    def sample(self, rows: int, *, seed: int = 0, where: str | None = None, budget: int | None = None) -> pd.DataFrame:
+    def sample(
+        self,
+        rows: int,
+        *,
+        seed: int = 0,
+        given: pd.DataFrame | None = None,
+        where: str | None = None,
+        budget: int | None = None,
+    ) -> pd.DataFrame:
         """Draw rows, with the columns and number formats of the data that the model was fitted to.
 
         Args:
-            rows: How many.
+            rows: How many, for each row of ``given`` where there is one.
             seed: The same seed gives the same rows.
+            given: Where the density is conditioned on columns, rows of their values.
             where: Keep only rows that meet a condition such as ``"x > 0 and y < 3"``.
             budget: How many rows to draw at most for that; a thousand for each that is wanted, and a million at least.
 
@@ -72,10 +81,22 @@ class Model:
             UsageError: The condition cannot be understood.
             NumericsError: Too few rows meet it.
         """
-        if where is None:
+        schema = self.density.schema
+        conditions = [column for column in schema.columns if column.given]
+        if conditions and (given is None or where is not None):
+            names = ", ".join(column.name for column in conditions)
+            raise UsageError(f"the density is conditioned on {names}: give their values, and no condition")
+        if conditions:
+            assert given is not None
+            known = np.full((len(given), len(schema.columns)), np.nan)
+            places = [place for place, column in enumerate(schema.columns) if column.given]
+            known[:, places] = table.frame_values(given, conditions, notice=_silent)
+            known = np.repeat(known, rows, axis=0)
+            values = self.density.sample(len(known), seed=seed, given=known)
+        elif where is None:
             values = self.density.sample(rows, seed=seed)
         else:
-            chosen = Rejection(table.Condition(where, self.columns), rows)
+            chosen = Rejection(table.Condition(where, schema.columns), rows)
             blocks = self.density.sample_blocks(budget or usual_budget(rows), seed=seed)
             parts = [part for part, _ in chosen.of((block, None) for block in blocks)]
             values = np.concatenate(parts) if parts else np.empty((0, len(self.columns)))
@@ -87,7 +108,7 @@ class Model:
         density.save(self.density, Path(path))
 
     def _values(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        return table.frame_values(frame, self.columns, notice=_silent)
+        return table.frame_values(frame, self.density.schema.columns, notice=_silent)
 
 
 def fit(
@@ -98,6 +119,8 @@ def fit(
     columns: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
+    given: Sequence[str] = (),
+    weights: str | None = None,
     valid: pd.DataFrame | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -110,12 +133,14 @@ def fit(
     """Fit a density to the rows of a frame by maximum likelihood.
 
     Args:
-        frame: The rows; columns must be numeric.
+        frame: The rows: numbers, texts, booleans, and missing cells.
         config: The name of a shipped config, the path of a YAML file, or a mapping of the same shape.
         overrides: Changes to it, such as ``"train.epochs=50"``.
         columns: The columns to fit; all by default.
         exclude: Columns to leave out.
-        kinds: Kinds of columns, such as ``{"price": "positive", "share": "bounded:0,1"}``.
+        kinds: Kinds of columns, such as ``{"price": "positive", "share": "bounded:0,1", "wind": "circular:360"}``.
+        given: Columns to condition the density of the others on.
+        weights: The column with the weight of each row.
         valid: Rows to hold out; a tenth of the frame's by default.
         seed: Of all random numbers; the same seed gives the same model.
         device: Where to compute.
@@ -138,11 +163,14 @@ def fit(
         configs.from_mapping(config, overrides) if isinstance(config, Mapping) else configs.load(config, overrides)
     )
     wishes = {**request.columns, **(kinds or {})}
-    rows = table.from_frame(frame, columns=columns, exclude=exclude, kinds=wishes, notice=say)
+    rows = table.from_frame(
+        frame, columns=columns, exclude=exclude, kinds=wishes, given=given, weights=weights, notice=say
+    )
     held = None
     if valid is not None:
-        values = table.frame_values(valid, rows.schema.names, notice=_silent)
-        held = table.Table(values, rows.schema, "valid")
+        values = table.frame_values(valid, rows.schema.columns, notice=_silent)
+        own = None if weights is None else valid[weights].to_numpy(np.float64)
+        held = table.Table(values, rows.schema, "valid", own)
     fitting = training.prepare(
         rows,
         request,

@@ -68,7 +68,9 @@ class Duration(click.ParamType[float]):
 )
 @click.option("--columns", metavar="A,B", help="Fit these columns alone.")
 @click.option("--exclude", metavar="A,B", help="Leave these columns out.")
-@click.option("--kind", "kinds", multiple=True, metavar="COL=KIND", help="real, positive, or bounded:LOW,HIGH.")
+@click.option("--kind", "kinds", multiple=True, metavar="COL=KIND", help="What a column is; see below.")
+@click.option("--given", metavar="A,B", help="Fit the density of the other columns given these.")
+@click.option("--weights", metavar="COL", help="A column with the weight of each row.")
 @click.option("--valid", metavar="ROWS", help="Rows to hold out, as a share (default 0.1) or a file.")
 @click.option("--epochs", type=options.Whole(0), metavar="N", help="Passes over the rows, at most.")
 @click.option("--time-limit", type=Duration(), metavar="TIME", help="Stop after 90s, 10m or 2h at most.")
@@ -95,6 +97,8 @@ def fit(
     columns: str | None,
     exclude: str | None,
     kinds: tuple[str, ...],
+    given: str | None,
+    weights: str | None,
     valid: str | None,
     epochs: int | None,
     time_limit: float | None,
@@ -120,11 +124,17 @@ def fit(
     interrupted goes on with --resume, to the same weights bit for bit (but not
     with --time-limit, since a clock never ticks twice alike).
 
+    What each column is is found from its cells, and shown. A --kind of your own is
+    real, positive, bounded:LOW,HIGH, circular:PERIOD (or circular:LOW,HIGH),
+    rounded:STEP, discrete (each number by itself) or category (as text).
+
     \b
     Examples:
       flowcli fit data.csv                        data.flow, all chosen for you
       flowcli fit data.csv -c nsf --set train.epochs=50
       flowcli fit data.csv --exclude id --kind price=positive
+      flowcli fit wind.csv --kind direction=circular:360 --weights hours
+      flowcli fit diamonds.csv --given carat,cut -o price.flow
       zcat data.csv.gz | flowcli fit - -o data.flow --time-limit 5m
     """
     from flowcli.cli import compute
@@ -156,9 +166,16 @@ def fit(
 
         notice = silent if quiet else note
         table = read_table(
-            data, columns=_names(columns), exclude=_names(exclude) or (), kinds=wishes, options=reading, notice=notice
+            data,
+            columns=_names(columns),
+            exclude=_names(exclude) or (),
+            kinds=wishes,
+            given=_names(given) or (),
+            weights=weights,
+            options=reading,
+            notice=notice,
         )
-        held = None if valid_file is None else _held_out(valid_file, table.schema, reading)
+        held = None if valid_file is None else _held_out(valid_file, table.schema, weights, reading)
         where = compute.set_up(device, threads)
         with Screen(quiet=quiet, time_limit=time_limit) as screen:
             fitting = _ready(
@@ -172,7 +189,7 @@ def fit(
                 compiling=compiling,
                 say=notice,
             )
-            screen.begin(fitting)
+            screen.begin(fitting, table)
             return _run(fitting, model, state, time_limit, save_every, screen, as_json=as_json, data=data)
 
 
@@ -372,27 +389,8 @@ def _kinds(pairs: tuple[str, ...]) -> dict[str, str]:
     return kinds
 
 
-def _held_out(source: str, schema: Schema, reading: ReadOptions) -> Table:
+def _held_out(source: str, schema: Schema, weights: str | None, reading: ReadOptions) -> Table:
     """Held-out rows, read as columns of the training rows' kinds."""
-    import numpy as np
+    from flowcli.table import read_like
 
-    from flowcli.errors import DataError
-    from flowcli.table import Table, read_blocks
-
-    blocks = [block.values for block in read_blocks(source, schema.names, 65_536, reading, notice=silent)]
-    if not blocks:
-        raise DataError("has a header but no rows", source=source)
-    values = np.concatenate(blocks)
-    for column, cells in zip(schema.columns, values.T, strict=True):
-        lower, upper = column.support
-        outside = (cells < lower) | (cells > upper) if column.step else (cells <= lower) | (cells >= upper)
-        wrong = cells != column.value if column.kind == "constant" else outside
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise DataError(
-                f"row {row + 1}: {float(cells[row])!r} is outside the column, which is {column.kind} in the rows to"
-                " fit; take the row out",
-                source=source,
-                column=column.name,
-            )
-    return Table(values, schema, source)
+    return read_like(source, schema, weights=weights, options=reading)

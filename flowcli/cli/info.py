@@ -11,7 +11,6 @@ from flowcli.cli.say import literal
 
 if TYPE_CHECKING:
     from flowcli.density import Density
-    from flowcli.table import Column
 
 
 WIDTH = 80
@@ -39,7 +38,7 @@ def info(model: str, as_json: bool) -> None:
 
     loaded = density.load(Path(model))
     document = describe(loaded)
-    parameters = sum(p.numel() for p in loaded.flow.parameters())
+    parameters = sum(p.numel() for p in loaded.joint.parameters())
     if as_json:
         click.echo(json.dumps({**document, "parameters": parameters, "measure": measure(loaded)}, indent=2))
         return
@@ -48,22 +47,37 @@ def info(model: str, as_json: bool) -> None:
 
 def measure(density: Density) -> str:
     """What the densities are relative to."""
-    free = density.coordinates.names
-    constant = len(density.schema.columns) - len(free)
-    text = (
-        f"nats per row, relative to Lebesgue measure on {len(free)} column{'s' * (len(free) != 1)} in the file's units"
-    )
-    if constant:
-        text += f", counting measure on {constant} constant one{'s' * (constant != 1)}"
-    if rounded := sum(bool(column.step) for column in density.schema.columns):
-        text += f"; {rounded} rounded: the density at the middle of the cell that was rounded"
+    columns = [column for column in density.schema.columns if not column.given]
+    continuous = [column for column in columns if column.continuous]
+    rounded = sum(bool(column.step) for column in continuous)
+    counted = len(columns) - len(continuous)
+    parts = []
+    if continuous:
+        parts.append(f"Lebesgue measure on {_many(len(continuous), 'continuous column')} in the file's units")
+    if counted:
+        parts.append(f"counting measure on {_many(counted, 'discrete or constant column')}")
+    if any(column.atoms for column in columns):
+        parts.append("counting measure on atoms")
+    if any(column.missing for column in columns):
+        parts.append("counting measure on the pattern of missing cells")
+    text = "nats per row, relative to " + ", ".join(parts)
+    if given := [column.name for column in density.schema.columns if column.given]:
+        text += f"; given {', '.join(given)}"
+    if rounded:
+        text += f"; {rounded} rounded: the mass of the cell that was rounded, per unit, as a mean over points in it"
     return text
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _print(model: str, density: Density, document: dict[str, Any], parameters: int) -> None:
     import textwrap
 
     import yaml
+
+    from flowcli.table import decision
 
     summary = density.summary
     for key, value in (
@@ -83,10 +97,10 @@ def _print(model: str, density: Density, document: dict[str, Any], parameters: i
         lines = textwrap.wrap(literal(str(value)), WIDTH - 14, break_long_words=False, break_on_hyphens=False) or [""]
         click.echo("\n".join(f"{head:<14}{line}" for head, line in zip([key, *[""] * len(lines)], lines, strict=False)))
     click.echo()
-    rows = [("column", "step", "kind")]
+    rows = [("column", "step", "taken for")]
     for column in density.schema.columns:
         step = "" if column.step is None else f"{column.step:g}"
-        rows.append((literal(column.name), step, _kind(column)))
+        rows.append((literal(column.name), step, literal(decision(column))))
     name_width, step_width = (max(len(row[i]) for row in rows) for i in range(2))
     # A longer name is printed whole, and pushes what follows out of line.
     name_width = min(name_width, WIDTH - 24)
@@ -95,13 +109,3 @@ def _print(model: str, density: Density, document: dict[str, Any], parameters: i
     click.echo()
     architecture = {"flow": document["config"]["flow"]}
     click.echo(yaml.safe_dump(architecture, sort_keys=False, default_flow_style=None, width=WIDTH), nl=False)
-
-
-def _kind(column: Column) -> str:
-    match column.kind:
-        case "bounded":
-            return f"bounded, {column.lower:g} to {column.upper:g}"
-        case "constant":
-            return f"constant, {column.value:g}"
-        case kind:
-            return kind

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -13,9 +13,8 @@ from flowcli.cli import options
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from flowcli.density import Density, Terms
     from flowcli.density.density import Rows
-    from flowcli.table import Block, Reader, Waiting
+    from flowcli.table import Block, Column, Reader, Schema, Waiting
 
 
 @click.command(short_help="Write the log-density of each row.")
@@ -23,6 +22,15 @@ if TYPE_CHECKING:
 @options.data
 @click.option("--with-input", is_flag=True, help="Put the input's columns before the result.")
 @click.option("--terms", is_flag=True, help="Put the terms of the formula before it.")
+@click.option("--error", is_flag=True, help="Put its standard error after it.")
+@click.option(
+    "--draws", type=options.Whole(1, 100_000), metavar="N", help="Points in the cell of a rounded number (default 8)."
+)
+@click.option(
+    "--seed", type=options.Whole(0, 2**31 - 1), default=0, metavar="N", help="Seed of these points (default 0)."
+)
+@options.given
+@options.bad_rows
 @click.option("--name", default="logprob", metavar="COLUMN", help="Name of the result's column (default logprob).")
 @options.output
 @options.precision
@@ -38,6 +46,11 @@ def logprob(
     data: str,
     with_input: bool,
     terms: bool,
+    error: bool,
+    draws: int | None,
+    seed: int,
+    given: str | None,
+    bad_rows: Literal["refuse", "nan"],
     name: str,
     output: str,
     precision: str,
@@ -56,8 +69,15 @@ def logprob(
     name. DATA is a CSV or Parquet file, perhaps compressed; without it, rows
     come from standard input.
 
-    --terms adds the latents z1, z2, ..., the base's log-density there, and the
-    log-det of the map: base_logprob + log_det = logprob.
+    A rounded number counts with the mass of its cell per unit, a mean over points
+    in it: --draws says over how many, --error how sure it is. A category that
+    the model does not know has density zero: -inf.
+
+    --terms adds the latents z1, z2, ..., the base's log-density there, the log-det
+    of the map, and the log-probabilities of angles (angle_logprob) and of
+    categories, discrete numbers and missing cells (discrete_logprob), where there
+    are any; cell_correction is what the mean over the cell differs by from its
+    middle. They add up to logprob.
 
     \b
     Examples:
@@ -65,6 +85,7 @@ def logprob(
       flowcli logprob data.flow new.csv | sort -g | head
       flowcli logprob data.flow new.csv --with-input --name nats > scored.csv
       zcat big.csv.gz | flowcli logprob data.flow -o scores.parquet
+      flowcli logprob prices.flow new.csv --given 'cut=Ideal,carat=1'
     """
     from pathlib import Path
 
@@ -84,65 +105,59 @@ def logprob(
     import pyarrow as pa
 
     from flowcli import density
+    from flowcli.cli.given import fixed_values
+    from flowcli.cli.scoring import Scorer
+    from flowcli.density.cells import DRAWS
     from flowcli.density.team import Team
     from flowcli.table import open_table, open_writer
 
     where = compute.set_up(device, threads)
     loaded = density.load(Path(model), where)
+    fixed = fixed_values(given, loaded.schema)
     # Whole blocks of the density's own size, so that the numbers do not depend on this option.
     rows = -(-batch_rows // loaded.block_rows) * loaded.block_rows
     say = silent if quiet else note
-    with open_table(data, loaded.schema.names, rows, reading, notice=say, keep_cells=with_input) as table:
-        added = _names(loaded, name, terms)
+    read = [column for column in loaded.schema.columns if column.name not in fixed]
+    scorer = Scorer(
+        loaded, name, terms=terms, error=error, draws=draws or DRAWS, seed=seed, double=precision == "float64"
+    )
+    with open_table(data, read, rows, reading, notice=say, keep_cells=with_input, bad_rows=bad_rows) as table:
         # Not empty_table(), which loads pandas.
         nothing = pa.Table.from_batches([], schema=table.types)
-        before = _typed(nothing, table.names, None, output) if with_input else None
-        for each in added if with_input else []:
+        before = _typed(nothing, read, None, output) if with_input else None
+        for each in scorer.names if with_input else []:
             if each in table.header:
-                remedy = "choose another with --name" if each == name else "leave out --terms or --with-input"
+                remedy = "choose another with --name" if each == name else "leave out --terms, --error or --with-input"
                 raise UsageError(f"the input has a column {each!r} already; {remedy}")
-        schema = _beside(before, _result(None, added)).schema
         under_way: deque[Block] = deque()
-        with open_writer(output, schema=schema) as writer, Team(loaded, compute.processes(where, threads)) as team:
-            for found in until_asked_to_end(team.terms(_values(table, under_way), double=precision == "float64")):
+        with (
+            open_writer(output, schema=_beside(before, scorer.table()).schema) as writer,
+            Team(loaded, compute.processes(where, threads)) as team,
+        ):
+            values = _values(table, under_way, loaded.schema, fixed)
+            for found in until_asked_to_end(scorer.scored(team, values)):
                 block = under_way.popleft()
-                cells = None if block.cells is None else _typed(block.cells, table.names, block, output)
-                writer.write(_beside(cells, _result(found, added)))
+                cells = None if block.cells is None else _typed(block.cells, read, block, output)
+                writer.write(_beside(cells, scorer.table(found, block.bad)))
 
 
-def _values(table: Reader, under_way: deque[Block]) -> Iterator[Rows | Waiting]:
-    """The values of each block, which is kept until they are scored."""
+def _values(
+    table: Reader, under_way: deque[Block], schema: Schema, fixed: Mapping[str, float]
+) -> Iterator[Rows | Waiting]:
+    """The values of each block, which is kept until they are scored; what is the same for all rows beside them."""
+    from flowcli.cli.given import beside
     from flowcli.table import Block
 
     for block in table.arriving():
         if isinstance(block, Block):
             under_way.append(block)
-            yield block.values
+            yield beside(block.values, schema, fixed)
         else:
             yield block
 
 
-def _names(density: Density, name: str, terms: bool) -> list[str]:
-    """The names of the columns that are added."""
-    if not terms:
-        return [name]
-    return [*(f"z{i + 1}" for i in range(density.coordinates.columns)), "base_logprob", "log_det", name]
-
-
-def _result(found: Terms | None, names: list[str]) -> pa.Table:
-    """The columns that are added to a block, or to none."""
-    import pyarrow as pa
-
-    from flowcli.table import to_arrow
-
-    if found is None:
-        return pa.Table.from_batches([], schema=pa.schema([(name, pa.float64()) for name in names]))
-    parts = [*found.latents.T, found.base_log_prob, found.log_det] if len(names) > 1 else []
-    return pa.table([to_arrow(part) for part in [*parts, found.log_prob]], names=names)
-
-
-def _typed(cells: pa.Table, names: list[str], block: Block | None, output: str) -> pa.Table:
-    """The input's cells as they are; but columns that the model reads are numbers in a Parquet file, not their text."""
+def _typed(cells: pa.Table, columns: Sequence[Column], block: Block | None, output: str) -> pa.Table:
+    """The input's cells as they are; but numbers that the model reads are numbers in a Parquet file, not their text."""
     import numpy as np
     import pyarrow as pa
 
@@ -150,11 +165,11 @@ def _typed(cells: pa.Table, names: list[str], block: Block | None, output: str) 
 
     if not is_parquet(output):
         return cells
-    for place, name in enumerate(names):
-        position = cells.schema.names.index(name)
-        if pa.types.is_string(cells.schema.field(position).type):
+    for place, column in enumerate(columns):
+        position = cells.schema.names.index(column.name)
+        if pa.types.is_string(cells.schema.field(position).type) and not column.text:
             numbers = to_arrow(np.empty(0) if block is None else block.values[:, place])
-            cells = cells.set_column(position, pa.field(name, pa.float64()), numbers)
+            cells = cells.set_column(position, pa.field(column.name, pa.float64()), numbers)
     return cells
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 @click.option("-n", "--rows", type=options.Whole(0), required=True, metavar="N", help="How many rows to draw.")
 @click.option("--seed", type=options.Whole(0, 2**63 - 1), metavar="N", help="Draw the same rows again.")
 @click.option("--with-logprob", is_flag=True, help="Add each row's log-density.")
+@options.given
+@click.option("--given-file", metavar="FILE", help="Draw N rows for each row of FILE.")
 @click.option("--where", metavar="CONDITION", help="Keep only rows like 'x > 0 and y < 3'.")
 @click.option(
     "--budget", type=options.Whole(1), metavar="N", help="With --where: draw N rows at most (1,000 for each asked)."
@@ -31,6 +33,8 @@ def sample(
     rows: int,
     seed: int | None,
     with_logprob: bool,
+    given: str | None,
+    given_file: str | None,
     where: str | None,
     budget: int | None,
     output: str,
@@ -43,9 +47,12 @@ def sample(
     The columns and number formats are those of the data that MODEL was fitted
     to. With the same seed, fewer rows are a beginning of more.
 
+    A model that was fitted with --given draws the other columns given these: as
+    many rows as asked for, of each row of FILE where there is one.
+
     With --where, rows are drawn until N of them meet the condition, made of
-    columns, numbers, + - * / %, comparisons, in, and, or, not. A name that is no
-    word stands in backquotes. Log-densities stay those of the whole model: take
+    columns, numbers, texts in quotes, + - * / %, comparisons, in, and, or, not. A
+    name that is no word stands in backquotes. Log-densities stay those of the whole model: take
     the logarithm of the accepted share off them for the part alone.
 
     \b
@@ -54,6 +61,7 @@ def sample(
       flowcli sample data.flow -n 1000000 --seed 1 -o new.parquet
       flowcli sample data.flow -n 100 | flowcli logprob data.flow -
       flowcli sample data.flow -n 100 --where '0 < x <= 1 and y in [2, 3]'
+      flowcli sample prices.flow -n 100 --given 'cut=Ideal,carat=1'
     """
     import secrets
     from pathlib import Path
@@ -62,13 +70,14 @@ def sample(
 
     compute.limit_threads(threads)
     from flowcli import density
+    from flowcli.cli.given import given_rows
     from flowcli.cli.reading import not_the_same
     from flowcli.cli.say import note
     from flowcli.cli.signals import until_asked_to_end
     from flowcli.density.rejection import Rejection, usual_budget
     from flowcli.density.team import Team
     from flowcli.errors import UsageError
-    from flowcli.table import Condition, open_writer, to_arrow, to_cells
+    from flowcli.table import Condition, ReadOptions, open_writer, to_arrow, to_cells
 
     not_the_same(model, output)
     if budget is not None and where is None:
@@ -77,7 +86,11 @@ def sample(
     loaded = density.load(Path(model), place)
     if with_logprob and "logprob" in loaded.schema.names:
         raise UsageError("the model has a column 'logprob' already; draw without --with-logprob")
-    chosen = None if where is None else Rejection(Condition(where, loaded.schema.names), rows)
+    known = given_rows(loaded.schema, rows, given, given_file, ReadOptions())
+    if known is not None and where is not None:
+        raise UsageError("--where is for models of whole rows; this one draws rows for what it is given")
+    rows = rows if known is None else len(known)
+    chosen = None if where is None else Rejection(Condition(where, loaded.schema.columns), rows)
     if seed is None:
         seed = secrets.randbelow(2**31)
         if not quiet:
@@ -92,9 +105,9 @@ def sample(
     drawn = rows if chosen is None else budget or usual_budget(rows)
     with open_writer(output, schema=schema) as writer, Team(loaded, compute.processes(place, threads)) as team:
         blocks: Iterable[Drawn] = until_asked_to_end(
-            team.scored_blocks(drawn, seed=seed)
+            team.scored_blocks(drawn, seed=seed, given=known)
             if with_logprob
-            else ((values, None) for values in team.sample_blocks(drawn, seed=seed))
+            else ((values, None) for values in team.sample_blocks(drawn, seed=seed, given=known))
         )
         for values, log_prob in blocks if chosen is None else chosen.of(blocks):
             cells = to_cells(values, loaded.schema)

@@ -9,13 +9,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from flowcli.cli.say import say
+from flowcli.cli.say import literal, say
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.progress import Progress
 
     from flowcli.density import Density
+    from flowcli.table import Table
     from flowcli.training import Evaluation, Event, Fitting, Tick
+
+
+MOST_SHOWN = 40  # columns of which is said what they are taken for
+WIDEST = 40
 
 
 class Screen:
@@ -39,10 +46,12 @@ class Screen:
     ) -> None:
         self.close()
 
-    def begin(self, fitting: Fitting) -> None:
-        """Say what is fitted, and start the display."""
+    def begin(self, fitting: Fitting, table: Table) -> None:
+        """Say what the columns are and what is fitted, and start the display."""
         if self._quiet:
             return
+        for line in shown_decisions(table):
+            say(line)
         columns = len(fitting.encoding.modelled.places)
         parameters = sum(p.numel() for p in fitting.loop.density.parameters())
         say(
@@ -104,40 +113,46 @@ class Screen:
         """The summary: how good, how it compares, and what to do next."""
         import numpy as np
 
-        from flowcli.evaluation import gaussian_log_prob
+        from flowcli.evaluation import simple_log_prob
 
         self.close()
         if self._quiet:
             return
         summary = density.summary
-        ours = density.log_prob(fitting.held_out)
-        gaussian = gaussian_log_prob(fitting.train, fitting.held_out, fitting.coordinates.schema)
-        gain = ours - gaussian
+        train, held_out = fitting.train, fitting.held_out
+        ours = density.log_prob(held_out.values)
+        rival, name = simple_log_prob(train.values, held_out.values, density.schema, train.weights)
+        gain = ours - rival
+        weights = np.ones(len(ours)) if held_out.weights is None else held_out.weights
         steps = summary["steps"]
         say(f"{summary['outcome']} after {steps:,} step{'s' * (steps != 1)}, {_clock(summary['seconds'])}")
-        say(f"held-out log-density {ours.mean():.3f} ± {_error(ours):.3f} nats a row, on {len(ours):,} rows")
+        say(f"held-out log-density {_mean(ours, weights)} nats a row, on {len(ours):,} rows")
         if np.isfinite(gain).all():  # values near the largest numbers are beyond a Gaussian
-            less = "less" if gain.mean() >= 0 else "more"
-            say(
-                f"a single Gaussian has {gaussian.mean():.3f} there, {abs(gain.mean()):.3f} ± {_error(gain):.3f} {less}"
-            )
-        if gain.mean() < 0:
-            say("note: so a single Gaussian is the better model here; are there enough rows?")
-        name = shlex.quote(str(model))
-        say(f"wrote {name}; next:")
-        say(f"  flowcli logprob {name} NEW.csv --with-input")
-        say(f"  flowcli sample {name} -n 1000")
+            better = np.average(gain, weights=weights) >= 0
+            difference = f"{_mean(gain, weights)} less" if better else f"{_mean(-gain, weights)} more"
+            say(f"{name} has {_mean(rival, weights)} there, {difference}")
+            if not better:
+                say(f"note: so {name} is the better model here; are there enough rows?")
+        path = shlex.quote(str(model))
+        say(f"wrote {path}; next:")
+        say(f"  flowcli logprob {path} NEW.csv --with-input")
+        say(f"  flowcli sample {path} -n 1000")
 
 
 def describe(fitting: Fitting) -> str:
     """The architecture in a few words."""
     from collections import Counter
 
-    flow = fitting.loop.flow
+    joint = fitting.loop.density
+    parts = ["softmax"] if joint.codes is not None else []
+    parts += ["circular splines"] if joint.angles is not None else []
+    flow = joint.flow
+    if flow is None:
+        return " + ".join(parts)
+    parts += ["heavy tails"] if fitting.encoding.coordinates.tails is not None else []
+    parts += ["quantile map"] if fitting.encoding.coordinates.marginal is not None else []
     layers = Counter(_spaced(type(layer).__name__) for layer in flow.layers)
-    parts = [f"{count} {name}" if count > 1 else name for name, count in layers.items()]
-    if fitting.coordinates.marginal is not None:
-        parts.insert(0, "quantile map")
+    parts += [f"{count} {name}" if count > 1 else name for name, count in layers.items()]
     base = _spaced(type(flow.base).__name__)
     components = getattr(getattr(flow.base, "gaussians", None), "log_weights", None)
     if components is not None:
@@ -188,9 +203,25 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _error(nats: object) -> float:
-    """The standard error of a mean."""
+def _mean(nats: NDArray[np.float64], weights: NDArray[np.float64]) -> str:
+    """A mean with its standard error."""
     import numpy as np
 
-    values = np.asarray(nats)
-    return float(values.std() / np.sqrt(len(values)))
+    shares = weights / weights.sum()
+    mean = float((shares * nats).sum())
+    return f"{mean:.3f} ± {float(np.sqrt(np.square(shares * (nats - mean)).sum())):.3f}"
+
+
+def shown_decisions(table: Table) -> list[str]:
+    """What each column was taken for, as lines of a table; a column of many is left out where they are many alike."""
+    from flowcli.table import decisions
+
+    rows = [("column", "taken for", "range", "missing"), *decisions(table.schema, table.values)]
+    if len(rows) > MOST_SHOWN + 1:
+        rows = [*rows[: MOST_SHOWN + 1], (f"and {len(rows) - MOST_SHOWN - 1} more", "", "", "")]
+    cut = [[literal(cell) for cell in row] for row in rows]
+    widths = [min(WIDEST, max(len(row[i]) for row in cut)) for i in range(3)]
+    return [
+        "  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
+        for row in cut
+    ]

@@ -50,9 +50,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Terms:
-    """The change of variables, term by term: log_prob = base_log_prob + log_det + angles_log_prob + codes_log_prob.
-
-    Of a rounded number they are the terms at the middle of its cell.
+    """The change of variables, term by term, at the middle of a rounded number's cell. All but the latents add up.
 
     Attributes:
         latents: z = f(x), zero for what is not there, (B, D).
@@ -60,6 +58,8 @@ class Terms:
         log_det: log|det df/dx|, in the units of the table, (B,).
         angles_log_prob: The log-density of the angles, (B,).
         codes_log_prob: The log-probability of categories, discrete numbers and missing cells, (B,).
+        cell_correction: What the mean density over the cell differs by, as a logarithm, (B,).
+        error: The standard error of the log-density, (B,).
     """
 
     latents: Rows
@@ -67,11 +67,14 @@ class Terms:
     log_det: Rows
     angles_log_prob: Rows
     codes_log_prob: Rows
+    cell_correction: Rows
+    error: Rows
 
     @property
     def log_prob(self) -> Rows:
         """The log-density of each row, in nats, (B,)."""
-        return np.asarray(self.base_log_prob + self.log_det + self.angles_log_prob + self.codes_log_prob)
+        at_middle = self.base_log_prob + self.log_det + self.angles_log_prob + self.codes_log_prob
+        return np.asarray(at_middle + self.cell_correction)
 
 
 @dataclass
@@ -154,13 +157,21 @@ class Density:
             return Scores(np.empty(0), np.empty(0))
         return Scores(*(torch.cat(part).numpy() for part in zip(*parts, strict=True)))
 
-    def terms(self, values: Rows, *, double: bool = False) -> Terms:
-        """The terms of the log-density of each row (B, N_c)."""
+    def terms(self, values: Rows, *, double: bool = False, draws: int = DRAWS, seed: int = 0) -> Terms:
+        """The terms of the log-density of each row (B, N_c); see ``scores``."""
         parts = [self._terms(block, double) for block in self._blocks(values)]
         if not parts:
             nothing = np.empty(0)
-            return Terms(np.empty((0, len(self.coordinates))), nothing, nothing, nothing, nothing)
-        return Terms(*(torch.cat(part).numpy() for part in zip(*parts, strict=True)))
+            nowhere = np.empty((0, len(self.coordinates)))
+            return Terms(nowhere, nothing, nothing, nothing, nothing, nothing, nothing)
+        latents, *logs = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+        correction = error = np.zeros(len(latents))
+        if self.rounded:
+            scores = self.scores(values, double=double, draws=draws, seed=seed)
+            at_middle = np.sum(logs, axis=0)
+            both = np.isfinite(at_middle) & np.isfinite(scores.log_prob)
+            correction, error = np.where(both, scores.log_prob, 0.0) - np.where(both, at_middle, 0.0), scores.error
+        return Terms(latents, logs[0], logs[1], logs[2], logs[3], correction, error)
 
     def _blocks(self, values: Rows) -> Iterator[Tensor]:
         for start in range(0, len(values), self.block_rows):

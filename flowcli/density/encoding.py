@@ -115,7 +115,8 @@ class Part:
         u, log_u = self.coordinates.forward(self._off_the_edges(numbers)[:, self.on_line])
         log_det = log_det + log_turns + log_u
         possible = log_det > -math.inf
-        return Encoded(codes, turns, u, torch.where(possible, log_det, -math.inf))
+        here = possible[:, None]
+        return Encoded(codes.where(here, 0), turns.where(here, 0.0), u.where(here, 0.0), log_det)
 
     def decode(self, encoded: Encoded, values: Tensor, generator: torch.Generator) -> None:
         """Write the remainders of encoded rows to values (B, N_c)."""

@@ -22,7 +22,7 @@ from flowcli.density.tails import LEAST_INDEX, MOST_INDEX, Tails
 from flowcli.errors import FlowcliError, ModelFileError
 from flowcli.flows import Joint, build_joint, count_joint_parameters
 from flowcli.flows.layers import Permutation
-from flowcli.table.infer import MAX_DECIMALS
+from flowcli.table.grid import MAX_DECIMALS
 from flowcli.table.schema import Column, Schema
 
 KIND = "flowcli"

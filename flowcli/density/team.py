@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain
 from types import TracebackType
 
@@ -80,12 +80,16 @@ class Team:
     ) -> None:
         self._stack.close()
 
-    def terms(self, chunks: Iterable[Rows | Waiting], *, double: bool = False) -> Iterator[Terms]:
+    def terms(
+        self, chunks: Iterable[Rows | Waiting], *, double: bool = False, draws: int = DRAWS, seed: int = 0
+    ) -> Iterator[Terms]:
         """Score chunks of rows (n, N_c), some ahead of the one that is asked for; see ``Density.terms``.
 
         Args:
             chunks: The rows. Where a ``Waiting`` stands among them, what is finished is given out until there are more.
             double: Compute the flow in float64 too.
+            draws: Points in the cell of a rounded number.
+            seed: Of these.
 
         Yields:
             The terms of each chunk, in order.
@@ -98,11 +102,11 @@ class Team:
         density, latents = self._density, len(self._density.coordinates)
 
         def compute(_: int, values: Rows) -> Rows:
-            found = density.terms(values, double=double)
-            logs = (found.base_log_prob, found.log_det, found.angles_log_prob, found.codes_log_prob)
-            return np.column_stack([found.latents, *logs])
+            found = density.terms(values, double=double, draws=draws, seed=seed)
+            return np.column_stack([getattr(found, name) for name in names])
 
-        for found in self._scored(chunks, compute, latents + 4):
+        names = [field.name for field in fields(Terms)]
+        for found in self._scored(chunks, compute, latents + len(names) - 1):
             yield Terms(found[:, :latents], *found[:, latents:].T)
 
     def scores(

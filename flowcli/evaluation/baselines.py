@@ -5,29 +5,84 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcli.table import Schema
+from flowcli.table import Column, Schema
+
+Rows = NDArray[np.float64]
+LEAST_COUNT = 0.5  # rows of an outcome that has none
 
 
-def gaussian_log_prob(train: NDArray[np.float64], rows: NDArray[np.float64], schema: Schema) -> NDArray[np.float64]:
-    """Log-density of rows under the one Gaussian that best fits the training rows, in the units of the table.
+def simple_log_prob(train: Rows, rows: Rows, schema: Schema, weights: Rows | None = None) -> tuple[Rows, str]:
+    """Log-density of rows under the simplest sound density, and its name.
+
+    That is one Gaussian where all columns are continuous and whole; elsewhere each column by itself, with the
+    frequencies of its outcomes and a Gaussian for its numbers. What is given is not looked at.
 
     Args:
         train: Training rows (N, N_c).
         rows: Rows to score (M, N_c).
-        schema: The columns; constant ones are left out.
+        schema: The columns.
+        weights: Of the training rows, (N,).
 
     Returns:
-        (M,), in nats.
+        (M,), in nats, on the measure of the schema; and a name for it.
     """
-    free = [i for i, column in enumerate(schema.columns) if column.kind != "constant"]
+    modelled = [column for column in schema.columns if not column.given]
+    if all((c.continuous and not (c.atoms or c.missing or c.minus)) or c.kind == "constant" for c in modelled):
+        places = [i for i, c in enumerate(schema.columns) if c.continuous and not c.given]
+        return gaussian_log_prob(train[:, places], rows[:, places], weights), "a single Gaussian"
+    names = schema.names
+    log_prob = np.zeros(len(rows))
+    for place, column in enumerate(schema.columns):
+        if column.given or (column.kind == "constant" and not column.missing):
+            continue
+        own, new = train[:, place], rows[:, place]
+        for name, factor in column.minus:
+            own, new = own - factor * train[:, names.index(name)], new - factor * rows[:, names.index(name)]
+        log_prob += _column_log_prob(own, new, column, np.ones(len(own)) if weights is None else weights)
+    return log_prob, "each column by itself"
+
+
+def gaussian_log_prob(train: Rows, rows: Rows, weights: Rows | None = None) -> Rows:
+    """Log-density (M,) of rows (M, D) under the one Gaussian that fits the training rows (N, D) best."""
     # Columns of very different units would make the covariance look singular, and squares of large ones overflow.
-    size = np.abs(train[:, free]).max(axis=0)
+    size = np.abs(train).max(axis=0)
     size = np.where(size > 0, size, 1.0)
-    center, scale = (train[:, free] / size).mean(axis=0) * size, (train[:, free] / size).std(axis=0) * size
+    center = np.average(train / size, axis=0, weights=weights) * size
+    scale = np.sqrt(np.average(np.square((train - center) / size), axis=0, weights=weights)) * size
     scale = np.where(scale > 0, scale, 1.0)
-    unit = (train[:, free] - center) / scale
-    covariance = np.atleast_2d(np.cov(unit, rowvar=False)) + 1e-9 * np.eye(len(free))
+    unit = (train - center) / scale
+    covariance = np.atleast_2d(np.cov(unit, rowvar=False, aweights=weights)) + 1e-9 * np.eye(train.shape[1])
     root = np.linalg.cholesky(covariance)
-    residuals = np.linalg.solve(root, ((rows[:, free] - center) / scale).T)
-    constant = 0.5 * len(free) * np.log(2 * np.pi) + np.log(np.diagonal(root)).sum() + np.log(scale).sum()
+    residuals = np.linalg.solve(root, ((rows - center) / scale).T)
+    constant = 0.5 * train.shape[1] * np.log(2 * np.pi) + np.log(np.diagonal(root)).sum() + np.log(scale).sum()
     return np.asarray(-0.5 * (residuals**2).sum(axis=0) - constant)
+
+
+def _column_log_prob(train: Rows, rows: Rows, column: Column, weights: Rows) -> Rows:
+    """One column by itself: frequencies of what has a probability, and a Gaussian for the numbers."""
+    step = column.step if column.step and not column.text else None
+    if step:
+        train, rows = np.round(train / step) * step, np.round(rows / step) * step
+    numbers = ~np.isnan(train)
+    if column.continuous:
+        numbers &= ~np.isin(train, column.atoms)
+        levels = np.array([*column.atoms, *([np.nan] if column.missing else [])])
+    else:
+        numbers[:] = False
+        levels = np.unique(train)
+    out = np.full(len(rows), np.log(LEAST_COUNT / (weights.sum() + LEAST_COUNT)))
+    total = weights.sum() + LEAST_COUNT * (len(levels) + 1)
+    for level in levels:
+        same, new = (np.isnan(x) if np.isnan(level) else x == level for x in (train, rows))
+        out[new] = np.log((weights[same].sum() + LEAST_COUNT) / total)
+    if column.continuous and numbers.any():
+        new = ~np.isnan(rows) & ~np.isin(rows, column.atoms)
+        own = train[numbers, None]
+        share = np.log((weights[numbers].sum() + LEAST_COUNT) / total) if len(levels) else 0.0
+        out[new] = share + gaussian_log_prob(own, rows[new, None], weights[numbers])
+        new = ~new
+    else:
+        new = np.ones(len(rows), dtype=np.bool_)
+    if step:
+        out[new & ~np.isnan(rows)] -= np.log(step)
+    return out

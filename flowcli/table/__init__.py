@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from flowcli.table.decisions import decision, decisions
 from flowcli.table.formats import as_written, to_cells
-from flowcli.table.infer import Written, infer_schema
-from flowcli.table.load import Table, frame_values, from_frame, read_table
+from flowcli.table.grid import Written
+from flowcli.table.infer import infer_schema
+from flowcli.table.load import Table, frame_values, from_frame, read_like, read_table, read_values
 from flowcli.table.numbers import to_arrow
 from flowcli.table.reader import Block, Reader, open_table, read_blocks
 from flowcli.table.schema import KIND_SYNTAX, Column, Kind, Schema, parse_kind
 from flowcli.table.source import ReadOptions, Waiting, is_parquet
+from flowcli.table.texts import read_cell
 from flowcli.table.where import Condition
 from flowcli.table.writer import Writer, open_writer
 
@@ -26,6 +29,8 @@ __all__ = [
     "Writer",
     "Written",
     "as_written",
+    "decision",
+    "decisions",
     "frame_values",
     "from_frame",
     "infer_schema",
@@ -34,7 +39,10 @@ __all__ = [
     "open_writer",
     "parse_kind",
     "read_blocks",
+    "read_cell",
+    "read_like",
     "read_table",
+    "read_values",
     "to_arrow",
     "to_cells",
 ]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from flowcli.errors import DataError
 from flowcli.table.numbers import as_float64 as finite_values
-from flowcli.table.numbers import brief, convert_text, explain, is_missing, number
+from flowcli.table.numbers import brief, convert_text, explain, is_missing, number, read_numbers
 from flowcli.table.scan import Record, count_lines, last_end, layout, records
 from flowcli.table.source import ByteStream, ReadOptions, Waiting, shown
 
@@ -29,8 +29,6 @@ CHUNK_BYTES = 4 * 2**20
 MAX_RECORD_BYTES = 64 * 2**20
 _ARROW_BLOCK_BYTES = 2**19
 _BOM = b"\xef\xbb\xbf"
-
-Texts = Literal["none", "asked", "all"]
 
 
 @dataclass(frozen=True)
@@ -59,17 +57,19 @@ class Chunk:
     """Some consecutive rows, read.
 
     Attributes:
-        values: The columns asked for, (rows, D); NaN where there is a fault.
-        texts: The cells as text: of all columns, of the asked ones, or ``None``.
+        values: The columns asked for as numbers, (rows, D); NaN for cells that are missing, or no numbers.
+        bad: Which of these cells are neither numbers nor missing, (rows, D); ``None`` where all are.
+        texts: The columns to be kept, as text.
         lines: The line in the file of each row, (rows,); ``None`` when row i is simply on ``first_line + i``.
         first_line: The line of the first row.
         first_row: The index of the first row in the file, from 0.
-        faults: What cannot be used, in the order of the file.
+        faults: Records of the wrong length, in the order of the file.
         data: The bytes of the chunk.
     """
 
     values: NDArray[np.float64]
-    texts: pa.Table | None
+    bad: NDArray[np.bool_] | None
+    texts: pa.Table
     lines: NDArray[np.int64] | None
     first_line: int
     first_row: int
@@ -133,19 +133,19 @@ class CsvReader:
                 line=1,
             )
 
-    def chunks(self, asked: Sequence[int], texts: Texts) -> Iterator[Chunk]:
+    def chunks(self, asked: Sequence[int], kept: Sequence[int]) -> Iterator[Chunk]:
         """Read the rows, once.
 
         Args:
-            asked: The positions of the columns to convert.
-            texts: Which columns to keep as text.
+            asked: The positions of the columns to convert to numbers.
+            kept: The positions of the columns to keep as text.
 
         Raises:
             DataError: Bytes that are not UTF-8, or a quote that is never closed.
         """
-        return (chunk for chunk in self.arriving(asked, texts) if not isinstance(chunk, Waiting))
+        return (chunk for chunk in self.arriving(asked, kept) if not isinstance(chunk, Waiting))
 
-    def arriving(self, asked: Sequence[int], texts: Texts) -> Iterator[Chunk | Waiting]:
+    def arriving(self, asked: Sequence[int], kept: Sequence[int]) -> Iterator[Chunk | Waiting]:
         """Like ``chunks``, and a ``Waiting`` wherever the next one has not been written into a pipe yet."""
         line, row = self._first_line, 0
         first, self._rest = self._rest, b""
@@ -153,10 +153,25 @@ class CsvReader:
             if isinstance(data, Waiting):
                 yield data
                 continue
-            chunk = self._convert(data, list(asked), texts, line, row)
+            chunk = self._convert(data, list(asked), list(kept), line, row)
             yield chunk
             line += count_lines(data) if b'"' in data else len(chunk.values)
             row += len(chunk.values)
+
+    def fault(self, chunk: Chunk, row: int, position: int, place: int) -> Fault:
+        """What is wrong with a cell that is no number, by its column's position, and its place among those asked."""
+        record = next(islice(records(chunk.data, self._separator), row, None))
+        cell = record.cells[position].decode()
+        missing = is_missing(cell)
+        problem = "" if missing else explain(cell, self._options)
+        return Fault("missing" if missing else "bad", row, chunk.line(row), place, cell, problem)
+
+    def text(self, chunk: Chunk, position: int) -> pa.ChunkedArray:
+        """A column of a chunk as text, though it was not kept."""
+        if chunk.data.startswith(_BOM) or chunk.lines is not None:
+            cells = [record.cells[position].decode() for record in records(chunk.data, self._separator)]
+            return pa.chunked_array([pa.array(cells, pa.string())])
+        return self._parse(chunk.data, {position: pa.string()}).column(0)
 
     def _whole_records(self) -> Iterator[bytes | Waiting]:
         """Cut the stream between records, and check that it is UTF-8 text."""
@@ -245,37 +260,57 @@ class CsvReader:
             words = {b";": "semicolons", b"\t": "tabs", b",": "commas", b" ": "spaces"}.get(mark, repr(mark.decode()))
             raise DataError(f"the columns seem to be separated by {words}; give {flag}", source=self._name, line=1)
 
-    def _convert(self, data: bytes, asked: list[int], texts: Texts, line: int, row: int) -> Chunk:
-        quick = None if data.startswith(_BOM) else self._convert_quickly(data, asked, texts)
+    def _convert(self, data: bytes, asked: list[int], kept: list[int], line: int, row: int) -> Chunk:
+        quick = None if data.startswith(_BOM) else self._convert_quickly(data, asked, kept)
         if quick is None:
-            return self._convert_by_cells(data, asked, texts, line, row)
-        values, table = quick
+            return self._convert_by_cells(data, asked, kept, line, row)
+        values, bad, table = quick
         lines = None
         if b'"' in data and count_lines(data) + (not data.endswith((b"\n", b"\r"))) != len(values):
             before = layout(data, self._separator).lines[: len(values) - 1]
             lines = np.concatenate([[line], line + before])
-        return Chunk(values, table, lines, line, row, [], data)
+        return Chunk(values, bad, table, lines, line, row, [], data)
 
     def _convert_quickly(
-        self, data: bytes, asked: list[int], texts: Texts
-    ) -> tuple[NDArray[np.float64], pa.Table | None] | None:
-        wanted = list(range(len(self.header))) if texts == "all" else asked
+        self, data: bytes, asked: list[int], kept: list[int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None, pa.Table] | None:
+        """Numbers, what is none, and texts; ``None`` where a record has the wrong length."""
+        names = [self.header[i] for i in kept]
+        table = None
+        if not set(asked) <= set(kept):  # what nobody wants to see as text is read as numbers, if it can be
+            try:
+                table = self._parse(data, dict.fromkeys(asked, pa.float64()) | dict.fromkeys(kept, pa.string()))
+            except pa.ArrowInvalid:
+                table = None
+            if table is not None:
+                values = self._numbers(table, asked, set(kept))
+                if values is not None:
+                    return values, None, table.select([str(i) for i in kept]).rename_columns(names)
         try:
-            table = self._parse(data, wanted, pa.float64() if texts == "none" else pa.string())
+            table = self._parse(data, dict.fromkeys([*asked, *kept], pa.string()))
         except pa.ArrowInvalid:
             return None
+        values, bad = np.empty((table.num_rows, len(asked))), None
+        for place, position in enumerate(asked):
+            values[:, place], wrong = read_numbers(table.column(str(position)), self._options.decimal)
+            if wrong is not None:
+                bad = np.zeros(values.shape, dtype=np.bool_) if bad is None else bad
+                bad[:, place] = wrong
+        return values, bad, table.select([str(i) for i in kept]).rename_columns(names)
+
+    def _numbers(self, table: pa.Table, asked: list[int], kept: set[int]) -> NDArray[np.float64] | None:
+        """The columns as numbers; ``None`` where a cell is missing or none."""
         values = np.empty((table.num_rows, len(asked)))
         for place, position in enumerate(asked):
             column = table.column(str(position))
-            numbers = finite_values(column) if texts == "none" else convert_text(column, self._options.decimal)
+            numbers = convert_text(column, self._options.decimal) if position in kept else finite_values(column)
             if numbers is None:
                 return None
             values[:, place] = numbers
-        return values, None if texts == "none" else table.rename_columns([self.header[i] for i in wanted])
+        return values
 
-    def _parse(self, data: bytes, wanted: list[int], kind: pa.DataType) -> pa.Table:
+    def _parse(self, data: bytes, types: Mapping[int, pa.DataType]) -> pa.Table:
         names = [str(i) for i in range(len(self.header))]
-        include = [names[i] for i in wanted]
         quoted = b'"' in data
         for block in (_ARROW_BLOCK_BYTES, len(data) + 1):
             try:
@@ -286,8 +321,8 @@ class CsvReader:
                         delimiter=self._options.delimiter, ignore_empty_lines=False, newlines_in_values=quoted
                     ),
                     convert_options=pyarrow.csv.ConvertOptions(
-                        include_columns=include,
-                        column_types=dict.fromkeys(include, kind),
+                        include_columns=[names[i] for i in types],
+                        column_types={names[i]: kind for i, kind in types.items()},
                         null_values=[""],
                         strings_can_be_null=False,
                         decimal_point=self._options.decimal,
@@ -299,40 +334,29 @@ class CsvReader:
                     raise
         raise AssertionError
 
-    def _convert_by_cells(self, data: bytes, asked: list[int], texts: Texts, line: int, row: int) -> Chunk:
+    def _convert_by_cells(self, data: bytes, asked: list[int], kept: list[int], line: int, row: int) -> Chunk:
         width = len(self.header)
-        wanted = list(range(width)) if texts == "all" else asked
         faults: list[Fault] = []
         rows: list[list[float]] = []
-        kept: list[list[str]] = []
+        wrong: list[list[bool]] = []
+        texts: list[list[str]] = []
         lines: list[int] = []
         for place, record in enumerate(records(data, self._separator, line)):
             cells = [cell.decode() for cell in record.cells]
             if cells == [""] or len(cells) != width:
                 faults.append(Fault("shape", place, record.line, None, "", self._explain_shape(cells)))
                 cells = [""] * width
-                values = [np.nan] * len(asked)
-            else:
-                values = []
-                for column, position in enumerate(asked):
-                    value = number(cells[position], self._options.decimal)
-                    if value is None or not math.isfinite(value):
-                        missing = is_missing(cells[position])
-                        problem = "" if missing else explain(cells[position], self._options)
-                        kind: Literal["missing", "bad"] = "missing" if missing else "bad"
-                        faults.append(Fault(kind, place, record.line, column, cells[position], problem))
-                        value = math.nan
-                    values.append(value)
+            found = [number(cells[position], self._options.decimal) for position in asked]
+            values = [math.nan if value is None or not math.isfinite(value) else value for value in found]
             rows.append(values)
+            wrong.append([v != v and not is_missing(cells[p]) for v, p in zip(values, asked, strict=True)])
+            texts.append([cells[i] for i in kept])
             lines.append(record.line)
-            if texts != "none":
-                kept.append([cells[i] for i in wanted])
-        table = None
-        if texts != "none":
-            columns = list(zip(*kept, strict=True)) or [()] * len(wanted)
-            table = pa.table([pa.array(c, pa.string()) for c in columns], names=[self.header[i] for i in wanted])
+        columns = list(zip(*texts, strict=True)) or [()] * len(kept)
+        table = pa.table([pa.array(c, pa.string()) for c in columns], names=[self.header[i] for i in kept])
         array = np.array(rows, dtype=np.float64).reshape(len(rows), len(asked))
-        return Chunk(array, table, np.array(lines, dtype=np.int64), line, row, faults, data)
+        bad = np.array(wrong, dtype=np.bool_).reshape(array.shape)
+        return Chunk(array, bad if bad.any() else None, table, np.array(lines, dtype=np.int64), line, row, faults, data)
 
     def _explain_shape(self, cells: list[str]) -> str:
         width = len(self.header)

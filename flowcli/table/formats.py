@@ -23,27 +23,45 @@ def to_cells(values: NDArray[np.float64], schema: Schema) -> pa.Table:
 
     A column with a step is rounded onto its grid, one with decimals to so many digits, an integer one to whole numbers
     (int64 where they fit); a rounded value stays within its column's support. A constant column gets its constant,
-    whatever the row holds there.
+    whatever the row holds there. NaN becomes null.
 
     Args:
         values: The rows, one column for each of the schema's, (n, D).
         schema: The columns.
 
     Returns:
-        A ``pa.Table`` of n rows with the schema's names, int64 or float64.
+        A ``pa.Table`` of n rows with the schema's names: int64, float64, string or, for the texts ``false`` and
+        ``true``, bool.
     """
     if values.ndim != 2 or values.shape[1] != len(schema.columns):
         raise ValueError(f"values are {values.shape}, not (n, {len(schema.columns)})")
     arrays, fields = [], []
     for column, rounded in zip(schema.columns, as_written(values, schema).T, strict=True):
-        if column.integer and np.all(np.abs(rounded) < 2.0**63):
-            arrays.append(to_arrow(rounded.astype(np.int64)))
+        absent = np.isnan(rounded)
+        if column.text:
+            arrays.append(_texts(rounded, absent, column))
+        elif column.integer and np.all(absent | (np.abs(rounded) < 2.0**63)):
+            arrays.append(_with_nulls(to_arrow(np.where(absent, 0, rounded).astype(np.int64)), absent))
         else:
-            arrays.append(to_arrow(rounded))
-        digits = 0 if column.integer else column.decimals
+            arrays.append(_with_nulls(to_arrow(rounded), absent))
+        digits = None if column.text else 0 if column.integer else column.decimals
         metadata = None if digits is None else {DECIMALS: str(digits).encode()}
         fields.append(pa.field(column.name, arrays[-1].type, metadata=metadata))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _texts(places: NDArray[np.float64], absent: NDArray[np.bool_], column: Column) -> pa.Array:
+    """The texts at some places among a column's levels."""
+    chosen = _with_nulls(to_arrow(np.where(absent, 0, places).astype(np.int64)), absent)
+    texts = pa.array(column.levels, pa.string()).take(chosen)
+    return texts.cast(pa.bool_()) if column.levels == ("false", "true") else texts
+
+
+def _with_nulls(values: pa.Array, absent: NDArray[np.bool_]) -> pa.Array:
+    """The values, with nulls where there is none."""
+    if not absent.any():
+        return values
+    return pc.if_else(pa.array(absent), pa.scalar(None, values.type), values)
 
 
 def as_written(values: NDArray[np.float64], schema: Schema) -> NDArray[np.float64]:
@@ -55,15 +73,41 @@ def as_written(values: NDArray[np.float64], schema: Schema) -> NDArray[np.float6
 
 
 def _rounded(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
-    if column.kind == "constant":
+    if column.text or column.kind == "discrete":
+        values = values if column.text or not column.minus else _to_digits(values, column)
+        return values
+    if column.kind == "constant" and not column.minus:
         assert column.value is not None
-        return np.full(len(values), column.value)
+        return (
+            np.where(np.isnan(values), values, column.value) if column.missing else np.full(len(values), column.value)
+        )
+    if column.minus:
+        return _to_digits(values, column)
+    if column.kind == "circular":
+        return _on_circle(values, column)
+    numbers = values
     if column.step is not None:
-        return _on_grid(values, column, column.step, open_ends=False)
+        numbers = _on_grid(values, column, column.step, open_ends=False)
+    elif (digits := 0 if column.integer else column.decimals) is not None:
+        numbers = _on_grid(values, column, float(f"1e-{digits}"), open_ends=True)
+    return np.where(np.isin(values, column.atoms) | np.isnan(values), values, numbers)
+
+
+def _to_digits(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
+    """Values with as many digits after the point as the column is written with, whatever kind its remainder is."""
     digits = 0 if column.integer else column.decimals
     if digits is None:
         return values
-    return _on_grid(values, column, float(f"1e-{digits}"), open_ends=True)
+    plain = Column(column.name, integer=column.integer, decimals=column.decimals)
+    return np.where(np.isnan(values), values, _on_grid(values, plain, float(f"1e-{digits}"), open_ends=True))
+
+
+def _on_circle(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
+    """Angles on their grid, from the lower end up to, but without, the upper one, which is the same point."""
+    lower, upper = column.support
+    plain = Column(column.name, step=column.step, integer=column.integer, decimals=column.decimals)
+    rounded = _rounded(values, plain)
+    return np.where(rounded >= upper, rounded - (upper - lower), rounded)
 
 
 def _on_grid(values: NDArray[np.float64], column: Column, step: float, *, open_ends: bool) -> NDArray[np.float64]:
@@ -73,7 +117,7 @@ def _on_grid(values: NDArray[np.float64], column: Column, step: float, *, open_e
     unit = int("".join(map(str, digits)))
     with np.errstate(over="ignore"):
         steps = np.rint(values / step)
-    lower, upper = column.support
+    lower, upper = (-math.inf, math.inf) if column.kind == "circular" else column.support
     if math.isfinite(lower):
         least = math.ceil(Decimal(repr(lower)) / Decimal(repr(step)))
         least += open_ends and Decimal(repr(step)) * least == Decimal(repr(lower))

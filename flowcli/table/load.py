@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,22 +11,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flowcli.errors import DataError
+from flowcli.errors import DataError, UsageError
 from flowcli.table.csv_reader import Chunk, CsvReader
-from flowcli.table.infer import MAX_DECIMALS, Written, infer_schema
-from flowcli.table.numbers import brief, exclude_flag, from_arrow, is_text
+from flowcli.table.grid import MAX_DECIMALS, Written
+from flowcli.table.infer import infer_schema
+from flowcli.table.numbers import PADDING, brief, from_arrow, is_text
 from flowcli.table.parquet_reader import ParquetReader
-from flowcli.table.reader import error_of
+from flowcli.table.reader import error_of, open_table
 from flowcli.table.rounded import Notice, RoundedIntegers, RoundedTypedIntegers
-from flowcli.table.schema import Schema
-from flowcli.table.select import chosen, positions
+from flowcli.table.schema import Column, Schema
+from flowcli.table.select import chosen, nearest, positions
 from flowcli.table.source import ReadOptions, is_parquet, open_bytes, open_file, shown
+from flowcli.table.texts import as_text, is_boolean, levels_of, places
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FRAME = "the frame"
 _SAMPLE = 1000
+_BLOCK = 65_536
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Table:
     """A table in memory.
 
     Attributes:
-        values: The rows, finite, (N, D).
+        values: The rows, (N, D): finite numbers, NaN where a cell is missing, for a text its place among the column's
+            levels.
         schema: What the columns are.
         source: Where the rows came from, as the user named it.
         weights: Of the rows, (N,); ``None`` where all count alike.
@@ -46,22 +50,63 @@ class Table:
     weights: NDArray[np.float64] | None = None
 
 
+@dataclass(frozen=True)
+class Wishes:
+    """What the user said about columns.
+
+    Attributes:
+        columns: The columns to fit; ``None`` for all.
+        exclude: The columns to leave out.
+        kinds: The kinds of some, by name.
+        given: Those that the density is to be conditioned on.
+        weights: The one with the weight of each row.
+    """
+
+    columns: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
+    kinds: Mapping[str, str] | None = None
+    given: Sequence[str] = ()
+    weights: str | None = None
+
+    def names(self, header: Sequence[str]) -> list[str]:
+        """The columns to read, the weights' among them."""
+        names = chosen(header, self.columns, self.exclude)
+        if self.weights is None:
+            return names
+        if self.weights not in header:
+            hint = nearest(self.weights, header)
+            raise UsageError(f"--weights: there is no column {brief(self.weights)}{hint}")
+        if self.weights in self.given:
+            raise UsageError(f"--weights: column {brief(self.weights)} is given already")
+        return names if self.weights in names else [name for name in header if name in {*names, self.weights}]
+
+    def is_category(self, name: str) -> bool:
+        """Whether the user wants a column's cells as they are written."""
+        return (self.kinds or {}).get(name, "").strip() == "category"
+
+
 def read_table(
     source: str,
     *,
     columns: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     kinds: Mapping[str, str] = {},
+    given: Sequence[str] = (),
+    weights: str | None = None,
     options: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
     notice: Notice,
 ) -> Table:
     """Read a CSV or Parquet file, or standard input (``-``), whole.
+
+    A column of which most cells are no numbers is one of text.
 
     Args:
         source: A path, or ``-``.
         columns: The columns to read; ``None`` for all.
         exclude: The columns to leave out.
         kinds: The kinds that the user gave, by name.
+        given: The columns that the density is to be conditioned on.
+        weights: The column with the weight of each row.
         options: How a CSV file is written.
         notice: Called with each thing worth saying that is no error, as one line.
 
@@ -73,27 +118,27 @@ def read_table(
         ResourceError: A source that cannot be read.
         DataError: Rows that cannot be used, or none.
     """
+    wishes = Wishes(columns, exclude, kinds, given, weights)
     if is_parquet(source):
         with open_file(source) as file:
             reader = ParquetReader(file, source)
-            names = chosen(reader.header, columns, exclude)
-            tables = list(reader.tables(65_536, names))
+            names = wishes.names(reader.header)
+            tables = list(reader.tables(_BLOCK, names))
         table = pa.concat_tables(tables) if tables else reader.schema.empty_table().select(names)
-        return _from_typed(table, names, source, kinds, notice)
+        return _from_typed(table, names, source, wishes, notice)
     with open_bytes(source, options) as stream:
         text = CsvReader(stream, source, options)
         text.refuse_numeric_header()
-        names = chosen(text.header, columns, exclude)
+        names = wishes.names(text.header)
         asked = positions(text.header, names, shown(source), lambda _: None)
         watch = RoundedIntegers(names, source, options, notice)
-        gathered = _Gathered(names, source, options.decimal)
-        for chunk in text.chunks(asked, "asked"):
+        gathered = _Gathered(text, names, asked, source, options.decimal, wishes)
+        for chunk in text.chunks(asked, asked):
             gathered.add(chunk)
             if not chunk.faults:
                 watch.look(chunk, asked)
-    values = gathered.values()
-    schema = infer_schema(names, values, gathered.written(), kinds, notice, source=shown(source), line=gathered.line_of)
-    return Table(values, schema, source)
+    values, written = gathered.values()
+    return _table(names, values, written, wishes, notice, source, gathered.line_of)
 
 
 def from_frame(
@@ -102,6 +147,8 @@ def from_frame(
     columns: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     kinds: Mapping[str, str] = {},
+    given: Sequence[str] = (),
+    weights: str | None = None,
     notice: Notice,
 ) -> Table:
     """The same for a pandas frame. The index is not a column; names become text.
@@ -110,108 +157,183 @@ def from_frame(
         UsageError: A column or a kind that makes no sense.
         DataError: Rows that cannot be used, or none.
     """
+    wishes = Wishes(columns, exclude, kinds, given, weights)
     header = _frame_header(frame)
-    names = chosen(header, columns, exclude)
-    return _from_typed(_typed(frame, header, names), names, _FRAME, kinds, notice)
+    names = wishes.names(header)
+    return _from_typed(_typed(frame, header, names), names, _FRAME, wishes, notice)
 
 
-def frame_values(frame: pd.DataFrame, names: Sequence[str], *, notice: Notice) -> NDArray[np.float64]:
+def read_like(source: str, schema: Schema, *, weights: str | None = None, options: ReadOptions) -> Table:
+    """Read rows whose columns are those of another table, whole.
+
+    Raises:
+        UsageError: A source that makes no sense.
+        DataError: Columns that are not there, or rows that the columns cannot hold.
+    """
+    wanted: list[Column] = [*schema.columns, *([] if weights is None else [Column(weights)])]
+    with open_table(source, wanted, _BLOCK, options, notice=lambda _: None) as reader:
+        blocks = [block.values for block in reader]
+    if not blocks:
+        raise DataError("has a header but no rows", source=shown(source))
+    values = np.concatenate(blocks)
+    for column, cells in zip(schema.columns, values.T, strict=False):
+        if (problem := _unlike(column, cells)) is not None:
+            row, what = problem
+            raise DataError(f"row {row + 1}: {what}; take the row out", source=shown(source), column=column.name)
+    if weights is None:
+        return Table(values, schema, source)
+    return Table(values[:, :-1], schema, source, _checked_weights(values[:, -1], weights, source, None))
+
+
+def read_values(source: str, columns: Sequence[Column], options: ReadOptions) -> NDArray[np.float64]:
+    """Read some columns of a table whole, (N, D).
+
+    Raises:
+        UsageError: A source that makes no sense.
+        DataError: Columns that are not there, or rows that cannot be used.
+    """
+    with open_table(source, columns, _BLOCK, options, notice=lambda _: None) as reader:
+        blocks = [block.values for block in reader]
+    return np.concatenate(blocks) if blocks else np.empty((0, len(columns)))
+
+
+def frame_values(frame: pd.DataFrame, columns: Sequence[Column], *, notice: Notice) -> NDArray[np.float64]:
     """The columns that a model needs, from a pandas frame, in the order asked, (N, D).
 
     Raises:
         DataError: Columns that are not there, or rows that cannot be used.
     """
-    header = _frame_header(frame)
+    header, names = _frame_header(frame), [column.name for column in columns]
     positions(header, names, _FRAME, notice)
     table = _typed(frame, header, names)
     values = np.empty((table.num_rows, len(names)))
-    for place, name in enumerate(names):
-        values[:, place] = from_arrow(table.column(name), name, _FRAME)
-    _refuse_missing(names, values, _FRAME)
-    RoundedTypedIntegers(names, _FRAME, notice).look(table, values, 0)
+    for place, column in enumerate(columns):
+        cells = table.column(column.name)
+        if column.text:
+            values[:, place] = places(as_text(cells), column.levels)
+        else:
+            values[:, place] = from_arrow(cells, column.name, _FRAME)
+        absent = np.isnan(values[:, place])
+        if absent.any() and not column.missing:
+            problem = f"row {int(np.argmax(absent)) + 1} has a missing cell, and none was missing in the rows fitted to"
+            raise DataError(f"{problem}: drop the row, or fill the cell in", source=_FRAME, column=column.name)
+    _refuse_infinite(names, values, _FRAME)
+    RoundedTypedIntegers([c.name for c in columns if not c.text], _FRAME, notice).look(
+        table, values[:, [place for place, c in enumerate(columns) if not c.text]], 0
+    )
     return values
 
 
 class _Gathered:
     """The chunks of a CSV file, put together."""
 
-    def __init__(self, names: Sequence[str], source: str, decimal: str) -> None:
-        self._names = names
-        self._source = source
-        self._decimal = decimal
-        self._parts: list[NDArray[np.float64]] = []
-        self._lines: list[tuple[int, int, NDArray[np.int64] | None]] = []
-        self._points = np.zeros(len(names), dtype=np.int64)
-        self._exponents = np.zeros(len(names), dtype=bool)
-        self._integers = np.ones(len(names), dtype=bool)
-        self._missing = np.zeros(len(names), dtype=np.int64)
-        self._first_missing: int | None = None
+    def __init__(
+        self, reader: CsvReader, names: Sequence[str], asked: Sequence[int], source: str, decimal: str, wishes: Wishes
+    ) -> None:
+        self._reader, self._names, self._asked = reader, names, asked
+        self._source, self._decimal, self._wishes = source, decimal, wishes
+        self._chunks: list[Chunk] = []  # without their texts, but for those that may be wanted
+        self._kept: list[dict[int, pa.ChunkedArray]] = []
+        width = len(names)
+        self._points = np.zeros(width, dtype=np.int64)
+        self._exponents = np.zeros(width, dtype=bool)
+        self._integers = np.ones(width, dtype=bool)
+        self._present = np.zeros(width, dtype=np.int64)
+        self._texts = np.zeros(width, dtype=np.int64)
 
     def add(self, chunk: Chunk) -> None:
         """Take the next rows.
 
         Raises:
-            DataError: A cell that is not a number, or a row of the wrong length.
+            DataError: A row of the wrong length.
         """
         for fault in chunk.faults:
-            if fault.kind == "shape":
-                raise error_of(fault, self._names, self._source)
-        self._refuse_bad(chunk)
-        for fault in chunk.faults:
-            assert fault.column is not None
-            self._missing[fault.column] += 1
-            if self._first_missing is None:
-                self._first_missing = fault.line
-        if self._first_missing is not None:
-            return
-        self._parts.append(chunk.values)
-        self._lines.append((chunk.first_row, chunk.first_line, chunk.lines))
-        assert chunk.texts is not None
+            # What was wrong with cells before it comes first.
+            self._decide(before=chunk)
+            raise error_of(fault, self._names, self._source)
+        kept: dict[int, pa.ChunkedArray] = {}
         for place, name in enumerate(self._names):
-            self._look_at_digits(place, chunk.texts.column(name))
+            values = chunk.values[:, place]
+            bad = None if chunk.bad is None else chunk.bad[:, place]
+            self._present[place] += np.count_nonzero(~np.isnan(values)) + (0 if bad is None else np.count_nonzero(bad))
+            column = chunk.texts.column(name)
+            if self._wishes.is_category(name):
+                kept[place] = column
+                continue
+            if bad is not None and bad.any():
+                kept[place] = column
+                self._texts[place] += self._count_texts(column, bad)
+            self._look_at_digits(place, column, np.isnan(values))
+        self._kept.append(kept)
+        self._chunks.append(replace(chunk, texts=chunk.texts.slice(0, 0)))
 
-    def values(self) -> NDArray[np.float64]:
-        """All rows, (N, D).
+    def values(self) -> tuple[NDArray[np.float64], list[Written]]:
+        """All rows, (N, D), and how each column is written.
 
         Raises:
-            DataError: There are missing cells, or no rows.
+            DataError: A cell that is not a number among numbers, or no rows.
         """
-        if self._first_missing is not None:
-            raise _missing_error(self._names, self._missing, self._source, self._first_missing)
-        if not self._parts:
+        textual = self._decide()
+        if not self._chunks:
             raise DataError("has a header but no rows", source=shown(self._source))
-        return np.concatenate(self._parts)
-
-    def written(self) -> list[Written]:
-        """How each column is written."""
-        return [
+        values = np.concatenate([chunk.values for chunk in self._chunks])
+        written = [
             Written(bool(integer), None if exponent or points > MAX_DECIMALS else int(points))
             for integer, exponent, points in zip(self._integers, self._exponents, self._points, strict=True)
         ]
+        for place in textual:
+            parts = [
+                kept.get(place) or self._reader.text(chunk, self._asked[place])
+                for kept, chunk in zip(self._kept, self._chunks, strict=True)
+            ]
+            found = levels_of(
+                as_text(pa.chunked_array([piece for part in parts for piece in part.chunks], pa.string()))
+            )
+            values[:, place] = found.places
+            written[place] = Written(levels=found.levels, boolean=is_boolean(found.levels))
+        return values, written
 
     def line_of(self, row: int) -> int:
         """The line in the file of a row."""
-        first_row, first_line, lines = next(part for part in reversed(self._lines) if part[0] <= row)
-        return first_line + row - first_row if lines is None else int(lines[row - first_row])
+        chunk = next(chunk for chunk in reversed(self._chunks) if chunk.first_row <= row)
+        return chunk.line(row - chunk.first_row)
 
-    def _refuse_bad(self, chunk: Chunk) -> None:
-        bad = [fault for fault in chunk.faults if fault.kind == "bad"]
-        if not bad:
-            return
-        columns = np.array([f.column for f in bad if is_text(f.cell, self._decimal)], dtype=np.int64)
-        missing = np.array([fault.column for fault in chunk.faults if fault.kind == "missing"], dtype=np.int64)
-        width = len(self._names)
-        present = len(chunk.values) - np.bincount(missing, minlength=width)
-        text = np.flatnonzero(2 * np.bincount(columns, minlength=width) > present).tolist()
-        if text:
-            first = next(f for f in bad if f.column == text[0] and is_text(f.cell, self._decimal))
-            raise _text_error([self._names[i] for i in text], first.cell, self._source)
-        raise error_of(bad[0], self._names, self._source)
+    def _decide(self, before: Chunk | None = None) -> list[int]:
+        """The columns of text.
 
-    def _look_at_digits(self, place: int, column: pa.ChunkedArray) -> None:
+        Raises:
+            DataError: A cell of another column is no number.
+        """
+        textual = [
+            place
+            for place, name in enumerate(self._names)
+            if self._wishes.is_category(name) or 2 * self._texts[place] > self._present[place]
+        ]
+        numeric = [place for place in range(len(self._names)) if place not in textual]
+        for chunk in [*self._chunks, *([] if before is None else [before])]:
+            if chunk.bad is None or not chunk.bad[:, numeric].any():
+                continue
+            row = int(np.argmax(chunk.bad[:, numeric].any(axis=1)))
+            if before is chunk and row > chunk.faults[0].row:
+                continue
+            place = numeric[int(np.argmax(chunk.bad[row, numeric]))]
+            raise error_of(self._reader.fault(chunk, row, self._asked[place], place), self._names, self._source)
+        return textual
+
+    def _count_texts(self, column: pa.ChunkedArray, bad: NDArray[np.bool_]) -> int:
+        """How many cells are not even meant to be numbers."""
+        counts = pc.value_counts(column.filter(pa.array(bad)))
+        cells = zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)
+        return sum(count for cell, count in cells if is_text(cell, self._decimal))
+
+    def _look_at_digits(self, place: int, column: pa.ChunkedArray, without: NDArray[np.bool_]) -> None:
         if self._exponents[place] or self._points[place] > MAX_DECIMALS:
             return
-        column = pc.ascii_trim(column, characters=" \t")
+        if without.any():
+            column = column.filter(pa.array(~without))
+        if not len(column):
+            return
+        column = pc.ascii_trim(column, characters=PADDING)
         point = pc.find_substring(column, self._decimal)
         if pc.max(point).as_py() >= 0:
             self._integers[place] = False
@@ -223,22 +345,92 @@ class _Gathered:
             self._exponents[place] = True
 
 
-def _from_typed(table: pa.Table, names: Sequence[str], source: str, kinds: Mapping[str, str], notice: Notice) -> Table:
-    text = [n for n in names if not _is_numeric(table.schema.field(n).type)]
-    if text:
-        cells = table.column(text[0]).drop_null()
-        raise _text_error(text, str(cells[0].as_py()) if len(cells) else "", source)
+def _from_typed(table: pa.Table, names: Sequence[str], source: str, wishes: Wishes, notice: Notice) -> Table:
     if table.num_rows == 0:
         raise DataError("has columns but no rows", source=shown(source))
     values = np.empty((table.num_rows, len(names)))
     written = []
+    numeric = []
     for place, name in enumerate(names):
         column = table.column(name)
-        values[:, place] = from_arrow(column, name, source)
-        written.append(_written(column.type, values[:, place]))
-    _refuse_missing(names, values, source)
-    RoundedTypedIntegers(names, source, notice).look(table, values, 0)
-    return Table(values, infer_schema(names, values, written, kinds, notice, source=shown(source)), source)
+        if _is_numeric(column.type) and not wishes.is_category(name):
+            values[:, place] = from_arrow(column, name, source)
+            present = values[~np.isnan(values[:, place]), place]
+            written.append(_written(column.type, present))
+            numeric.append(place)
+            continue
+        try:
+            found = levels_of(as_text(column))
+        except DataError as error:
+            raise DataError(error.message, source=shown(source), column=name) from error
+        values[:, place] = found.places
+        written.append(Written(levels=found.levels, boolean=is_boolean(found.levels)))
+    _refuse_infinite(names, values, source)
+    RoundedTypedIntegers([names[place] for place in numeric], source, notice).look(table, values[:, numeric], 0)
+    return _table(names, values, written, wishes, notice, source, None)
+
+
+def _table(
+    names: Sequence[str],
+    values: NDArray[np.float64],
+    written: Sequence[Written],
+    wishes: Wishes,
+    notice: Notice,
+    source: str,
+    line: Callable[[int], int] | None,
+) -> Table:
+    """The table of values that were read, with the weights apart."""
+    weights = None
+    if wishes.weights is not None:
+        place = list(names).index(wishes.weights)
+        if written[place].levels:
+            raise DataError("is a column of text, and weights are numbers", source=shown(source), column=wishes.weights)
+        weights = _checked_weights(values[:, place], wishes.weights, source, line)
+        kept = [i for i in range(len(names)) if i != place]
+        names, values, written = [names[i] for i in kept], values[:, kept], [written[i] for i in kept]
+        if not names:
+            raise UsageError("--weights: nothing but weights is left")
+    schema = infer_schema(
+        names, values, written, wishes.kinds or {}, notice, given=wishes.given, source=shown(source), line=line
+    )
+    return Table(values, schema, source, weights)
+
+
+def _checked_weights(
+    weights: NDArray[np.float64], name: str, source: str, line: Callable[[int], int] | None
+) -> NDArray[np.float64]:
+    wrong = ~(weights >= 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        what = "a weight is missing" if np.isnan(weights[row]) else f"a weight is {float(weights[row])!r}"
+        where = "" if line is not None else f"row {row + 1}: "
+        raise DataError(
+            f"{where}{what}; weights are numbers from zero up",
+            source=shown(source),
+            line=None if line is None else line(row),
+            column=name,
+        )
+    if not weights.any():
+        raise DataError("all weights are zero", source=shown(source), column=name)
+    return np.ascontiguousarray(weights)
+
+
+def _unlike(column: Column, cells: NDArray[np.float64]) -> tuple[int, str] | None:
+    """The first cell that a column cannot hold, and what is wrong with it; ``None`` where all are fine."""
+    if column.text:
+        wrong = cells < 0
+        return (int(np.argmax(wrong)), "a text that is not among the rows to fit") if wrong.any() else None
+    if column.minus or column.kind == "discrete":
+        return None
+    lower, upper = column.support
+    edges = column.step is not None or column.kind == "circular"
+    outside = (cells < lower) | (cells > upper) if edges else (cells <= lower) | (cells >= upper)
+    wrong = cells != column.value if column.kind == "constant" else outside & ~np.isin(cells, column.atoms)
+    wrong &= ~np.isnan(cells)
+    if not wrong.any():
+        return None
+    row = int(np.argmax(wrong))
+    return row, f"{float(cells[row])!r} is outside the column, which is {column.kind} in the rows to fit"
 
 
 def _is_numeric(kind: pa.DataType) -> bool:
@@ -266,40 +458,12 @@ def _written(kind: pa.DataType, values: NDArray[np.float64]) -> Written:
     return Written(decimals=decimals if decimals <= MAX_DECIMALS else None, kind=float_type)
 
 
-def _refuse_missing(names: Sequence[str], values: NDArray[np.float64], source: str) -> None:
-    missing = np.isnan(values)
-    if missing.any():
-        row = int(np.flatnonzero(missing.any(axis=1))[0])
-        raise _missing_error(names, missing.sum(axis=0), source, None, row)
+def _refuse_infinite(names: Sequence[str], values: NDArray[np.float64], source: str) -> None:
     infinite = np.argwhere(np.isinf(values))
     if len(infinite):
         row, place = (int(i) for i in infinite[0])
         problem = f"row {row + 1} is {values[row, place]}, not finite; drop the row or give a finite value"
         raise DataError(problem, source=shown(source), column=names[place])
-
-
-def _missing_error(
-    names: Sequence[str], counts: NDArray[np.int64], source: str, line: int | None, row: int | None = None
-) -> DataError:
-    where = [f"{int(counts[i])} in {brief(names[i])}" for i in np.flatnonzero(counts).tolist()]
-    text = ", ".join(where[:8]) + (f" and {len(where) - 8} more columns" if len(where) > 8 else "")
-    first = "" if row is None else f", the first in row {row + 1}"
-    flag = exclude_flag([names[i] for i in np.flatnonzero(counts).tolist()][:20])
-    remedy = f"drop the rows, fill the cells in, or leave the columns out with {flag}"
-    message = f"missing cells ({text}{first}) are not modelled yet: {remedy}"
-    return DataError(message, source=shown(source), line=line)
-
-
-def _text_error(names: Sequence[str], example: str, source: str) -> DataError:
-    remedy = (
-        f"categories are not modelled yet: leave {'it' if len(names) == 1 else 'them'} out with {exclude_flag(names)}"
-    )
-    if len(names) == 1:
-        problem = f"is a column of text (for example {brief(example)}); {remedy}"
-        return DataError(problem, source=shown(source), column=names[0])
-    listing = ", ".join(repr(name) for name in names)
-    problem = f"columns {listing} are columns of text (for example {brief(example)}); {remedy}"
-    return DataError(problem, source=shown(source))
 
 
 def _frame_header(frame: pd.DataFrame) -> list[str]:

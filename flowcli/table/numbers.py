@@ -24,7 +24,7 @@ _NUMBER = {
     ",": re.compile(r"[+-]?(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?", re.ASCII),
 }
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
-_PADDING = " \t"
+PADDING = " \t"
 _INFINITE = ("inf", "infinity")
 _OTHER = {".": ",", ",": "."}
 
@@ -35,7 +35,7 @@ def number(cell: str, decimal: str = ".") -> float | None:
     Returns:
         The number, infinite when it is too large for a float64; ``None`` when the cell is not a number.
     """
-    cell = cell.strip(_PADDING)
+    cell = cell.strip(PADDING)
     if _NUMBER[decimal].fullmatch(cell) is None:
         return None
     return float(cell.replace(",", "."))
@@ -43,12 +43,12 @@ def number(cell: str, decimal: str = ".") -> float | None:
 
 def is_missing(cell: str) -> bool:
     """Whether a cell is empty or one of the words for a missing value."""
-    return cell.strip(_PADDING) in MISSING
+    return cell.strip(PADDING) in MISSING
 
 
 def explain(cell: str, options: ReadOptions) -> str:
     """What is wrong with a cell that is not missing and not a finite number, and what to do."""
-    text = cell.strip(_PADDING)
+    text = cell.strip(PADDING)
     what = brief(cell)
     value = number(cell, options.decimal)
     if value is not None:
@@ -70,7 +70,7 @@ def explain(cell: str, options: ReadOptions) -> str:
 
 def is_text(cell: str, decimal: str) -> bool:
     """Whether a cell that cannot be used is not even meant to be a number."""
-    text = cell.strip(_PADDING)
+    text = cell.strip(PADDING)
     meant = number(text, decimal) is not None or number(text, _OTHER[decimal]) is not None
     return not (meant or text.lower().lstrip("+-") in _INFINITE or _is_grouped(text, decimal))
 
@@ -116,10 +116,35 @@ def convert_text(column: pa.ChunkedArray, decimal: str) -> NDArray[np.float64] |
         numbers = column.cast(pa.float64())
     except pa.ArrowInvalid:
         try:
-            numbers = pc.ascii_trim(column, characters=_PADDING).cast(pa.float64())
+            numbers = pc.ascii_trim(column, characters=PADDING).cast(pa.float64())
         except pa.ArrowInvalid:
             return None
     return as_float64(numbers)
+
+
+def read_numbers(column: pa.ChunkedArray, decimal: str) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    """Convert a text column whatever stands in it.
+
+    Args:
+        column: A ``pa.ChunkedArray`` of strings.
+        decimal: The decimal mark.
+
+    Returns:
+        The numbers, NaN for other cells, (n,); and which cells are neither numbers nor missing, ``None`` for no one.
+    """
+    values = convert_text(column, decimal)
+    if values is not None:
+        return values, None
+    texts = pc.ascii_trim(column, characters=PADDING)
+    good = pc.match_substring_regex(texts, f"^(?:{_NUMBER[decimal].pattern})$")
+    missing = pc.is_in(texts, value_set=pa.array(MISSING))
+    kept = pc.if_else(good, texts, pa.scalar(None, texts.type))
+    if decimal == ",":
+        kept = pc.replace_substring(kept, ",", ".")
+    values = kept.cast(pa.float64()).to_numpy(zero_copy_only=False).copy()
+    bad = ~(good.to_numpy(zero_copy_only=False) | missing.to_numpy(zero_copy_only=False)) | np.isinf(values)
+    values[bad] = np.nan
+    return values, bad if bad.any() else None
 
 
 def as_float64(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
@@ -133,7 +158,7 @@ def as_float64(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
 def rounded_integer(cells: Sequence[str], values: NDArray[np.float64]) -> int | None:
     """The first position at which a written integer is not the float64 that it became."""
     for position, (cell, value) in enumerate(zip(cells, values.tolist(), strict=True)):
-        text = cell.strip(_PADDING)
+        text = cell.strip(PADDING)
         if len(text) < 400 and _INTEGER.fullmatch(text) and math.isfinite(value) and int(text) != int(value):
             return position
     return None

@@ -63,21 +63,18 @@ class ParquetReader:
         return DataError(f"cannot be read as Parquet ({text})", source=self._name)
 
 
-def values(table: pa.Table, names: Sequence[str], source: str, first_row: int) -> NDArray[np.float64]:
-    """Convert typed columns to float64, (rows, D).
+def numbers(table: pa.Table, names: Sequence[str], source: str, first_row: int) -> NDArray[np.float64]:
+    """Convert typed columns to float64, NaN where a cell is missing, (rows, D).
 
     Raises:
-        DataError: A type that is not a number, a missing cell, a value that is not finite.
+        DataError: A type that is not a number, a value that is not finite.
     """
     array = np.empty((table.num_rows, len(names)))
     for place, name in enumerate(names):
         array[:, place] = from_arrow(table.column(name), name, shown(source))
-    faults = np.argwhere(~np.isfinite(array))
+    faults = np.argwhere(np.isinf(array))
     if len(faults):
         row, place = (int(i) for i in faults[0])
-        if np.isnan(array[row, place]):
-            problem = "is missing; missing cells are not modelled yet: drop the row or fill the cell in"
-        else:
-            problem = f"is {array[row, place]}, not finite; drop the row or give a finite value"
+        problem = f"is {array[row, place]}, not finite; drop the row or give a finite value"
         raise DataError(f"row {first_row + row + 1} {problem}", source=shown(source), column=names[place])
     return array

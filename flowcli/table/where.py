@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from flowcli.errors import UsageError
 from flowcli.table.numbers import brief, listed
+from flowcli.table.schema import Column
 from flowcli.table.select import nearest
 
 # Nothing that a person types comes near; Python's parser, and recursion here, end somewhere beyond.
@@ -49,23 +50,25 @@ class Condition:
     """Which rows are meant, for many rows at once.
 
     There are columns by their names (in backquotes where a name is no word: ```net price` > 0``), numbers,
-    ``+ - * / %``, comparisons that may be chained (``0 < x <= 1``), ``in`` and ``not in`` a list of numbers, ``and``,
-    ``or``, ``not`` and brackets. There is nothing else: no calls, no attributes, no way to anything outside of the row.
+    ``+ - * / %``, comparisons that may be chained (``0 < x <= 1``), ``in`` and ``not in`` a list, ``and``, ``or``,
+    ``not`` and brackets. A column of text is equal to a text in quotes or is not, or is in a list of them. There is
+    nothing else: no calls, no attributes, no way to anything outside of the row.
 
     Args:
         text: The condition.
-        names: Of the columns, (D,).
+        columns: The columns of the rows, (D,).
 
     Raises:
         UsageError: The text is no condition on these columns.
     """
 
-    def __init__(self, text: str, names: Sequence[str]) -> None:
+    def __init__(self, text: str, columns: Sequence[Column]) -> None:
         self.text = text
-        self._names = list(names)
+        self._columns = list(columns)
+        self._names = [column.name for column in columns]
         self._quoted: dict[str, str] = {}
         self._tree = self._parsed(text)
-        self(np.empty((0, len(names))))  # what does not fit together is found here
+        self(np.empty((0, len(columns))))  # what does not fit together is found here
 
     def __call__(self, values: NDArray[np.float64]) -> Truth:
         """Whether each of the rows (B, D) meets the condition, (B,). A comparison with a missing value is not met."""
@@ -122,23 +125,71 @@ class Condition:
     def _compared(self, left: ast.expr, by: ast.cmpop, right: ast.expr, values: NDArray[np.float64]) -> Truth:
         if isinstance(by, ast.In | ast.NotIn):
             if not isinstance(right, ast.List | ast.Tuple | ast.Set) or not right.elts:
-                raise self._error(f"has {self._shown(right)} after in, where a list of numbers belongs: x in [1, 2]")
-            one = self._number(left, values)
-            found = reduce(np.logical_or, [np.equal(one, self._number(each, values)) for each in right.elts])
-            known = np.equal(one, one)  # a missing value is neither in a list nor outside of it
-            return np.logical_and(known, np.logical_not(found)) if isinstance(by, ast.NotIn) else found
+                raise self._error(f"has {self._shown(right)} after in, where a list belongs: x in [1, 2]")
+            found = reduce(np.logical_or, [self._compared(left, ast.Eq(), each, values) for each in right.elts])
+            if isinstance(by, ast.In):
+                return found
+            # A missing value is neither in a list nor outside of it.
+            known = self._compared(left, ast.Eq(), left, values)
+            return np.logical_and(known, np.logical_not(found))
         if type(by) not in _COMPARISONS:
             raise self._error("is not understood: == compares, is does not")
-        one, other = self._number(left, values), self._number(right, values)
+        one, other = self._sides(left, by, right, values)
         met = np.asarray(_COMPARISONS[type(by)](one, other))
         if isinstance(by, ast.NotEq):
             met = met & np.equal(one, one) & np.equal(other, other)
         return met
 
+    def _sides(self, left: ast.expr, by: ast.cmpop, right: ast.expr, values: NDArray[np.float64]) -> tuple[Any, Any]:
+        """Both sides of a comparison as numbers: a text is its place among the levels of the column beside it."""
+        columns = [self._textual(left), self._textual(right)]
+        if columns == [None, None]:
+            return self._number(left, values), self._number(right, values)
+        if not isinstance(by, ast.Eq | ast.NotEq):
+            raise self._error("orders texts, which can only be equal (==) or not (!=)")
+        if columns[0] is not None and columns[1] is not None:
+            levels = columns[0].levels
+            moves = [levels.index(level) if level in levels else -1 - i for i, level in enumerate(columns[1].levels)]
+            return self._cells(left, values), _moved(self._cells(right, values), moves)
+        column, cell = (columns[0], right) if columns[0] is not None else (columns[1], left)
+        assert column is not None
+        place = float(self._level(cell, column))
+        one, other = (
+            (self._cells(left, values), place) if columns[0] is not None else (place, self._cells(right, values))
+        )
+        return one, other
+
+    def _textual(self, node: ast.expr) -> Column | None:
+        """The column of text that a part of the condition names, if it names one."""
+        if not isinstance(node, ast.Name):
+            return None
+        column = self._columns[self._place(node.id)]
+        return column if column.text else None
+
+    def _cells(self, node: ast.expr, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        assert isinstance(node, ast.Name)
+        return values[:, self._place(node.id)]
+
+    def _level(self, node: ast.expr, column: Column) -> int:
+        """The place of a text among a column's levels."""
+        match node:
+            case ast.Constant(value=bool() as truth) if column.kind == "boolean":
+                return int(truth)  # false comes first, as it does in the alphabet
+            case ast.Name(id="true" | "false" as word) if column.kind == "boolean" and word not in self._names:
+                return int(word == "true")
+            case ast.Constant(value=str() as text):
+                if text in column.levels:
+                    return column.levels.index(text)
+                hint = nearest(text, column.levels) or f"; it is one of {listed(column.levels)}"
+                raise self._error(f"has the text {brief(text)}, which column {brief(column.name)} never has{hint}")
+        raise self._error(f"compares column {brief(column.name)}, which is text, with {self._shown(node)}")
+
     def _number(self, node: ast.expr, values: NDArray[np.float64]) -> Numbers:
         """What is a number: of each row, or of all."""
         match node:
             case ast.Name(id=name):
+                if (column := self._textual(node)) is not None:
+                    raise self._error(f"has column {brief(column.name)}, which is text, where a number belongs")
                 return values[:, self._place(name)]
             case ast.Constant(value=bool() | None):
                 pass
@@ -148,7 +199,7 @@ class Condition:
                 except OverflowError:
                     raise self._error("has a number that is too large for a float64") from None
             case ast.Constant(value=str() as text):
-                raise self._error(f"has the text {brief(text)}, and all columns are numbers")
+                raise self._error(f"has the text {brief(text)} where a number belongs")
             case ast.UnaryOp(op=sign, operand=part) if type(sign) in _SIGNS:
                 return _SIGNS[type(sign)](self._number(part, values))
             case ast.BinOp(left=left, op=by, right=right) if type(by) in _ARITHMETIC:
@@ -178,3 +229,9 @@ class Condition:
 
     def _error(self, problem: str) -> UsageError:
         return UsageError(f"the condition {brief(self.text, 60)} {problem}")
+
+
+def _moved(places: NDArray[np.float64], moves: Sequence[int]) -> NDArray[np.float64]:
+    """Places among one list of texts as places among another; NaN stays."""
+    table = np.array([*moves, np.nan])
+    return np.asarray(table[np.where(np.isnan(places), len(moves), places).astype(np.int64)])

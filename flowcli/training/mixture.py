@@ -192,7 +192,8 @@ def _usual_patterns(rows: Tensor) -> Tensor:
     kinds, own, counts = torch.unique(rows.isnan(), dim=0, return_inverse=True, return_counts=True)
     counts = counts.masked_fill(kinds.all(1), 0)
     frequent = torch.topk(counts, min(MOST_PATTERNS, len(counts))).indices
-    return (torch.isin(own, frequent) & (counts[own] > 0)).nonzero()[:, 0]
+    usual = torch.isin(own, frequent).logical_and(counts[own] > 0)
+    return usual.nonzero()[:, 0]
 
 
 def _far_apart(rows: Tensor, count: int, random: torch.Generator) -> Tensor:

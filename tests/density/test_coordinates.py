@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch.autograd.functional import jacobian
 
-from flowcli.density import Coordinates
+from flowcli.density import Coordinates, Encoding
 from flowcli.table import Schema
 from flowcli.table.schema import Column
+from flowcli.training.rows import spread_over_cells
 from tests.fits import BOUNDED, POSITIVE, REAL
 
 
@@ -23,7 +24,22 @@ def normal(count, columns=1, seed=0):
 
 
 def fit(values, *columns):
-    return Coordinates.fit(Schema(tuple(columns)), values)
+    return Encoding.fit(Schema(tuple(columns)), values)
+
+
+def with_marginal(encoding, values):
+    return encoding.with_coordinates(encoding.coordinates.with_marginal(encoding.line(values)))
+
+
+def inverse(encoding, u):
+    nothing = torch.zeros(len(u), 0)
+    given = torch.full((len(u), len(encoding.schema.columns)), math.nan, dtype=torch.float64)
+    return encoding.inverse(u, nothing, nothing.long(), given, generator())
+
+
+def jitter(encoding, values, random):
+    """The rounded numbers, spread over their cells."""
+    return encoding.line(values, spread_over_cells(encoding, len(values), random))
 
 
 def mixed_rows(count=300):
@@ -36,10 +52,10 @@ def test_inverse_undoes_forward_and_the_log_det_is_that_of_the_jacobian(marginal
     values = mixed_rows()
     coordinates = fit(values, REAL, POSITIVE, BOUNDED)
     if marginal:
-        coordinates = coordinates.with_marginal(values)
+        coordinates = with_marginal(coordinates, values)
     u, log_det = coordinates.forward(values)
     assert u.abs().median() < 3
-    torch.testing.assert_close(coordinates.inverse(u), values, rtol=1e-11, atol=0)
+    torch.testing.assert_close(inverse(coordinates, u), values, rtol=1e-11, atol=0)
     for i in range(8):
         matrix = jacobian(lambda row: coordinates.forward(row[None])[0][0], values[i])
         torch.testing.assert_close(log_det[i], torch.linalg.slogdet(matrix)[1], rtol=1e-10, atol=1e-10)
@@ -53,8 +69,8 @@ def test_unit_scale_whatever_the_scale_of_the_column(scale, offset):
     u, log_det = coordinates.forward(values)
     assert 0.8 < float(u.std()) < 1.25
     assert abs(float(u.median())) < 0.1
-    torch.testing.assert_close(log_det, torch.full_like(log_det, -math.log(coordinates.scale.item())))
-    torch.testing.assert_close(coordinates.inverse(u), values, rtol=1e-12, atol=0)
+    torch.testing.assert_close(log_det, torch.full_like(log_det, -math.log(coordinates.coordinates.scale.item())))
+    torch.testing.assert_close(inverse(coordinates, u), values, rtol=1e-12, atol=0)
 
 
 def test_unix_times_keep_their_seconds():
@@ -62,14 +78,15 @@ def test_unix_times_keep_their_seconds():
     coordinates = fit(values, REAL)
     u, _ = coordinates.forward(values)
     torch.testing.assert_close(u.std(), torch.tensor(1.0, dtype=torch.float64), rtol=0.2, atol=0)
-    torch.testing.assert_close(coordinates.inverse(u.float().double()), values, rtol=0, atol=0.01)
+    torch.testing.assert_close(inverse(coordinates, u.float().double()), values, rtol=0, atol=0.01)
 
 
 def test_an_outlier_does_not_move_the_scale():
     values = normal(500)
     spoiled = values.clone()
     spoiled[7] = 1e30
-    assert fit(spoiled, REAL).scale.item() == pytest.approx(fit(values, REAL).scale.item(), rel=0.05)
+    scales = [fit(each, REAL).coordinates.scale.item() for each in (spoiled, values)]
+    assert scales[0] == pytest.approx(scales[1], rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +94,7 @@ def test_an_outlier_does_not_move_the_scale():
 )
 def test_a_column_of_few_values_has_a_positive_scale(values):
     coordinates = fit(torch.tensor(values, dtype=torch.float64)[:, None], REAL)
-    assert coordinates.scale.item() > 0
+    assert coordinates.coordinates.scale.item() > 0
     u, _ = coordinates.forward(torch.tensor(values, dtype=torch.float64)[:, None])
     assert u.abs().max() < 10
 
@@ -88,9 +105,9 @@ def test_a_constant_column_has_no_coordinate_and_no_density_elsewhere():
     coordinates = fit(values, *columns)
     u, log_det = coordinates.forward(values)
     assert u.shape == (50, 1)
-    assert coordinates.names == ["real"]
+    assert coordinates.coordinates.names == ["real"]
     assert log_det.isfinite().all()
-    assert (coordinates.inverse(u)[:, 0] == 2.5).all()
+    assert (inverse(coordinates, u)[:, 0] == 2.5).all()
     values[:, 0] = math.nextafter(2.5, 3)
     u, log_det = coordinates.forward(values)
     assert (log_det == -math.inf).all()
@@ -104,7 +121,7 @@ def test_nothing_but_constants():
     u, log_det = coordinates.forward(values)
     assert u.shape == (2, 0)
     assert log_det.tolist() == [0, -math.inf]
-    assert coordinates.inverse(u[:1]).tolist() == [[1.0, -3.0]]
+    assert inverse(coordinates, u[:1]).tolist() == [[1.0, -3.0]]
 
 
 @pytest.mark.parametrize("marginal", [False, True])
@@ -112,7 +129,7 @@ def test_outside_of_the_support_the_density_is_zero(marginal):
     values = mixed_rows()
     coordinates = fit(values, REAL, POSITIVE, BOUNDED)
     if marginal:
-        coordinates = coordinates.with_marginal(values)
+        coordinates = with_marginal(coordinates, values)
     inside = torch.tensor([1e3, 1.0, 0.0], dtype=torch.float64)
     cases = [(1, 0.0), (1, -1.0), (2, -1.0), (2, 3.0), (2, 3.5), (2, -7.0), (2, 1e300), (1, -1e300)]
     for place, value in cases:
@@ -129,7 +146,7 @@ def test_far_values_give_numbers(marginal, value):
     values = normal(300, 2)
     coordinates = fit(values, REAL, Column("other"))
     if marginal:
-        coordinates = coordinates.with_marginal(values)
+        coordinates = with_marginal(coordinates, values)
     u, log_det = coordinates.forward(torch.tensor([[value, 0.0]], dtype=torch.float64))
     assert u.isfinite().all()
     assert not log_det.isnan().any()
@@ -141,9 +158,9 @@ def test_inverse_stays_strictly_inside_of_the_support(marginal):
     values = mixed_rows()
     coordinates = fit(values, REAL, POSITIVE, BOUNDED)
     if marginal:
-        coordinates = coordinates.with_marginal(values)
+        coordinates = with_marginal(coordinates, values)
     far = torch.tensor([[0.0, s * 10.0**p, s * 10.0**p] for p in range(5) for s in (-1, 1)], dtype=torch.float64)
-    back = coordinates.inverse(far)
+    back = inverse(coordinates, far)
     assert (back[:, 1] > 0).all()
     assert back.isfinite().all()
     assert ((back[:, 2] > -1) & (back[:, 2] < 3)).all()
@@ -165,7 +182,7 @@ def test_jitter_fills_the_cell_of_each_value_within_the_support(column, grid):
     values = grid.double().repeat(2000)[:, None]
     coordinates = fit(values, column)
     before = values.clone()
-    spread = coordinates.jitter(values, generator())
+    spread = jitter(coordinates, values, generator())
     assert (values == before).all()
     low = (values - column.step / 2).clamp_min(column.support[0])
     high = (values + column.step / 2).clamp_max(column.support[1])
@@ -174,15 +191,16 @@ def test_jitter_fills_the_cell_of_each_value_within_the_support(column, grid):
     assert float(share.mean()) == pytest.approx(0.5, abs=0.03)
     assert float(share.min()) < 0.01
     assert float(share.max()) > 0.99
-    assert coordinates.forward(spread)[1].isfinite().all()
-    assert torch.equal(spread, coordinates.jitter(values, generator()))
-    assert not torch.equal(spread, coordinates.jitter(values, generator(1)))
+    share = spread_over_cells(coordinates, len(values), generator())
+    assert coordinates.forward(values, share)[1].isfinite().all()
+    assert torch.equal(spread, jitter(coordinates, values, generator()))
+    assert not torch.equal(spread, jitter(coordinates, values, generator(1)))
 
 
 def test_only_rounded_columns_are_spread():
     values = normal(50, 2).round()
     coordinates = fit(values, Column("a"), Column("b", step=1.0))
-    spread = coordinates.jitter(values, generator())
+    spread = jitter(coordinates, values, generator())
     assert torch.equal(spread[:, 0], values[:, 0])
     assert not (spread[:, 1] == values[:, 1]).any()
     assert coordinates.rounded
@@ -206,7 +224,7 @@ def test_a_rounded_column_still_ends_at_its_bounds():
 
 def test_close_to_the_edges_of_an_interval_no_digit_is_lost():
     column = Column("share", "bounded", lower=0.0, upper=1.0)
-    coordinates = Coordinates(Schema((column,)), torch.zeros(1).double(), torch.ones(1).double())
+    coordinates = Coordinates((column,), torch.zeros(1).double(), torch.ones(1).double())
     x = torch.tensor([[1e-300], [1e-12], [0.5], [1 - 2.0**-50]], dtype=torch.float64)
     u, log_det = coordinates.forward(x)
     exact = [math.log(1e-300), math.log(1e-12) - math.log1p(-1e-12), 0.0, math.log1p(-(2.0**-50)) + 50 * math.log(2)]

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from flowcli import config
-from flowcli.density import Coordinates, Density
+from flowcli.density import Coordinates, Density, Encoding
 from flowcli.density.density import DRAWN_ROWS
-from flowcli.flows import build
+from flowcli.flows import build_joint
 from flowcli.table import Schema
 from flowcli.table.schema import Column
 from flowcli.training import auto
@@ -67,11 +67,11 @@ def test_the_terms_add_up_and_are_those_of_the_formula(density):
     assert np.array_equal(terms.log_prob, density.log_prob(values, double=True))
     assert np.array_equal(terms.log_prob, terms.base_log_prob + terms.log_det)
     u, coordinates_log_det = density.coordinates.forward(torch.from_numpy(values))
-    flow = density.flow
-    z, flow_log_det = density._double(u)
+    flow = density._double.flow
+    z, flow_log_det = flow(u)
     np.testing.assert_allclose(terms.latents, z.numpy(), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(terms.log_det, (coordinates_log_det + flow_log_det).numpy(), rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(terms.base_log_prob, density._double.base.log_prob(z).numpy(), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(terms.base_log_prob, flow.base.log_prob(z).numpy(), rtol=1e-12, atol=1e-12)
     assert not flow.training
     assert not any(parameter.requires_grad for parameter in flow.parameters())
 
@@ -154,9 +154,9 @@ def test_zero_rows(density):
 def test_only_constants():
     schema = Schema((Column("a", "constant", value=1.5), Column("b", "constant", value=-2.0)))
     values = np.array([[1.5, -2.0], [1.5, 2.0]])
-    coordinates = Coordinates.fit(schema, torch.from_numpy(values[:1]))
+    encoding = Encoding.fit(schema, torch.from_numpy(values[:1]))
     nothing = config.from_mapping({"flow": {"layers": []}})
-    density = Density(coordinates, build(nothing.flow, 1), nothing)
+    density = Density(encoding, build_joint(nothing.flow, encoding.layout), nothing)
     assert density.log_prob(values).tolist() == [0.0, -math.inf]
     assert density.sample(3, seed=0).tolist() == [[1.5, -2.0]] * 3
 
@@ -205,7 +205,7 @@ def test_samples_lie_on_the_grid_within_the_support_and_have_a_density():
 def mesh(density, column, half, step):
     """Points of one column, even in the coordinate, with the length in units of the file that each stands for."""
     center, scale = (part[column : column + 1] for part in (density.coordinates.center, density.coordinates.scale))
-    alone = Coordinates(Schema((density.schema.columns[column],)), center, scale)
+    alone = Coordinates((density.schema.columns[column],), center, scale)
     x = alone.inverse(torch.arange(-half, half + step / 2, step, dtype=torch.float64)[:, None])
     return x[:, 0].numpy(), step * torch.exp(-alone.forward(x)[1]).numpy()
 
@@ -279,10 +279,10 @@ def test_a_change_of_units_of_other_columns(kind, scale):
 def test_fewer_scored_rows_are_a_beginning_of_more(rows: int) -> None:
     """On a model of many columns, where the last bits depend on how many rows are computed together."""
     wish = config.load("auto", ["flow.layers.1.repeat=1", "flow.layers.0.marginal=none"])
-    flow = build(auto.settle_flow(wish.flow, rows=5000, columns=10, marginal=False, components=4), 10)
     schema = Schema(tuple(Column(f"c{i}") for i in range(10)))
-    coordinates = Coordinates(schema, torch.zeros(10).double(), torch.ones(10).double())
-    density = Density(coordinates, shaken(flow).float(), wish)
+    encoding = Encoding.fit(schema, torch.randn(100, 10, dtype=torch.float64))
+    settled = auto.settle_flow(wish.flow, size=auto.Size(5000, 10), marginal=False, components=4)
+    density = Density(encoding, shaken(build_joint(settled, encoding.layout)).float(), wish)
     few = [np.concatenate(part) for part in zip(*density.scored_blocks(rows, seed=1), strict=True)]
     many = [np.concatenate(part) for part in zip(*density.scored_blocks(2500, seed=1), strict=True)]
     for short, long in zip(few, many, strict=True):

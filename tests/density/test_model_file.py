@@ -287,9 +287,9 @@ def test_a_damaged_state_is_refused(tmp_path):
     path = tmp_path / "model.flow.state"
     fitting = prepared(table(values(), COLUMNS), "nsf", SMALL)
     next(fitting.loop.run(lambda: False))
-    save_state(fitting.state(), fitting.coordinates, path)
-    document, tensors, coordinates = load_state(path)
-    assert torch.equal(coordinates.scale, fitting.coordinates.scale)
+    save_state(fitting.state(), fitting.encoding, path)
+    document, tensors, encoding = load_state(path)
+    assert torch.equal(encoding.coordinates.scale, fitting.encoding.coordinates.scale)
     assert document["loop"]["step"] == 0
     content = path.read_bytes()
     chance = random.Random(1)

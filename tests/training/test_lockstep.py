@@ -13,7 +13,7 @@ import torch
 
 from flowcli import config
 from flowcli.errors import NumericsError, ResourceError
-from flowcli.flows import build
+from flowcli.flows import Layout, build_joint
 from flowcli.training import auto
 from flowcli.training.flat import Flat
 from flowcli.training.lockstep import Lockstep, processes_for, shared
@@ -173,7 +173,8 @@ def test_several_processes_repeat_themselves_and_resume_exactly(three_threads):
 
 def test_parameters_are_views_of_one_vector():
     request = config.load("nsf", ["flow.layers.1.repeat=1"])
-    flow = build(auto.settle_flow(request.flow, rows=1000, columns=3, marginal=False, components=1), 3)
+    settled = auto.settle_flow(request.flow, size=auto.Size(1000, 3), marginal=False, components=1)
+    flow = build_joint(settled, Layout(3))
     before = {name: p.detach().clone() for name, p in flow.named_parameters()}
     flat = Flat(flow, share=False)
     for name, parameter in flow.named_parameters():

@@ -87,7 +87,7 @@ def taken_up(state, fitting, changes, every):
     again = resume(
         json.loads(json.dumps(document, allow_nan=False)),
         {name: tensor.clone() for name, tensor in tensors.items()},
-        fitting.coordinates,
+        fitting.encoding,
         data(),
         config.load("nsf", [*SHORT, *changes]),
         seed=0,
@@ -154,9 +154,9 @@ def test_resumed_from_a_file(case, tmp_path):
     run(whole)
     part, _ = start(case)
     run(evaluate_every(part, 5), stop_at=7)
-    save_state(part.state(), part.coordinates, tmp_path / "state")
-    document, tensors, coordinates = load_state(tmp_path / "state")
-    part.coordinates = coordinates
+    save_state(part.state(), part.encoding, tmp_path / "state")
+    document, tensors, encoding = load_state(tmp_path / "state")
+    part.encoding = encoding
     part = taken_up((document, tensors), part, changes, 5)
     run(part)
     assert_same(part, whole)
@@ -179,9 +179,7 @@ def test_only_the_same_fit_is_resumed():
 
     def again(document=document, rows=None, changes=changes, seed=0):
         request = config.load("nsf", [*SHORT, *changes])
-        return resume(
-            document, tensors, fitting.coordinates, rows or data(), request, seed=seed, notice=lambda line: None
-        )
+        return resume(document, tensors, fitting.encoding, rows or data(), request, seed=seed, notice=lambda line: None)
 
     again()
     with pytest.raises(UsageError, match="seed"):
@@ -220,7 +218,7 @@ def poisoned(fitting, steps):
         take_step(progress)
 
     fitting.loop._take_step = counted
-    next(p for p in fitting.loop.flow.parameters() if p.requires_grad).register_hook(spoil)
+    next(p for p in fitting.loop.density.parameters() if p.requires_grad).register_hook(spoil)
     return taken
 
 
@@ -339,12 +337,12 @@ def test_a_time_limit_ends_the_fit_with_a_rate_near_zero():
 
 def test_no_epochs_leave_the_start():
     fitting, _ = start(changes=["train.epochs=0"])
-    before = copy.deepcopy(fitting.loop.flow.state_dict())
+    before = copy.deepcopy(fitting.loop.density.state_dict())
     (event,) = run(fitting)
     assert fitting.loop.outcome == "finished"
     assert event.step == 0
     density = fitting.density()
-    assert all(torch.equal(tensor, before[name]) for name, tensor in density.flow.state_dict().items())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in density.joint.state_dict().items())
     assert density.summary["best_step"] == 0
 
 
@@ -355,22 +353,22 @@ def test_the_best_averaged_weights_are_copied():
     kept = None
     for event in events:
         if event.best:
-            kept = copy.deepcopy(fitting.loop.average.flow.state_dict())
+            kept = copy.deepcopy(fitting.loop.average.density.state_dict())
         if event.step >= 20:
             break
     density = fitting.density()
-    assert all(torch.equal(tensor, kept[name]) for name, tensor in density.flow.state_dict().items())
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in density.joint.state_dict().items())
     log_prob = density.log_prob(data().values)
     list(events)
     assert np.array_equal(log_prob, density.log_prob(data().values))
-    assert all(torch.equal(tensor, kept[name]) for name, tensor in density.flow.state_dict().items())
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in density.joint.state_dict().items())
 
 
 def test_held_out_nats_are_those_of_the_density():
     fitting = prepared(table(rows(80, 2)), "nsf", TINY)
     list(fitting.loop.run(lambda: False))
     best = [e for e in fitting.loop.history if e.best][-1]
-    nats = fitting.density().log_prob(fitting.held_out)
+    nats = fitting.density().log_prob(fitting.held_out.values)
     assert best.held_out_nats == pytest.approx(nats.mean(), abs=1e-5)
     assert best.held_out_error == pytest.approx(nats.std(ddof=1) / math.sqrt(len(nats)), rel=1e-4)
     assert fitting.density().summary["held_out_nats"] == pytest.approx(nats.mean(), abs=1e-12)
@@ -380,7 +378,7 @@ def test_train_nats_are_in_the_units_of_the_table():
     values = 1000 * rows(200, 2)
     fitting = prepared(table(values), "nsf", [*TINY, "train.learning_rate=1e-9", "train.average=0"])
     list(fitting.loop.run(lambda: False))
-    of_all = fitting.density().log_prob(fitting.train).mean()
+    of_all = fitting.density().log_prob(fitting.train.values).mean()
     assert fitting.loop.history[-1].train_nats == pytest.approx(of_all, abs=0.1)
 
 
@@ -436,7 +434,7 @@ def test_the_rate():
 
 def test_the_average_is_that_of_all_weights_so_far():
     fitting, _ = start()
-    flow = fitting.loop.flow
+    flow = fitting.loop.density
     average = Average(flow, 0.5)
     name, parameter = next(iter(flow.named_parameters()))
     expected = parameter.detach().clone()
@@ -446,4 +444,4 @@ def test_the_average_is_that_of_all_weights_so_far():
         average.update(step)
         keep = min(0.5, step / (10 + step))
         expected = keep * expected + (1 - keep) * parameter.detach()
-    torch.testing.assert_close(average.flow.get_parameter(name), expected)
+    torch.testing.assert_close(average.density.get_parameter(name), expected)

@@ -41,7 +41,7 @@ def test_noise_stays_in_the_support():
     values = np.column_stack([values, 2 * values])
     columns = [Column("a", "positive"), Column("b", "bounded", lower=0.0, upper=100.0)]
     fitting = prepared(table(values, columns), allow_singular=True)
-    assert (fitting.train > 0).all()
+    assert (fitting.train.values > 0).all()
     assert len(fitting.train) + len(fitting.held_out) == 100
 
 
@@ -74,7 +74,7 @@ def test_nearly_collinear_is_fine():
 def test_constants_are_not_collinear():
     values = np.column_stack([np.ones(100), rows(100, 2), np.full(100, 2.0)])
     columns = [Column("a", "constant", value=1.0), Column("b"), Column("c"), Column("d", "constant", value=2.0)]
-    assert prepared(table(values, columns)).coordinates.columns == 2
+    assert len(prepared(table(values, columns)).encoding.coordinates) == 2
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -113,7 +113,7 @@ def test_equal_rows_alone():
 def test_held_out_rows_may_be_given():
     given = rows(30, 2, seed=9)
     fitting = prepared(table(rows(100, 2)), valid=table(given))
-    assert np.array_equal(fitting.held_out, given)
+    assert np.array_equal(fitting.held_out.values, given)
     assert len(fitting.train) == 100
 
 
@@ -168,7 +168,7 @@ def test_an_outlier_without_a_quantile_map_is_left_out_and_said():
 @pytest.mark.parametrize("choice", ["none", "quantile"])
 def test_the_quantile_map_is_a_choice(choice):
     fitting = prepared(table(rows(60, 2)), "nsf", [f"flow.layers.0.marginal={choice}"])
-    assert (fitting.coordinates.marginal is not None) == (choice == "quantile")
+    assert (fitting.encoding.coordinates.marginal is not None) == (choice == "quantile")
     assert fitting.config.flow.layers[0].marginal == choice
 
 

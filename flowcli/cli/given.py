@@ -1,0 +1,89 @@
+"""What a density is conditioned on, as a user gives it: ``--given x=1,y=blue``, or a file of such values."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flowcli.errors import UsageError
+from flowcli.table import read_cell, read_values
+from flowcli.table.select import nearest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from flowcli.table import ReadOptions, Schema
+
+    Rows = NDArray[np.float64]
+
+
+def fixed_values(text: str | None, schema: Schema) -> dict[str, float]:
+    """The values of ``--given``, by column.
+
+    Raises:
+        UsageError: What is no list of values of given columns.
+    """
+    fixed: dict[str, float] = {}
+    columns = {column.name: column for column in schema.columns if column.given}
+    for pair in next(csv.reader([text]), []) if text is not None else []:
+        name, equals, cell = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--given {pair!r}: write COLUMN=VALUE, and a comma between two of them")
+        if name not in columns:
+            if not columns:
+                raise UsageError(
+                    "--given: the model is not conditioned on any column; fit one with fit --given COLUMNS"
+                )
+            hint = nearest(name, columns) or f"; these are: {', '.join(columns)}"
+            raise UsageError(f"--given: the model is not conditioned on a column {name!r}{hint}")
+        fixed[name] = read_cell(cell, columns[name])
+    return fixed
+
+
+def beside(values: Rows, schema: Schema, fixed: Mapping[str, float]) -> Rows:
+    """Rows (n, columns read) with the values that all of them share in between, (n, N_c)."""
+    if not fixed:
+        return values
+    whole = np.empty((len(values), len(schema.columns)))
+    read = iter(values.T)
+    for place, column in enumerate(schema.columns):
+        whole[:, place] = fixed[column.name] if column.name in fixed else next(read)
+    return whole
+
+
+def given_rows(schema: Schema, rows: int, text: str | None, file: str | None, options: ReadOptions) -> Rows | None:
+    """What rows to be drawn are given, (all of them, N_c); ``None`` where the model is not conditioned on anything.
+
+    Args:
+        schema: The columns of the model.
+        rows: How many are to be drawn, for each row of the file where there is one.
+        text: Of ``--given``.
+        file: Of ``--given-file``.
+        options: How that file is written.
+
+    Raises:
+        UsageError: Something is given twice, or not at all.
+    """
+    fixed = fixed_values(text, schema)
+    open_ = [column for column in schema.columns if column.given and column.name not in fixed]
+    if file is not None and not open_:
+        raise UsageError("--given-file: there is nothing left that it could give")
+    if open_ and file is None:
+        names = ", ".join(column.name for column in open_)
+        raise UsageError(
+            f"the model is conditioned on {names}; give values with --given {open_[0].name}=..., or --given-file"
+        )
+    if not fixed and not open_:
+        return None
+    known = np.full((1, len(schema.columns)), np.nan)
+    if file is not None:
+        found = read_values(file, open_, options)
+        known = np.full((len(found), len(schema.columns)), np.nan)
+        for column, cells in zip(open_, found.T, strict=True):
+            known[:, schema.names.index(column.name)] = cells
+    for name, value in fixed.items():
+        known[:, schema.names.index(name)] = value
+    return np.repeat(known, rows, axis=0)

@@ -1,0 +1,101 @@
+"""Grids that numbers lie on when they were rounded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_DECIMALS = 12
+# A column counts as rounded when at least this share of its rows repeat the value of another row.
+REPEATED = 0.01
+# The share of the rows that may be too large for the grid to show in a float64: outliers.
+_OUTLIERS = 0.01
+
+
+@dataclass(frozen=True)
+class Written:
+    """How the cells of one column are written.
+
+    Attributes:
+        integer: Whether all are integers, written without a point.
+        decimals: The most digits after the point; ``None`` when over 12, with exponents, or not known.
+        kind: The floating-point type whose rounding the values carry.
+        levels: The texts of a column of text, sorted; its values are places among them.
+        boolean: Whether these are two texts for true and false.
+    """
+
+    integer: bool = False
+    decimals: int | None = None
+    kind: type[np.floating] = np.float64
+    levels: tuple[str, ...] = ()
+    boolean: bool = False
+
+    @property
+    def finest(self) -> float | None:
+        """The grid that the digits allow."""
+        return 1.0 if self.integer else None if self.decimals is None else float(f"1e-{self.decimals}")
+
+
+def repeated(values: NDArray[np.float64]) -> float:
+    """The share of values (N,) that repeat another one."""
+    ordered = np.sort(values)
+    return float(np.count_nonzero(ordered[1:] == ordered[:-1]) / len(values))
+
+
+def grid_step(values: NDArray[np.float64], written: Written) -> float | None:
+    """The coarsest decimal grid through zero that all values lie on, up to rounding; ``None`` when there is none."""
+    size = np.abs(values)
+    scale = float(np.quantile(size, 1 - _OUTLIERS, method="higher")) or float(size.max())
+    if written.integer:
+        candidates = [0]
+    elif written.decimals is not None:
+        candidates = [written.decimals]
+    else:
+        # From where the largest value is one step of the grid, to where float64 has no digit left for the grid.
+        lowest = -math.floor(math.log10(scale))
+        candidates = list(range(lowest, min(lowest + 17, 300)))
+    sample = values[:: max(1, len(values) // 64)]
+    for digits in candidates:
+        if _on_grid(sample, digits, written.kind) is None:
+            continue
+        steps = _on_grid(values, digits, written.kind)
+        if steps is not None:
+            divisor = _common_divisor(steps)
+            return float(Decimal(divisor).scaleb(-digits)) if divisor else None
+    return None
+
+
+def _on_grid(values: NDArray[np.float64], digits: int, kind: type[np.floating]) -> NDArray[np.int64] | None:
+    """How many steps of 10^-digits each value is; ``None`` when one lies between two steps."""
+    precision = np.finfo(kind)
+    scaled = _times_power_of_ten(values, digits)
+    whole = np.rint(scaled)
+    exact = np.abs(whole) < 2.0**precision.nmant
+    if np.count_nonzero(~exact) > _OUTLIERS * len(values):
+        # Whole numbers need no room after the point, so all that an int64 holds will do.
+        if digits != 0 or kind is not np.float64 or np.any(scaled != whole) or np.abs(whole).max() >= 2.0**62:
+            return None
+        exact = np.ones(len(values), dtype=bool)
+    whole, scaled, values = whole[exact], scaled[exact], values[exact]
+    near = np.abs(scaled - whole) <= np.minimum(4 * precision.eps * np.abs(whole), 0.01)
+    # Past about 1e13 steps the tolerance says nothing any more: there only the very number that the text gives counts.
+    vague = 4 * precision.eps * np.abs(whole) > 0.01
+    if vague.any():
+        near[vague] = _times_power_of_ten(whole[vague], -digits).astype(kind) == values[vague].astype(kind)
+    return whole.astype(np.int64) if near.all() else None
+
+
+def _times_power_of_ten(values: NDArray[np.float64], digits: int) -> NDArray[np.float64]:
+    with np.errstate(over="ignore", under="ignore"):
+        # 10^22 is the last power of ten that a float64 holds, and dividing by it rounds once.
+        scaled: NDArray[np.float64] = values * 10.0**digits if digits >= 0 else values / 10.0**-digits
+    return scaled
+
+
+def _common_divisor(steps: NDArray[np.int64]) -> int:
+    divisor = int(np.gcd.reduce(steps[:1000]))
+    return divisor if divisor == 1 else int(np.gcd.reduce(steps))

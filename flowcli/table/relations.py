@@ -1,0 +1,128 @@
+"""Columns that are sums of others, but for a few rows: a total and its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+
+# A relation that fewer rows hold to says nothing that a flow would not find.
+HOLDS = 0.9
+ROWS = 20_000  # to look for relations in; all rows are asked whether they hold
+TRIMMINGS = 6
+# A column of few values, or of one value mostly, is a sum of others by chance.
+FEWEST_VALUES, MOST_OF_ONE = 20, 0.5
+CLOSE = 0.01  # of a column's spread: what is not explained so well at once is no sum
+DIGITS = 6  # of a coefficient
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A column is a sum of others, but for a few rows.
+
+    Attributes:
+        target: The column.
+        parts: The others with their factors.
+        step: The grid that what is left lies on.
+        holds: The share of the rows in which nothing but the usual remainder is left.
+    """
+
+    target: int
+    parts: tuple[tuple[int, float], ...]
+    step: float
+    holds: float
+
+
+def find_relations(values: Numbers, steps: Sequence[float | None], targets: Sequence[int]) -> list[Relation]:
+    """Find columns that are sums of others.
+
+    Args:
+        values: The rows (N, D); NaN in columns that may take no part.
+        steps: The grid that each column is written on, where it is, (D,).
+        targets: The columns that may be sums.
+
+    Returns:
+        Relations of which none refers to the target of an earlier one, so that there are no circles.
+    """
+    whole = [i for i in range(values.shape[1]) if not np.isnan(values[:, i]).any() and np.ptp(values[:, i]) > 0]
+    if len(whole) < 2 or len(values) < 2 * len(whole) + 10:
+        return []
+    rows = values[np.linspace(0, len(values) - 1, min(len(values), ROWS)).astype(np.int64)]
+    distinct = {i: len(np.unique(rows[:, i])) for i in whole}
+    found: list[Relation] = []
+    # Those with the most values first: a total, and not the part that has few.
+    for target in sorted((i for i in targets if i in whole), key=lambda i: -distinct[i]):
+        step = steps[target]
+        _, counts = np.unique(rows[:, target], return_counts=True)
+        if step is None or distinct[target] < FEWEST_VALUES or counts.max() > MOST_OF_ONE * len(rows):
+            continue
+        taken = {relation.target for relation in found}
+        others = [i for i in whole if i != target and i not in taken]
+        factors = _sparse(rows[:, others], rows[:, target], step)
+        if factors is None:
+            continue
+        parts = tuple((others[k], float(factors[k])) for k in np.flatnonzero(factors))
+        grids = [step, *(steps[i] or step for i, _ in parts)]
+        relation = Relation(target, parts, min(grids), _held(remainder(values, target, parts, min(grids))))
+        if parts and relation.holds >= HOLDS:
+            found.append(relation)
+    return found
+
+
+def remainder(values: Numbers, target: int, parts: Sequence[tuple[int, float]], step: float) -> Numbers:
+    """What is left of a column (N,) once others are taken from it, on its grid."""
+    rest = values[:, target].copy()
+    for place, factor in parts:
+        rest -= factor * values[:, place]
+    return np.asarray(np.round(rest / step) * step)
+
+
+def _sparse(others: Numbers, target: Numbers, step: float) -> Numbers | None:
+    """Simple factors, as few as will do, with which the other columns (n, d) add up to the target (n,)."""
+    factors = _factors(others, target, step)
+    if factors is None:
+        return None
+    for k in reversed(np.flatnonzero(factors).tolist()):  # of two ways to say it, the one with the earlier columns
+        kept = [i for i in np.flatnonzero(factors).tolist() if i != k]
+        if not kept:
+            continue
+        fewer = _factors(others[:, kept], target, step)
+        if fewer is not None:
+            factors = np.zeros_like(factors)
+            factors[kept] = fewer
+    return factors
+
+
+def _factors(others: Numbers, target: Numbers, step: float) -> Numbers | None:
+    """Simple factors with which the other columns add up to the target, for most of the rows; ``None`` without."""
+    size = np.abs(others).max(axis=0)
+    size = np.where(size > 0, size, 1.0)
+    unit = np.column_stack([others / size, np.ones(len(others))])
+    spread = float(np.subtract(*np.quantile(target, [0.95, 0.05]))) or float(np.ptp(target))
+    kept = np.ones(len(target), dtype=np.bool_)
+    for trimming in range(TRIMMINGS):
+        solution = np.linalg.lstsq(unit[kept], target[kept], rcond=None)[0]
+        off = np.abs(target - unit @ solution)
+        if trimming == 0 and np.median(off) > CLOSE * spread:
+            return None
+        kept = off <= np.quantile(off, HOLDS)
+    factors = solution[:-1] / size
+    # What moves the sum by less than the grid shows is no part of it.
+    moves = np.abs(factors) * np.ptp(others, axis=0)
+    factors = np.where(moves < step / 2, 0.0, factors)
+    simple = np.array([float(f"{factor:.{DIGITS - 1}e}") for factor in factors])
+    whole = np.round(simple)
+    for each in (np.where(np.abs(simple - whole) < 1e-3, whole, simple), simple):
+        rest = target - others @ each
+        if _held(np.round(rest / step)) >= HOLDS:
+            return each
+    return None
+
+
+def _held(rest: Numbers) -> float:
+    """The share of the rows in which the usual remainder is left."""
+    return float(np.unique(rest, return_counts=True)[1].max() / len(rest))

@@ -1,0 +1,116 @@
+"""How a column's numbers are spread: over few values, with one of its own, from an edge on, or on both sides."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+
+# Of so few values each is a step that a flow would have to climb; of so many, a softmax has too much to learn.
+FEW, MOST = 64, 512
+ROWS_EACH_OF_FEW, ROWS_EACH = 50, 20
+SPIKY = 0.1  # nats a row that telling values apart gains over a smooth histogram
+WINDOWS = (1, 2, 4, 8, 16, 32)  # half widths of that histogram, in steps
+UNSEEN = 5  # rows: where a value has fewer, there are probably some that have not been seen (Good, 1953)
+
+ATOM_ROWS, ATOM_SHARE, ATOM_FACTOR = 10, 1e-3, 5
+INNER_ATOM_SHARE = 0.05
+
+FEWEST_TO_BOUND = 50
+NEAR_EDGE = 0.02
+INTERVALS = ((0.0, 1.0), (0.0, 100.0))
+
+LOG_NORMAL = 0.01  # nats a row by which a log-normal has to explain the numbers better
+
+
+class Values(NamedTuple):
+    """The distinct values of a column, rising, and how many rows have each."""
+
+    values: Numbers
+    counts: NDArray[np.int64]
+
+
+def values_of(numbers: Numbers) -> Values:
+    """The values of numbers (N,)."""
+    return Values(*np.unique(numbers, return_counts=True))
+
+
+def is_discrete(numbers: Numbers, found: Values, step: float) -> bool:
+    """Whether each value of a grid had better have a probability of its own.
+
+    That is so where they are few, and where they are far more unequal than neighbours on a smooth density would be.
+    """
+    count = len(found.values)
+    if count > MOST or len(numbers) < ROWS_EACH * count:
+        return False
+    if count <= FEW and len(numbers) >= ROWS_EACH_OF_FEW * count:
+        return True
+    return spikiness(numbers, step) >= SPIKY
+
+
+def spikiness(numbers: Numbers, step: float) -> float:
+    """By how many nats a row the frequencies of values predict other rows better than a smooth histogram does."""
+    places = np.round(numbers / step)
+    half = np.random.default_rng(0).permutation(len(places)) < len(places) // 2
+    seen, counts = np.unique(places[half], return_counts=True)
+    others = places[~half]
+    total, levels = counts.sum(), len(np.unique(places))
+    at = np.searchsorted(seen, others).clip(max=len(seen) - 1)
+    own = np.where(seen[at] == others, counts[at], 0)
+    raw = np.log((own + 0.5) / (total + 0.5 * levels)).mean()
+    sums = np.concatenate([[0], np.cumsum(counts)])
+    smooth = []
+    for reach in WINDOWS:
+        inside = sums[np.searchsorted(seen, others + reach, "right")] - sums[np.searchsorted(seen, others - reach)]
+        width = 2 * reach + 1
+        smooth.append(np.log((inside + 0.5) / (width * (total + 0.5 * max(1.0, np.ptp(seen) / width)))).mean())
+    return float(raw - max(smooth))
+
+
+def atom_of(numbers: Numbers, found: Values, step: float | None) -> float | None:
+    """A value that has a probability of its own beside a density of the others; ``None`` without.
+
+    On a grid only the least value can be one: the density of the others then begins above it. Elsewhere any value that
+    has a share of the rows is one, as no density repeats a value.
+    """
+    if len(found.values) < 3:
+        return None
+    order = np.argsort(found.counts)
+    for place in (int(order[-1]), 0):
+        rows = int(found.counts[place])
+        rest = np.delete(found.counts, place)
+        stands_out = rows >= ATOM_ROWS and rows >= ATOM_SHARE * len(numbers) and rows >= ATOM_FACTOR * rest.max()
+        inner = step is None and rows >= INNER_ATOM_SHARE * len(numbers)
+        if stands_out and (place == 0 or inner):
+            return float(found.values[place])
+    return None
+
+
+def interval_of(numbers: Numbers) -> tuple[float, float] | None:
+    """The unit interval, or that of percentages, where the numbers fill it to both ends."""
+    if len(numbers) < FEWEST_TO_BOUND:
+        return None
+    for lower, upper in INTERVALS:
+        margin = NEAR_EDGE * (upper - lower)
+        if lower <= numbers.min() <= lower + margin and upper - margin <= numbers.max() <= upper:
+            return lower, upper
+    return None
+
+
+def is_positive(numbers: Numbers, step: float | None) -> bool:
+    """Whether numbers are all positive, and more like a log-normal than like a normal."""
+    if numbers.min() < 0 or (numbers.min() == 0 and step is None):
+        return False
+    # What is rounded to zero lies in the half of a cell above it.
+    numbers = np.where(numbers == 0, (step or 0.0) / 4, numbers)
+    logs = np.log(numbers)
+    size = numbers.max()
+    spread, log_spread = float((numbers / size).std()), float(logs.std())
+    if not (spread > 0 and log_spread > 0):
+        return False
+    normal = -np.log(spread) - float(np.log(size))
+    log_normal = -np.log(log_spread) - float(logs.mean())
+    return bool(log_normal > normal + LOG_NORMAL)
