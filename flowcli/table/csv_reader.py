@@ -274,7 +274,9 @@ class CsvReader:
     def _convert_quickly(
         self, data: bytes, asked: list[int], kept: list[int]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None, pa.Table] | None:
-        """Numbers, what is none, and texts; ``None`` where a record has the wrong length."""
+        """Numbers, what is none, and texts; ``None`` where a record has, or may have, the wrong length."""
+        if _may_have_a_blank_line(data):  # pyarrow would take it for a row of missing cells
+            return None
         names = [self.header[i] for i in kept]
         table = None
         if not set(asked) <= set(kept):  # what nobody wants to see as text is read as numbers, if it can be
@@ -371,6 +373,11 @@ class CsvReader:
         if any("\n" in cell or "\r" in cell for cell in cells):
             return f"{found}; a quote that opens in this row is probably never closed"
         return f"{found}; correct the row"
+
+
+def _may_have_a_blank_line(data: bytes) -> bool:
+    """Whether a line of a text is blank, in quotes or not."""
+    return data[:1] in (b"\n", b"\r") or any(pair in data for pair in (b"\n\n", b"\r\r", b"\n\r"))
 
 
 def _encoding_fault(data: bytes, ended: bool) -> tuple[int, str] | None:

@@ -122,15 +122,16 @@ class Reader:
             if isinstance(chunk, Waiting):
                 yield chunk
                 continue
-            if chunk.faults:
-                raise error_of(chunk.faults[0], names, self._source)
-            watch.look(chunk, asked)
+            if not chunk.faults:
+                watch.look(chunk, asked)
             texts = {place: chunk.texts.column(self.columns[place].name) for place in self._textual}
             values = self._joined(chunk.values, texts)
             self._tell_unseen(values, texts, partial(_line, chunk))
             bad = self._unusable(values, chunk.bad)
             if bad is not None and self._bad_rows == "refuse":
                 raise self._refused(reader, chunk, values, bad)
+            if chunk.faults:  # of the wrong length, which no row may be
+                raise error_of(chunk.faults[0], names, self._source)
             yield self._block(values, chunk.texts if self._keep_cells else None, chunk.first_row, bad)
 
     def _parquet_parts(self) -> Iterator[Block]:
@@ -181,6 +182,8 @@ class Reader:
         self, reader: CsvReader, chunk: Chunk, values: NDArray[np.float64], bad: NDArray[np.bool_]
     ) -> DataError:
         row = int(np.argmax(bad))
+        if chunk.faults and chunk.faults[0].row <= row:
+            return error_of(chunk.faults[0], (), self._source)
         for place, column in enumerate(self.columns):
             wrong = not column.text and chunk.bad is not None and chunk.bad[row, self._numeric.index(place)]
             if not (wrong or self._lacks(column, values[row, place])):
@@ -268,8 +271,7 @@ def read_blocks(
 
 
 MISSING = (
-    "has a missing cell, and none was missing in the rows that were fitted to: drop the row, fill the cell in, or give"
-    " --bad-rows nan"
+    "is missing, and none was in the rows that were fitted to: drop the row, fill the cell in, or give --bad-rows nan"
 )
 
 
@@ -284,7 +286,7 @@ def _row(first: int, row: int) -> str:
 def error_of(fault: Fault, names: Sequence[str], source: str) -> DataError:
     """The error for one fault, with its place in the file."""
     column = None if fault.column is None else names[fault.column]
-    problem = f"the row {MISSING}" if fault.kind == "missing" else fault.problem
+    problem = f"the cell {MISSING}" if fault.kind == "missing" else fault.problem
     return DataError(problem, source=shown(source), line=fault.line, column=column)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from flowcli.errors import DataError, FlowcliError, ResourceError, UsageError
-from flowcli.table import ReadOptions, open_table, read_blocks, read_table
+from flowcli.table import Column, ReadOptions, csv_reader, open_table, read_blocks, read_table
 
 SEMICOLON = ReadOptions(separator=";", decimal=",")
 
@@ -121,10 +122,19 @@ def test_every_way_of_writing_a_number_is_read(tmp_path: Path, data: bytes, keep
 def test_a_missing_cell_is_never_a_number(tmp_path: Path, word: str, keep: bool) -> None:
     path = tmp_path / "d.csv"
     path.write_text(f"a,b\n1,2\n3,{word}\n{word},4\n")
-    with pytest.raises(DataError, match=r":3, column 'b': the cell is missing"):
+    with pytest.raises(DataError, match=r":3, column 'b': the cell is missing.*--bad-rows nan"):
         scored(path, 10, keep, ReadOptions())
-    with pytest.raises(DataError, match=r":3: missing cells \(1 in 'a', 1 in 'b'\).*--exclude a,b"):
-        read_table(str(path), notice=lambda _: None)
+    table = read_table(str(path), notice=lambda _: None)
+    assert np.array_equal(table.values, [[1, 2], [3, np.nan], [np.nan, 4]], equal_nan=True)
+    assert [column.missing for column in table.schema.columns] == [True, True]
+    columns = [Column("a", missing=True), Column("b", missing=True)]
+    blocks = list(read_blocks(str(path), columns, 10, notice=lambda _: None, keep_cells=keep))
+    assert np.array_equal(blocks[0].values, table.values, equal_nan=True)
+    with open_table(str(path), ["a", "b"], 10, notice=lambda _: None, keep_cells=keep, bad_rows="nan") as reader:
+        block = next(iter(reader))
+    assert block.bad is not None
+    assert block.bad.tolist() == [False, True, True]
+    assert np.isnan(block.values[1:]).all()
 
 
 @pytest.mark.parametrize(
@@ -142,17 +152,51 @@ def test_a_decimal_comma_leaves_no_room_for_a_point(tmp_path: Path, cell: str, m
     assert read_table(str(path), options=SEMICOLON, notice=lambda _: None).schema.columns[0].decimals == 1
 
 
-def test_columns_of_text_are_named_with_the_flag_that_leaves_them_out(tmp_path: Path) -> None:
+def test_columns_of_text_are_categories(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
-    path.write_text('kind,size,"a\nb",day\nAdelie,1,x,2020-01-01\nGentoo,2,y,2020-01-02\n')
-    with pytest.raises(DataError) as error:
-        read_table(str(path), notice=lambda _: None)
-    assert "columns 'kind', 'a\\nb', 'day' are columns of text (for example 'Adelie')" in str(error.value)
-    assert "\n" not in str(error.value)
-    table = read_table(str(path), exclude=["kind", "a\nb", "day"], notice=lambda _: None)
-    assert table.values.tolist() == [[1], [2]]
-    with pytest.raises(DataError, match=r"column 'kind': is a column of text .* leave it out with --exclude kind"):
-        read_table(str(path), columns=["size", "kind"], notice=lambda _: None)
+    path.write_text(
+        'kind,size,"a\nb",day\n Adelie,1,"x, y",2020-01-01\n"Gentoo",2,NA,2020-01-02\nAdelie,3,"""",2020-01-01\n'
+    )
+    table = read_table(str(path), notice=lambda _: None)
+    levels = [column.levels for column in table.schema.columns]
+    assert levels == [("Adelie", "Gentoo"), (), ('"', "x, y"), ("2020-01-01", "2020-01-02")]
+    assert np.array_equal(table.values, [[0, 1, 1, 0], [1, 2, np.nan, 1], [0, 3, 0, 0]], equal_nan=True)
+    for keep in (False, True):
+        blocks = read_blocks(str(path), table.schema.columns, 2, notice=lambda _: None, keep_cells=keep)
+        assert np.array_equal(np.concatenate([b.values for b in blocks]), table.values, equal_nan=True)
+    by_kind = read_table(str(path), kinds={"size": "category"}, columns=["size"], notice=lambda _: None)
+    assert by_kind.schema.columns[0].levels == ("1", "2", "3")
+
+
+def test_an_unknown_text_is_said_once(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("kind,x\na,1\nzebra,2\nlion,3\n")
+    columns = [Column("kind", "category", levels=("a", "b")), Column("x")]
+    notices: list[str] = []
+    blocks = list(read_blocks(str(path), columns, 1, notice=notices.append))
+    assert [block.values[0, 0] for block in blocks] == [0, -1, -1]
+    assert notices == [
+        f"{path}:3, column 'kind': 'zebra' is not among the texts that the model knows, so the density there is zero"
+    ]
+
+
+@pytest.mark.parametrize("first", [b"1\n", b"a\n"])
+@pytest.mark.parametrize("most", [b"2\n", b"b\n"])
+def test_a_column_is_what_most_of_its_cells_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bytes, most: bytes
+) -> None:
+    """Over the whole file, and not in its first chunk."""
+    monkeypatch.setattr(csv_reader, "CHUNK_BYTES", 64)
+    path = tmp_path / "d.csv"
+    path.write_bytes(b"x\n" + 100 * first + 101 * most)
+    if most == b"b\n":
+        column = read_table(str(path), notice=lambda _: None).schema.columns[0]
+        assert column.levels == (first.decode().strip(), "b") if first != most else ("b",)
+    elif first == b"a\n":
+        with pytest.raises(DataError, match=":2, column 'x': 'a' is not a number"):
+            read_table(str(path), notice=lambda _: None)
+    else:
+        assert read_table(str(path), notice=lambda _: None).schema.columns[0].kind == "discrete"
 
 
 @pytest.mark.parametrize("rows", [10_000, 10**6])

@@ -84,7 +84,7 @@ def test_few_different_rows_are_enough(z):
     assert torch.isfinite(mixture.log_prob(z.double())).all()
 
 
-@pytest.mark.parametrize("far", [1e200, float("inf"), float("nan")])
+@pytest.mark.parametrize("far", [1e200, float("inf")])
 def test_rows_beyond_all_measure_have_none(far):
     z = torch.randn(100, 2, generator=torch.Generator().manual_seed(0)).double()
     z[7, 1] = far
