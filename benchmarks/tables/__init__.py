@@ -1,0 +1,1 @@
+"""Tables as they are: against known densities, against peers, and column by column."""
