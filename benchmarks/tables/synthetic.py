@@ -192,7 +192,9 @@ def _prices_sample(rows: int, seed: int) -> pd.DataFrame:
 def _prices_log_prob(frame: pd.DataFrame) -> Numbers:
     rain, price, fee = (frame[name].to_numpy() for name in ("rain", "price", "fee"))
     wet = rain > 0
-    total = np.where(wet, np.log(0.35) + stats.lognorm(1.0, scale=np.exp(0.5)).logpdf(np.where(wet, rain, 1)), np.log(0.65))
+    total = np.where(
+        wet, np.log(0.35) + stats.lognorm(1.0, scale=np.exp(0.5)).logpdf(np.where(wet, rain, 1)), np.log(0.65)
+    )
     total += _cell(stats.lognorm(0.5, scale=np.exp(3.0 + 0.3 * wet)), price, 0.01)
     return np.asarray(total + _cell(stats.norm(40 + 0.5 * price, 12), fee, 5.0))
 
@@ -201,9 +203,7 @@ def _cell(distribution: stats.rv_continuous, x: Numbers, step: float) -> Numbers
     """The logarithm of the mass of the cell around x, per unit."""
     above = distribution.cdf(x) > 0.5
     low, high = x - step / 2, x + step / 2
-    mass = np.where(
-        above, distribution.sf(low) - distribution.sf(high), distribution.cdf(high) - distribution.cdf(low)
-    )
+    mass = np.where(above, distribution.sf(low) - distribution.sf(high), distribution.cdf(high) - distribution.cdf(low))
     return np.asarray(np.log(mass / step))
 
 
@@ -233,9 +233,7 @@ KNOWN = {
     "Beta shares with a copula": Known(_shares_sample, _shares_log_prob),
     "multivariate t, 2.5 degrees": Known(_student_sample, _student_log_prob),
     "independent t's, 2.5 degrees": Known(_tails_sample, _tails_log_prob),
-    "von Mises angles": Known(
-        _angles_sample, _angles_log_prob, {"wind": "circular:360", "wave": "circular:360"}
-    ),
+    "von Mises angles": Known(_angles_sample, _angles_log_prob, {"wind": "circular:360", "wave": "circular:360"}),
     "counts": Known(_counts_sample, _counts_log_prob),
     "zeros and rounded prices": Known(_prices_sample, _prices_log_prob),
     "everything at once": Known(_mixed_sample, _mixed_log_prob),

@@ -133,9 +133,8 @@ def fit(
       flowcli fit data.csv                        data.flow, all chosen for you
       flowcli fit data.csv -c nsf --set train.epochs=50
       flowcli fit data.csv --exclude id --kind price=positive
-      flowcli fit wind.csv --kind direction=circular:360 --weights hours
-      flowcli fit diamonds.csv --given carat,cut -o price.flow
-      zcat data.csv.gz | flowcli fit - -o data.flow --time-limit 5m
+      flowcli fit wind.csv --kind angle=circular:360 --weights hours
+      flowcli fit - -o price.flow --given carat,cut < diamonds.csv
     """
     from flowcli.cli import compute
 

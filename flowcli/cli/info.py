@@ -107,5 +107,9 @@ def _print(model: str, density: Density, document: dict[str, Any], parameters: i
     for name, step, kind in rows:
         click.echo(f"  {name:<{name_width}}  {step:<{step_width}}  {kind}")
     click.echo()
-    architecture = {"flow": document["config"]["flow"]}
+    flow = dict(document["config"]["flow"])
+    for part, there in (("discrete", density.joint.codes), ("circular", density.joint.angles)):
+        if there is None:
+            del flow[part]
+    architecture = {"flow": flow}
     click.echo(yaml.safe_dump(architecture, sort_keys=False, default_flow_style=None, width=WIDTH), nl=False)

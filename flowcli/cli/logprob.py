@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--terms", is_flag=True, help="Put the terms of the formula before it.")
 @click.option("--error", is_flag=True, help="Put its standard error after it.")
 @click.option(
-    "--draws", type=options.Whole(1, 100_000), metavar="N", help="Points in the cell of a rounded number (default 8)."
+    "--draws", type=options.Whole(1, 100_000), metavar="N", help="Points in a rounded number's cell (default 8)."
 )
 @click.option(
     "--seed", type=options.Whole(0, 2**31 - 1), default=0, metavar="N", help="Seed of these points (default 0)."
@@ -73,11 +73,9 @@ def logprob(
     in it: --draws says over how many, --error how sure it is. A category that
     the model does not know has density zero: -inf.
 
-    --terms adds the latents z1, z2, ..., the base's log-density there, the log-det
-    of the map, and the log-probabilities of angles (angle_logprob) and of
-    categories, discrete numbers and missing cells (discrete_logprob), where there
-    are any; cell_correction is what the mean over the cell differs by from its
-    middle. They add up to logprob.
+    --terms adds the latents z1, z2, ..., base_logprob, log_det, and where there are
+    any angle_logprob, discrete_logprob (categories, discrete numbers, missing
+    cells) and cell_correction (from a cell's middle to its mean): their sum.
 
     \b
     Examples:

@@ -112,13 +112,13 @@ precision = click.option(
     help="Compute the flow in float32 (default) or float64.",
 )
 
-given = click.option("--given", metavar="COL=VALUE,...", help="What the density is conditioned on.")
+given = click.option("--given", metavar="COL=VALUE,..", help="What the density is conditioned on.")
 bad_rows = click.option(
     "--bad-rows",
     type=click.Choice(["refuse", "nan"]),
     default="refuse",
     metavar="HOW",
-    help="Rows that cannot be read: refuse (default), or nan for an empty result.",
+    help="Unreadable rows: refuse (default), or nan: no result.",
 )
 
 

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 @options.given
 @click.option("--given-file", metavar="FILE", help="Draw N rows for each row of FILE.")
 @click.option("--where", metavar="CONDITION", help="Keep only rows like 'x > 0 and y < 3'.")
-@click.option(
-    "--budget", type=options.Whole(1), metavar="N", help="With --where: draw N rows at most (1,000 for each asked)."
-)
+@click.option("--budget", type=options.Whole(1), metavar="N", help="With --where: draw N rows at most (1,000 each).")
 @options.output
 @options.device
 @options.threads

@@ -47,7 +47,7 @@ class Coordinates:
         line, _ = raw._to_line(values)
         spreads = [_center_and_scale(column[~column.isnan()]) for column in line.t()]
         both = torch.tensor(spreads, dtype=torch.float64).view(-1, 2)
-        return cls(columns, both[:, 0].contiguous(), both[:, 1].contiguous())
+        return cls(columns, both[:, 0].clone(), both[:, 1].clone())
 
     def __len__(self) -> int:
         """D, the number of coordinates."""

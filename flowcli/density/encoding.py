@@ -277,6 +277,12 @@ class Encoding:
             parts.append(one_hot.described(one_hot(encoded.codes)).t().double())
         return torch.cat(parts, 1)
 
+    def has_numbers(self, values: Tensor) -> Tensor:
+        """Which rows (B, N_c) have a number of a continuous column, (B,)."""
+        places = [*self.modelled.on_line, *self.modelled.on_circle]
+        numbers = self.modelled.numbers(remainders(values, self.schema))[:, places]
+        return (~numbers.isnan()).any(1)
+
     def codes(self, values: Tensor) -> Tensor:
         """The codes (B, V) of rows (B, N_c)."""
         return self.modelled.encode(remainders(values, self.schema)).codes

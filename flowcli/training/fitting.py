@@ -263,8 +263,8 @@ def _checked(table: Table, allow_singular: bool, seed: int, notice: Notice) -> T
     rows, columns = len(table.values), sum(column.continuous for column in modelled)
     if rows <= max(columns, FEWEST_ROWS - 1):
         raise DataError(
-            f"{rows} rows are too few for {columns} columns; a density needs more rows than columns, and at least"
-            f" {FEWEST_ROWS}",
+            f"{rows} rows are too few for {len(modelled)} columns; a density needs more rows than continuous columns,"
+            f" and at least {FEWEST_ROWS}",
             source=table.source,
         )
     collinear, spreads = _collinear(table)
@@ -335,7 +335,7 @@ def _split(table: Table, valid: Table | None, share: float, seed: int, notice: N
         if shared.any():
             notice(f"{int(shared.sum()):,} rows stand in the --valid file too and are not fitted to")
         return Side(table.values, table.weights).keep(~shared), _whole(valid)
-    mask, copies = hold_out(table.values, share, seed)
+    mask, copies = hold_out(table.values, share, seed, ~encoding.has_numbers(torch.from_numpy(table.values)).numpy())
     if copies:
         notice(f"{copies:,} rows are copies of others; copies are held out together or not at all")
     mask &= ~_far(encoding, table.values)

@@ -9,20 +9,27 @@ from numpy.typing import NDArray
 LARGEST_HELD_OUT = 50_000  # enough to tell 0.01 nats, and no more to score again and again
 
 
-def hold_out(values: NDArray[np.float64], share: float, seed: int) -> tuple[NDArray[np.bool_], int]:
+def hold_out(
+    values: NDArray[np.float64], share: float, seed: int, discrete: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.bool_], int]:
     """Choose rows to hold out, so that equal rows are on one side.
 
-    A row that stood on both sides would reward a density for remembering it.
+    A row that stood on both sides would reward a density for remembering it. Rows without any continuous number are
+    equal by their nature: held out together, they would be missing among those to train on.
 
     Args:
         values: Rows (N, D).
         share: Of the rows, how many are held out.
         seed: Of the choice.
+        discrete: Which rows have no continuous number, (N,).
 
     Returns:
         The mask of rows held out, (N,), and how many rows are copies of an earlier one.
     """
     groups = _groups(values)
+    if discrete is not None and discrete.any():
+        alone = groups.max() + 1 + np.arange(len(values))
+        groups = np.unique(np.where(discrete, alone, groups), return_inverse=True)[1]
     sizes = np.bincount(groups)
     wanted = min(LARGEST_HELD_OUT, max(1, round(share * len(values))))
     order = np.random.default_rng([seed, 1]).permutation(len(sizes))

@@ -82,7 +82,7 @@ FAULTS = {
     "empty": ("", "is empty"),
     "short row": ("a,b,c\n1,2,3\n1,2\n", ":3: 2 cells where the header has 3"),
     "text": ("a,b,c\n1,2,3\n1,x,3\n", ":3, column 'b': 'x' is not a number"),
-    "missing": ("a,b,c\n1,,3\n1,2,3\n", "missing"),
+    "missing": ("a,b,c\n1,,3\n1,,3\n", "missing"),
     "infinite": ("a,b,c\n1,inf,3\n1,2,3\n", ":2, column 'b': 'inf' is not finite"),
 }
 

@@ -147,7 +147,8 @@ def test_what_is_said_where_there_is_no_terminal(fit):
     assert (done.code, done.out) == (0, b"")
     lines = done.err.splitlines()
     assert all(line.startswith("flowcli: ") and line.isprintable() for line in lines)
-    assert any("2 columns are rounded" in line for line in lines)
+    assert lines[0].split() == ["flowcli:", "column", "taken", "for", "range", "missing"]
+    assert lines[2].startswith("flowcli: b       real, in steps of 1 ")
     assert any(
         "270 rows to fit, 30 held out, 3 columns; quantile map + autoregressive + normal" in line for line in lines
     )
@@ -271,7 +272,7 @@ def test_what_a_fit_cannot_go_on_with(fit, interrupt, data, tmp_path):
         ({"of": "other.csv", "epochs": 3}, ["-o", "data.flow"], "rows"),
         ({"of": "named.csv", "epochs": 3}, ["-o", "data.flow"], "columns [2]: it was c, now it is d"),
         ({"epochs": 3}, ["--exclude", "b"], "columns: it was ['a', 'b', 'c'], now it is ['a', 'c']"),
-        ({"epochs": 3}, ["--kind", "c=positive"], "column kinds [2].kind: it was real, now it is positive"),
+        ({"epochs": 3}, ["--kind", "c=real"], "column kinds [2].kind: it was positive, now it is real"),
         ({"epochs": 4}, [], "config train.epochs: it was 3, now it is 4"),
         ({"epochs": 3}, ["--set", "train.clip=0.5"], "config train.clip: it was 5.0, now it is 0.5"),
         ({"epochs": 3}, ["--seed", "1"], "seed: it was 0, now it is 1"),

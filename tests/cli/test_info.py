@@ -32,9 +32,10 @@ def test_it_says_what_a_model_is(model):
     assert (done.code, done.err) == (0, "")
     text = done.text
     for part in (
-        "nats per row, relative to Lebesgue measure on 3 columns",
+        "nats per row, relative to Lebesgue measure on 3 continuous columns",
         "fitted to     270 rows, 30 held out",
-        "  column  step  kind\n  a             real\n  b       1     real\n  c       0.01  real\n",
+        "  column  step  taken for\n  a             real\n  b       1     real, in steps of 1\n",
+        "\n  c       0.01  positive, in steps of 0.01\n",
     ):
         assert part in text
     assert yaml.safe_load(text[text.index("flow:") :])["flow"]["base"] == {"normal": {"learnable": False}}
@@ -55,7 +56,7 @@ def test_names_are_whole_and_literal(wide):
     assert re.search("\n  a_rather_long_name_of_a_column_that_goes_on_and_on_56 +real\n", text)
     assert "bounded, 0.123456 to 2.12346\n" in text
     assert "constant, 7\n" in text
-    assert "counting measure on 1 constant one" in " ".join(text.split())
+    assert "counting measure on 1 discrete or constant column" in " ".join(text.split())
 
 
 def test_json_has_everything(wide):

@@ -130,7 +130,7 @@ def test_a_csv_becomes_parquet_with_numbers(data, model):
     [
         ([], "logprob"),
         (["--with-input"], "a,b,c,logprob"),
-        (["--terms"], "z1,z2,z3,base_logprob,log_det,logprob"),
+        (["--terms"], "z1,z2,z3,base_logprob,log_det,cell_correction,logprob"),
         (["--name", "nats"], "nats"),
     ],
 )
@@ -143,12 +143,12 @@ def test_a_header_alone_gives_a_header(model, options, header):
 def test_terms_add_up_exactly_as_written(data, model, precision):
     done = flowcli("logprob", model, data, "--terms", "--precision", precision)
     header, *lines = done.lines
-    assert header == "z1,z2,z3,base_logprob,log_det,logprob"
+    assert header == "z1,z2,z3,base_logprob,log_det,cell_correction,logprob"
     cells = np.array([[float(cell) for cell in line.split(",")] for line in lines])
-    assert (cells[:, 3] + cells[:, 4] == cells[:, 5]).all()
+    np.testing.assert_allclose(cells[:, 3:6].sum(axis=1), cells[:, 6], rtol=0, atol=1e-12)
     normal = -0.5 * (cells[:, :3] ** 2).sum(1) - 1.5 * math.log(2 * math.pi)
     np.testing.assert_allclose(cells[:, 3], normal, atol=1e-12 if precision == "float64" else 1e-5)
-    assert cells[:, 5].tolist() == scores(flowcli("logprob", model, data, "--precision", precision))[1]
+    assert cells[:, 6].tolist() == scores(flowcli("logprob", model, data, "--precision", precision))[1]
 
 
 def test_a_name_that_is_taken(data, model):
@@ -158,7 +158,7 @@ def test_a_name_that_is_taken(data, model):
     assert "a column 'logprob' already; choose another with --name" in done.complaint
     assert flowcli("logprob", model, "--with-input", "--name", "nats", stdin=text).lines[0].endswith("z2,nats")
     done = flowcli("logprob", model, "--with-input", "--terms", "--name", "nats", stdin=text)
-    assert (done.code, "leave out --terms or --with-input" in done.complaint) == (2, True)
+    assert (done.code, "leave out --terms, --error or --with-input" in done.complaint) == (2, True)
 
 
 @pytest.mark.parametrize("options", [[], ["--with-input", "--terms"]])

@@ -52,7 +52,8 @@ LAYER = "flow:\n  layers:\n    - "
         ("flow: {base: [1]}", "my.yaml:1, flow.base: should be one of normal, student_t, mixture, autoreg"),
         (
             LAYER + "linear: qr",
-            "my.yaml:3, flow.layers[0].linear: should be 'lu', 'rotation' or 'random_rotation', not 'qr'",
+            "my.yaml:3, flow.layers[0].linear: should be 'lu', 'rotation', 'random_rotation', 'none' or 'auto', not"
+            " 'qr'",
         ),
         (
             LAYER + "autoregressive:\n      transform: spline",
