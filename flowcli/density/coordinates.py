@@ -46,8 +46,8 @@ class Coordinates:
         raw = cls(columns, torch.zeros(0), torch.ones(0))
         line, _ = raw._to_line(values)
         spreads = [_center_and_scale(column[~column.isnan()]) for column in line.t()]
-        both = torch.tensor(spreads, dtype=torch.float64).view(-1, 2)
-        return cls(columns, both[:, 0].clone(), both[:, 1].clone())
+        centers, scales = [center for center, _ in spreads], [scale for _, scale in spreads]
+        return cls(columns, torch.tensor(centers, dtype=torch.float64), torch.tensor(scales, dtype=torch.float64))
 
     def __len__(self) -> int:
         """D, the number of coordinates."""

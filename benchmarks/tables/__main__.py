@@ -1,0 +1,199 @@
+"""``python -m benchmarks.tables [synthetic] [tails] [real] [conditional] [samples]``: docs/tables.json and .md."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import flowcli
+from benchmarks.tables import peers
+from benchmarks.tables.report import render
+from benchmarks.tables.sets import load
+from benchmarks.tables.synthetic import KNOWN
+from flowcli.density import Density
+
+RESULTS = Path("docs/tables.json")
+ROWS = 20_000
+FIVE = ("penguins", "diamonds", "house prices", "avocados", "flights")
+# Seconds that a fit may take here, so that all of it can be run again in an hour.
+LIMIT = {"flights": 240.0, "diamonds": 240.0}
+
+
+def synthetic() -> dict[str, dict[str, float]]:
+    """The gap to the true log-density on new rows."""
+    found = {}
+    for name, known in KNOWN.items():
+        train, test = known.sample(ROWS, 1), known.sample(ROWS, 2)
+        started = time.perf_counter()
+        model = flowcli.fit(train, kinds=known.kinds)
+        seconds = time.perf_counter() - started
+        ours, truth = model.log_prob(test), known.log_prob(test)
+        gap = truth - ours
+        found[name] = {
+            "columns": train.shape[1],
+            "true": truth.mean(),
+            "ours": ours.mean(),
+            "gap": gap.mean(),
+            "error": gap.std() / np.sqrt(len(gap)),
+            "finite": float(np.isfinite(ours).mean()),
+            "seconds": seconds,
+        }
+        print(name, found[name], flush=True)
+    return found
+
+
+def tails() -> dict[str, dict[str, float]]:
+    """Far quantiles of drawn rows, densities of far rows, and shares close to an edge."""
+    found = {}
+    for name in ("independent t's, 2.5 degrees", "multivariate t, 2.5 degrees"):
+        known = KNOWN[name]
+        model = flowcli.fit(known.sample(ROWS, 1), kinds=known.kinds)
+        drawn = model.sample(1_000_000, seed=0).to_numpy()
+        true = float(peers.stats.t(2.5).ppf(0.9999))
+        high, low = np.quantile(drawn, 0.9999, axis=0), -np.quantile(drawn, 0.0001, axis=0)
+        ratios = np.concatenate([high, low]) / true
+        far = known.sample(1000, 3) * np.geomspace(1, 1e6, 1000)[:, None]
+        found[name] = {
+            "true": true,
+            "lowest": ratios.min(),
+            "highest": ratios.max(),
+            "far rows finite": float(np.isfinite(model.log_prob(far)).mean()),
+        }
+        print(name, found[name], flush=True)
+    known = KNOWN["Beta shares with a copula"]
+    model = flowcli.fit(known.sample(ROWS, 1), kinds=known.kinds)
+    drawn = model.sample(1_000_000, seed=0).to_numpy()
+    found["Beta(1/2, 1/2) edges"] = {
+        "inside": float(((drawn > 0) & (drawn < 1)).mean()),
+        **{
+            f"share below {edge}": float((drawn[:, 0] < edge).mean() / peers.stats.beta(0.5, 0.5).cdf(edge))
+            for edge in (1e-4, 1e-3, 1e-2)
+        },
+        **{
+            f"share above 1 - {edge}": float((drawn[:, 0] > 1 - edge).mean() / peers.stats.beta(0.5, 0.5).cdf(edge))
+            for edge in (1e-4, 1e-3, 1e-2)
+        },
+    }
+    print(found["Beta(1/2, 1/2) edges"], flush=True)
+    return found
+
+
+def real() -> dict[str, dict[str, float]]:
+    """Held-out nats beside adversarial random forests and columns by themselves."""
+    found = {}
+    for name, splits, dropped in (
+        ("penguins", 10, []),
+        ("diamonds", 1, []),
+        ("house prices", 1, ["id", "sqft_basement"]),
+    ):
+        frame = load(name).drop(columns=dropped)
+        gains: dict[str, list[float]] = {"ours": [], "arf": [], "independent": []}
+        for split in range(splits):
+            train, test = _split(frame, split)
+            model = flowcli.fit(train, time_limit=LIMIT.get(name))
+            schema = model.density.schema
+            scored = {
+                "ours": model.log_prob(test),
+                "arf": peers.arf(train, test, schema),
+                "independent": peers.independent(train, test, schema),
+            }
+            for rival, nats in scored.items():
+                gains[rival].extend(nats[np.isfinite(scored["ours"])])
+            print(name, split, {rival: nats.mean() for rival, nats in scored.items()}, flush=True)
+        ours = np.array(gains["ours"])
+        found[name] = {rival: float(np.mean(nats)) for rival, nats in gains.items()}
+        for rival in ("arf", "independent"):
+            gain = ours - np.array(gains[rival])
+            found[name] |= {f"over {rival}": gain.mean(), f"error {rival}": gain.std() / np.sqrt(len(gain))}
+        found[name]["rows"] = len(ours)
+    return found
+
+
+def conditional() -> dict[str, dict[str, float]]:
+    """The price given the rest."""
+    found = {}
+    for name, dropped in (("diamonds", []), ("house prices", ["id", "sqft_basement"])):
+        train, test = _split(load(name).drop(columns=dropped), 0)
+        given = [column for column in train if column != "price"]
+        model = flowcli.fit(train, given=given, time_limit=LIMIT.get(name))
+        target = next(column for column in model.density.schema.columns if column.name == "price")
+        ours = model.log_prob(test)
+        found[name] = {"ours": float(ours.mean())}
+        for boosted in (False, True):
+            rival = max(
+                (peers.regression(train, test, target, boosted=boosted, logs=logs) for logs in (False, True)),
+                key=np.mean,
+            )
+            word = "boosted" if boosted else "linear"
+            gain = ours - rival
+            found[name] |= {
+                word: rival.mean(),
+                f"over {word}": gain.mean(),
+                f"error {word}": gain.std() / np.sqrt(len(gain)),
+            }
+        print(name, found[name], flush=True)
+    return found
+
+
+def samples() -> dict[str, list[dict[str, str]]]:
+    """Drawn rows beside the data, column by column."""
+    found = {}
+    for name in FIVE:
+        frame = load(name)
+        notices: list[str] = []
+        started = time.perf_counter()
+        model = flowcli.fit(frame, notice=notices.append, time_limit=LIMIT.get(name))
+        seconds = time.perf_counter() - started
+        drawn = model.sample(20_000, seed=0)
+        found[name] = [
+            {"column": f"{len(frame):,} rows, {seconds:.0f} s; said: {'; '.join(notices) or 'nothing'}"},
+            *(_compared(frame[column], drawn[column], model.density) for column in frame),
+        ]
+        print(name, f"{seconds:.0f} s", flush=True)
+    return found
+
+
+def _compared(data: pd.Series, drawn: pd.Series, density: Density) -> dict[str, str]:
+    from flowcli.table import decision
+
+    column = next(c for c in density.schema.columns if c.name == data.name)
+    row = {
+        "column": str(data.name),
+        "taken for": decision(column),
+        "missing": f"{data.isna().mean():.1%} / {drawn.isna().mean():.1%}",
+    }
+    if column.text:
+        shares = [cells.dropna().astype(str).value_counts(normalize=True) for cells in (data, drawn)]
+        distance = 0.5 * shares[0].subtract(shares[1], fill_value=0).abs().sum()
+        return row | {"range": f"{len(shares[0])} / {len(shares[1])} texts", "distance": f"{distance:.3f}"}
+    x, y = (np.sort(cells.dropna().to_numpy(float)) for cells in (data, drawn))
+    at = np.unique(x)
+    apart = np.abs(np.searchsorted(x, at, "right") / len(x) - np.searchsorted(y, at, "right") / len(y)).max()
+    return row | {"range": f"{x[0]:g} to {x[-1]:g} / {y[0]:g} to {y[-1]:g}", "distance": f"{apart:.3f}"}
+
+
+def _split(frame: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    order = np.random.default_rng(seed).permutation(len(frame))
+    cut = len(frame) // 5
+    return frame.iloc[order[cut:]].reset_index(drop=True), frame.iloc[order[:cut]].reset_index(drop=True)
+
+
+def main() -> None:
+    """Run the parts that were named, or all, and write what was found."""
+    parts = {"synthetic": synthetic, "tails": tails, "real": real, "conditional": conditional, "samples": samples}
+    warnings.simplefilter("ignore")
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in sys.argv[1:] or parts:
+        results[name] = parts[name]()
+        RESULTS.write_text(json.dumps(results, indent=1, default=float) + "\n")
+        RESULTS.with_suffix(".md").write_text(render(results))
+
+
+if __name__ == "__main__":
+    main()
