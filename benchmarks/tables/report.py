@@ -61,15 +61,15 @@ def _tails(found: Mapping[str, Any]) -> str:
         if "lowest" in r
     ]
     text += (
-        "Quantiles at 0.01% and 99.99% of a million drawn rows, as multiples of the true one, over all columns; and how"
+        "After a fit to 200,000 rows, quantiles at 0.01% and 99.99% of a million drawn rows, as multiples of the true"
+        " one, over all columns; and how many of 1,000 rows up to a million spreads out have a finite log-density.\n\n"
     )
-    text += " many of 1,000 rows up to a million spreads out have a finite log-density.\n\n"
     text += _table(["table", "true quantile", "drawn / true", "finite"], rows)
     edges = found["Beta(1/2, 1/2) edges"]
     text += (
         f"\nOf a million drawn shares {edges['inside']:.4%} lie strictly inside. Mass at the edges, as multiples of the"
+        " true mass:\n\n"
     )
-    text += " true mass:\n\n"
     return text + _table(list(edges)[1:], [[f"{edges[key]:.3f}" for key in list(edges)[1:]]])
 
 
