@@ -61,7 +61,7 @@ def _tails(found: Mapping[str, Any]) -> str:
         if "lowest" in r
     ]
     text += (
-        "After a fit to 200,000 rows, quantiles at 0.01% and 99.99% of a million drawn rows, as multiples of the true"
+        "After a fit to a million rows, quantiles at 0.01% and 99.99% of a million drawn rows, as multiples of the true"
         " one, over all columns; and how many of 1,000 rows up to a million spreads out have a finite log-density.\n\n"
     )
     text += _table(["table", "true quantile", "drawn / true", "finite"], rows)

@@ -204,7 +204,7 @@ def _cell(distribution: stats.rv_continuous, x: Numbers, step: float) -> Numbers
     above = distribution.cdf(x) > 0.5
     low, high = x - step / 2, x + step / 2
     mass = np.where(above, distribution.sf(low) - distribution.sf(high), distribution.cdf(high) - distribution.cdf(low))
-    return np.asarray(np.log(mass / step))
+    return np.asarray(np.log(np.maximum(mass, 1e-300) / step))
 
 
 # --- everything at once -----------------------------------------------------------------------------------------------

