@@ -117,7 +117,7 @@ def _base(base: config.Base, columns: int, context: int) -> int:
 
 
 def _gaussians(columns: int, components: int, context: int) -> int:
-    return components * (1 + 2 * columns + columns * columns + context)
+    return components * (1 + 2 * columns + columns * columns + context) + columns * context
 
 
 def _network(net: config.Net, inputs: int, outputs: int, context: int = 0) -> int:

@@ -414,7 +414,7 @@ def _choose(
         counts = auto.candidate_components(request.flow.base, len(train), columns)
         start = choose_start(choices, sample, held_sample, components=counts, seed=seed)
         encoding, components = encoding.with_coordinates(start.coordinates), len(start.mixture.weights)
-        start = gated(start, encoding, sample, held_sample) if from_em else None
+        start = gated(start, sample, held_sample) if from_em else None
     if isinstance(wanted, int) and start is not None and wanted != components:
         raise ConfigError(f"components: {wanted} are more than the {len(train)} rows; use fewer")
     flow = auto.settle_flow(
@@ -461,15 +461,12 @@ def _start(joint: Joint, encoding: Encoding, rows: TrainingRows, start: Start | 
         context = layer.passed(context)
     if start is None or not isinstance(flow.base, bases.Mixture | bases.AutoregressiveMixture):
         return
-    mixture = start.mixture
+    mixture, shift = start.mixture, start.shift
     if not torch.allclose(z, before, rtol=1e-4, atol=1e-4):  # the layers do not start at the identity
         there = z if context.observed is None else z.where(context.observed > 0, math.nan)
         mixture = fit_mixture(there, len(mixture.weights), seed=seed, ridge=start.ridge, weights=weights)
-    gate = flow.base.gaussians.gate
-    if gate is not None and start.gate is not None:
-        first_code = joint.layout.given
-        gate[:, first_code : first_code + start.gate.shape[1]] = start.gate
-    flow.base.gaussians.set(*mixture)
+        shift = None
+    flow.base.gaussians.set(*mixture, start.gate, shift)
 
 
 def _loop(

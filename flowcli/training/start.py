@@ -23,6 +23,7 @@ from flowcli.training.rows import generator, mean, spread_over_cells
 
 # Ridges are in units of the coordinates' scale; the larger ones are for few rows in many columns.
 RIDGES = (1e-6, 1e-2, 1e-1)
+RIDGE_ROWS = 1.0  # rows without an effect that a regression on what is given begins with
 # How much of what codes say about the component is believed: they often say the same thing several times.
 TEMPERS = (0.0, 0.1, 0.25, 0.5, 1.0)
 
@@ -32,29 +33,40 @@ class Sample:
     """Rows to choose a start with.
 
     Attributes:
-        values: The rows (N, N_c).
         numbers: The numbers that coordinates are made of, rounded ones spread over their cells, (N, D).
+        given: What the density of the coordinates is given: what the user gives, codes and angles, (N, C).
+        hot: The codes among these, one-hot, (N, sizes); they begin at ``first_hot``.
+        first_hot: Where they begin.
         weights: Of the rows, (N,), or ``None``.
     """
 
-    values: Tensor
     numbers: Tensor
+    given: Tensor
+    hot: Tensor
+    first_hot: int
     weights: Tensor | None
-
-    def some(self, most: int) -> Sample:
-        """So many of the rows, evenly spread over all, or all of them."""
-        step = -(-len(self.values) // most)
-        parts = (None if part is None else part[::step] for part in (self.values, self.numbers, self.weights))
-        values, numbers, weights = parts
-        assert values is not None
-        assert numbers is not None
-        return Sample(values, numbers, weights)
 
     @classmethod
     def of(cls, encoding: Encoding, values: Tensor, weights: Tensor | None, seed: int, purpose: int) -> Sample:
         """The sample of rows (N, N_c)."""
         spread = spread_over_cells(encoding, len(values), generator(seed, purpose))
-        return cls(values, encoding.line(values, spread), weights)
+        layout = encoding.layout
+        _, angles, codes, given = layout.split(encoding.forward(values, spread)[0])
+        parts, hot = [given], torch.zeros(len(values), 0, dtype=torch.float64)
+        if layout.outcomes:
+            one_hot = OneHot(layout.outcomes, encoding.numbers)
+            columns = one_hot(codes)
+            parts.append(one_hot.described(columns).t().double())
+            hot = columns.t().double()
+        if layout.angles:
+            parts.append(torch.stack([torch.cos(angles), torch.sin(angles)], 2).flatten(1))
+        return cls(encoding.line(values, spread), torch.cat(parts, 1), hot, layout.given, weights)
+
+    def some(self, most: int) -> Sample:
+        """So many of the rows, evenly spread over all, or all of them."""
+        step = -(-len(self.numbers) // most)
+        weights = None if self.weights is None else self.weights[::step]
+        return Sample(self.numbers[::step], self.given[::step], self.hot[::step], self.first_hot, weights)
 
 
 @dataclass(frozen=True)
@@ -63,17 +75,18 @@ class Start:
 
     Attributes:
         coordinates: With or without a quantile map.
-        mixture: Of the coordinates.
+        mixture: Of the coordinates, less what is given moves them by.
         held_out_nats: Mean log-density of the held-out rows under that mixture.
         ridge: What was added to the diagonals of the covariances.
-        gate: What each number that describes the codes adds to the components' log-weights, (K, features), or
-            ``None`` where there are no codes.
+        shift: What each number that is given moves the coordinates by, (D, C); ``None`` where nothing is given.
+        gate: What it adds to the components' log-weights, (K, C); ``None`` where there are no codes.
     """
 
     coordinates: Coordinates
     mixture: FittedMixture
     held_out_nats: float
     ridge: float
+    shift: Tensor | None = None
     gate: Tensor | None = None
 
 
@@ -92,7 +105,11 @@ def choose_start(
     Raises:
         NumericsError: There is none.
     """
-    found = [_climb(choice, train, held_out, components, seed) for choice in choices]
+    found = [
+        _climb(choice, train, held_out, components, seed, moved=moved)
+        for choice in choices
+        for moved in ((False, True) if train.given.shape[1] else (False,))
+    ]
     best = max((start for start in found if start is not None), key=lambda start: start.held_out_nats, default=None)
     if best is None:
         raise NumericsError(
@@ -103,59 +120,94 @@ def choose_start(
 
 
 @torch.no_grad()
-def gated(start: Start, encoding: Encoding, train: Sample, held_out: Sample) -> Start:
+def gated(start: Start, train: Sample, held_out: Sample) -> Start:
     """The same start, with components that are the likelier the better their codes fit.
 
     Each component has the frequencies of outcomes among its rows, and by Bayes' rule a row's codes change the
     components' weights. How far that is believed is chosen by the held-out nats.
     """
-    if not encoding.layout.outcomes:
+    if not train.hot.shape[1]:
         return start
-    one_hot = OneHot(encoding.layout.outcomes, encoding.numbers)
-    base = Mixture(len(start.coordinates), len(start.mixture.weights), one_hot.features).double()
-    base.gaussians.set(*start.mixture)
-    held_u, log_det, held_context, _ = _seen(start.coordinates, encoding, one_hot, held_out)
+    base = Mixture(len(start.coordinates), len(start.mixture.weights), train.given.shape[1]).double()
+    base.gaussians.set(*start.mixture, shift=start.shift)
+    held_u, log_det, held_context = _seen(start.coordinates, held_out)
     train = train.some(LARGEST_SAMPLE)
-    u, _, context, hot = _seen(start.coordinates, encoding, one_hot, train)
+    u, _, context = _seen(start.coordinates, train)
     shares = base.responsibilities(u, context)  # (K, N)
     if train.weights is not None:
         shares = shares * train.weights
-    counts = shares @ hot.t()
+    counts = shares @ train.hot
     # A row's worth of the overall frequencies keeps a component that has seen no such outcome from being sure.
     prior = counts.sum(0) / shares.sum()
     log_odds = torch.log(counts + prior) - torch.log(shares.sum(1, keepdim=True) + 1) - torch.log(prior.clamp_min(1e-9))
     log_odds = torch.where(prior > 0, log_odds, 0.0)
-    gate = torch.zeros(len(shares), one_hot.features, dtype=torch.float64)
+    gate = torch.zeros(len(shares), train.given.shape[1], dtype=torch.float64)
     best, reached = None, -math.inf
     for temper in TEMPERS:
-        gate[:, : hot.shape[0]] = temper * log_odds
-        base.gaussians.set(*start.mixture, gate)
+        gate[:, train.first_hot : train.first_hot + train.hot.shape[1]] = temper * log_odds
+        base.gaussians.set(*start.mixture, gate, start.shift)
         nats = mean(base.log_prob(held_u, held_context) + log_det, held_out.weights)
         if nats > reached:
             best, reached = gate.clone(), nats
     return replace(start, gate=best, held_out_nats=reached)
 
 
-def _seen(
-    coordinates: Coordinates, encoding: Encoding, one_hot: OneHot, sample: Sample
-) -> tuple[Tensor, Tensor, Context, Tensor]:
-    """Coordinates (N, D), their log-dets (N,), what they depend on, and one-hot codes (sizes, N)."""
+def _seen(coordinates: Coordinates, sample: Sample) -> tuple[Tensor, Tensor, Context]:
+    """Coordinates (N, D), their log-dets (N,), and what they depend on."""
     u, log_det = coordinates.forward(sample.numbers)
-    codes = encoding.codes(sample.values)
-    hot = one_hot(codes).double()
     observed = (~sample.numbers.isnan()).double()
-    context = Context(one_hot.described(hot.float()).double().t(), None if observed.all() else observed)
-    return u, log_det, context, hot
+    return u, log_det, Context(sample.given, None if observed.all() else observed)
+
+
+def _regression(u: Tensor, sample: Sample) -> Tensor:
+    """What each given number moves each coordinate (N, D) by, least squares with a little ridge, (D, C)."""
+    sample_rows = sample.some(LARGEST_SAMPLE)
+    step = -(-len(sample.numbers) // LARGEST_SAMPLE)
+    target, given = u[::step].double(), sample_rows.given
+    weights = torch.ones(len(given), dtype=torch.float64) if sample_rows.weights is None else sample_rows.weights
+    shift = torch.zeros(target.shape[1], given.shape[1], dtype=torch.float64)
+    for place, column in enumerate(target.t()):
+        seen = ~column.isnan()
+        own, shares = given[seen], weights[seen, None]
+        if not len(own):
+            continue
+        # The mean is the mixture's affair.
+        center = (own * shares).sum(0) / shares.sum()
+        level = (column[seen, None] * shares).sum() / shares.sum()
+        square = (own - center).t() @ ((own - center) * shares)
+        product = (own - center).t() @ ((column[seen, None] - level) * shares)
+        square.diagonal().add_(RIDGE_ROWS)
+        shift[place] = torch.linalg.solve(square, product)[:, 0]
+    return shift
 
 
 def _climb(
-    coordinates: Coordinates, train: Sample, held_out: Sample, components: Sequence[int], seed: int
+    coordinates: Coordinates,
+    train: Sample,
+    held_out: Sample,
+    components: Sequence[int],
+    seed: int,
+    *,
+    moved: bool,
 ) -> Start | None:
-    """The best ridge for the fewest components, then more components while the held-out nats rise."""
+    """The best ridge for the fewest components, then more components while the held-out nats rise.
+
+    Args:
+        coordinates: From numbers to what the mixture is one of.
+        train: Training rows.
+        held_out: Held-out rows.
+        components: Numbers of components, rising.
+        seed: Of EM's start.
+        moved: Whether what is given moves the coordinates.
+    """
     # What the flow sees is float32; rounding before EM makes a change of units no change at all.
     u = coordinates.forward(train.numbers)[0].float().where(~train.numbers.isnan(), math.nan)
     held_u, log_det = coordinates.forward(held_out.numbers)
     observed = ~held_out.numbers.isnan()
+    shift = _regression(u, train) if moved else None
+    if shift is not None:
+        u = (u.double() - train.given @ shift.t()).float()
+        held_u = (held_u - held_out.given @ shift.t()).where(observed, 0.0)
 
     def attempt(count: int, ridge: float) -> Start | None:
         """A start with one mixture; ``None`` where there is no such mixture."""
@@ -164,7 +216,7 @@ def _climb(
         except NumericsError:  # not a start then; there are others to choose from
             return None
         nats = mean(mixture.log_prob(held_u, observed) + log_det, held_out.weights)
-        return Start(coordinates, mixture, nats, ridge) if math.isfinite(nats) else None
+        return Start(coordinates, mixture, nats, ridge, shift) if math.isfinite(nats) else None
 
     best: Start | None = None
     for ridge in RIDGES:

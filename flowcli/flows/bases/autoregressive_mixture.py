@@ -33,7 +33,7 @@ class AutoregressiveMixture(Base):
     that start from nothing.
 
     Where columns are not there, what the network corrects are the conditionals of the mixture's exact marginal.
-    Weights may depend on what is given, as those of ``Mixture``.
+    Weights and means may depend on what is given, as those of ``Mixture``.
 
     Args:
         columns: D.
@@ -48,7 +48,7 @@ class AutoregressiveMixture(Base):
         self.network = network
 
     def log_prob(self, z: Tensor, context: Context = NO_CONTEXT) -> Tensor:  # noqa: D102
-        return by_completeness(self._whole, self._partial, z, context)
+        return by_completeness(self._whole, self._partial, self.gaussians.centred(z, context), context)
 
     @torch.no_grad()
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
@@ -56,7 +56,8 @@ class AutoregressiveMixture(Base):
         columns = self.gaussians.means.shape[1]
         numbers = [draw(rows, columns, generator, self.gaussians.means) for draw in (uniform, normal)]
         both = torch.cat(numbers, 1)
-        return by_completeness(self._draw_whole, self._draw_partial, both, context)
+        z = by_completeness(self._draw_whole, self._draw_partial, both, context)
+        return self.gaussians.centred(z, context, -1.0)
 
     def _whole(self, z: Tensor, context: Context) -> Tensor:
         """The log-density of rows in which all columns are there."""

@@ -64,7 +64,8 @@ class Gaussians(nn.Module):
     Args:
         columns: D.
         components: K.
-        context: C, the number of conditioning variables that log-weights are a linear function of.
+        context: C, the number of conditioning variables that log-weights, and the place of all means together, are a
+            linear function of.
     """
 
     def __init__(self, columns: int, components: int, context: int = 0) -> None:
@@ -74,9 +75,25 @@ class Gaussians(nn.Module):
         self.log_diagonal = nn.Parameter(torch.zeros(components, columns))
         self.below_diagonal = nn.Parameter(torch.zeros(components, columns, columns))
         self.gate = nn.Parameter(torch.zeros(components, context)) if context else None
+        self.shift = nn.Parameter(torch.zeros(columns, context)) if context else None
+
+    def centred(self, z: Tensor, context: Context, sign: float = 1.0) -> Tensor:
+        """Rows z (B, D) less what the conditioning variables move all means by; with -1, these moved by it again."""
+        if self.shift is None:
+            return z
+        assert context.given is not None
+        moved = sign * (context.given @ self.shift.t())
+        return z - (moved if context.observed is None else moved * context.observed)
 
     @torch.no_grad()
-    def set(self, weights: Tensor, means: Tensor, factors: Tensor, gate: Tensor | None = None) -> None:
+    def set(
+        self,
+        weights: Tensor,
+        means: Tensor,
+        factors: Tensor,
+        gate: Tensor | None = None,
+        shift: Tensor | None = None,
+    ) -> None:
         """Take a mixture found elsewhere.
 
         Args:
@@ -84,7 +101,11 @@ class Gaussians(nn.Module):
             means: (K, D).
             factors: Inverse Cholesky factors P (K, D, D).
             gate: What each conditioning variable adds to the log-weights, (K, C).
+            shift: What it adds to all means, (D, C).
         """
+        if shift is not None:
+            assert self.shift is not None
+            self.shift.copy_(shift)
         if gate is not None:
             assert self.gate is not None
             self.gate.copy_(gate)

@@ -14,8 +14,8 @@ from flowcli.flows.context import NO_CONTEXT, Context
 class Mixture(Base):
     """sum_k w_k N(z; m_k, S_k), with weights, means and covariances as parameters like any other.
 
-    Where columns are not there, each Gaussian is marginalised exactly. Weights may depend on what is given:
-    softmax(log w + A g).
+    Where columns are not there, each Gaussian is marginalised exactly. Weights and means may depend on what is given:
+    softmax(log w + A g) and m_k + B g.
 
     Args:
         columns: D.
@@ -28,7 +28,7 @@ class Mixture(Base):
         self.gaussians = Gaussians(columns, components, context)
 
     def log_prob(self, z: Tensor, context: Context = NO_CONTEXT) -> Tensor:  # noqa: D102
-        return by_completeness(self._whole, self._partial, z, context)
+        return by_completeness(self._whole, self._partial, self.gaussians.centred(z, context), context)
 
     @torch.no_grad()
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
@@ -42,11 +42,12 @@ class Mixture(Base):
         for k, factor in enumerate(gaussians.factors()):
             own = component == k
             z[own] = torch.linalg.solve_triangular(factor, z[own].t(), upper=False).t() + gaussians.means[k]
+        z = gaussians.centred(z, context, -1.0)
         return z if context.observed is None else z * context.observed
 
     def responsibilities(self, z: Tensor, context: Context = NO_CONTEXT) -> Tensor:
         """The probability of each component given the row and its weights without context, (K, B)."""
-        gaussians = self.gaussians
+        gaussians, z = self.gaussians, self.gaussians.centred(z, context)
         observed = torch.ones_like(z) if context.observed is None else context.observed
         marginals = gaussians.marginals(observed)
         e = marginals.residuals(gaussians.means, z.t())
