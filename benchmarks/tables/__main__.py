@@ -6,7 +6,9 @@ import json
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,9 +29,8 @@ FIVE = ("penguins", "diamonds", "house prices", "avocados", "flights")
 LIMIT = {"flights": 90.0, "diamonds": 120.0}
 
 
-def synthetic() -> dict[str, dict[str, float]]:
+def synthetic() -> Iterator[tuple[str, Any]]:
     """The gap to the true log-density on new rows."""
-    found = {}
     for name, known in KNOWN.items():
         train, test = known.sample(ROWS, 1), known.sample(ROWS, 2)
         started = time.perf_counter()
@@ -37,22 +38,22 @@ def synthetic() -> dict[str, dict[str, float]]:
         seconds = time.perf_counter() - started
         ours, truth = model.log_prob(test), known.log_prob(test)
         gap = truth - ours
-        found[name] = {
-            "columns": train.shape[1],
-            "true": truth.mean(),
-            "ours": ours.mean(),
-            "gap": gap.mean(),
-            "error": gap.std() / np.sqrt(len(gap)),
-            "finite": float(np.isfinite(ours).mean()),
-            "seconds": seconds,
-        }
-        print(name, found[name], flush=True)
-    return found
+        yield (
+            name,
+            {
+                "columns": train.shape[1],
+                "true": truth.mean(),
+                "ours": ours.mean(),
+                "gap": gap.mean(),
+                "error": gap.std() / np.sqrt(len(gap)),
+                "finite": float(np.isfinite(ours).mean()),
+                "seconds": seconds,
+            },
+        )
 
 
-def tails() -> dict[str, dict[str, float]]:
+def tails() -> Iterator[tuple[str, Any]]:
     """Far quantiles of drawn rows, densities of far rows, and shares close to an edge."""
-    found = {}
     for name in ("independent t's, 2.5 degrees", "multivariate t, 2.5 degrees"):
         known = KNOWN[name]
         model = flowcli.fit(known.sample(ROWS_OF_TAILS, 1), kinds=known.kinds, time_limit=TAILS_LIMIT)
@@ -61,38 +62,40 @@ def tails() -> dict[str, dict[str, float]]:
         high, low = np.quantile(drawn, 0.9999, axis=0), -np.quantile(drawn, 0.0001, axis=0)
         ratios = np.concatenate([high, low]) / true
         far = known.sample(1000, 3) * np.geomspace(1, 1e6, 1000)[:, None]
-        found[name] = {
-            "true": true,
-            "lowest": ratios.min(),
-            "highest": ratios.max(),
-            "far rows finite": float(np.isfinite(model.log_prob(far)).mean()),
-        }
-        print(name, found[name], flush=True)
+        yield (
+            name,
+            {
+                "true": true,
+                "lowest": ratios.min(),
+                "highest": ratios.max(),
+                "far rows finite": float(np.isfinite(model.log_prob(far)).mean()),
+            },
+        )
     known = KNOWN["Beta shares with a copula"]
     model = flowcli.fit(known.sample(ROWS, 1), kinds=known.kinds)
     drawn = model.sample(1_000_000, seed=0).to_numpy()
-    found["Beta(1/2, 1/2) edges"] = {
-        "inside": float(((drawn > 0) & (drawn < 1)).mean()),
-        **{
-            f"share below {edge}": float((drawn[:, 0] < edge).mean() / peers.stats.beta(0.5, 0.5).cdf(edge))
-            for edge in (1e-4, 1e-3, 1e-2)
+    yield (
+        "Beta(1/2, 1/2) edges",
+        {
+            "inside": float(((drawn > 0) & (drawn < 1)).mean()),
+            **{
+                f"share below {edge}": float((drawn[:, 0] < edge).mean() / peers.stats.beta(0.5, 0.5).cdf(edge))
+                for edge in (1e-4, 1e-3, 1e-2)
+            },
+            **{
+                f"share above 1 - {edge}": float((drawn[:, 0] > 1 - edge).mean() / peers.stats.beta(0.5, 0.5).cdf(edge))
+                for edge in (1e-4, 1e-3, 1e-2)
+            },
         },
-        **{
-            f"share above 1 - {edge}": float((drawn[:, 0] > 1 - edge).mean() / peers.stats.beta(0.5, 0.5).cdf(edge))
-            for edge in (1e-4, 1e-3, 1e-2)
-        },
-    }
-    print(found["Beta(1/2, 1/2) edges"], flush=True)
-    return found
+    )
 
 
-def real() -> dict[str, dict[str, float]]:
+def real() -> Iterator[tuple[str, Any]]:
     """Held-out nats beside adversarial random forests and columns by themselves."""
-    found = {}
     for name, splits, dropped in (
-        ("penguins", 10, []),
-        ("diamonds", 1, []),
+        ("penguins", 5, []),
         ("house prices", 1, ["id", "sqft_basement"]),
+        ("diamonds", 1, []),
     ):
         frame = load(name).drop(columns=dropped)
         gains: dict[str, list[float]] = {"ours": [], "arf": [], "independent": []}
@@ -109,24 +112,22 @@ def real() -> dict[str, dict[str, float]]:
                 gains[rival].extend(nats[np.isfinite(scored["ours"])])
             print(name, split, {rival: nats.mean() for rival, nats in scored.items()}, flush=True)
         ours = np.array(gains["ours"])
-        found[name] = {rival: float(np.mean(nats)) for rival, nats in gains.items()}
+        result = {rival: float(np.mean(nats)) for rival, nats in gains.items()}
         for rival in ("arf", "independent"):
             gain = ours - np.array(gains[rival])
-            found[name] |= {f"over {rival}": gain.mean(), f"error {rival}": gain.std() / np.sqrt(len(gain))}
-        found[name]["rows"] = len(ours)
-    return found
+            result |= {f"over {rival}": gain.mean(), f"error {rival}": gain.std() / np.sqrt(len(gain))}
+        yield name, result | {"rows": len(ours)}
 
 
-def conditional() -> dict[str, dict[str, float]]:
+def conditional() -> Iterator[tuple[str, Any]]:
     """The price given the rest."""
-    found = {}
     for name, dropped in (("diamonds", []), ("house prices", ["id", "sqft_basement"])):
         train, test = _split(load(name).drop(columns=dropped), 0)
         given = [column for column in train if column != "price"]
         model = flowcli.fit(train, given=given, time_limit=LIMIT.get(name))
         target = next(column for column in model.density.schema.columns if column.name == "price")
         ours = model.log_prob(test)
-        found[name] = {"ours": float(ours.mean())}
+        result = {"ours": float(ours.mean())}
         for boosted in (False, True):
             rival = max(
                 (peers.regression(train, test, target, boosted=boosted, logs=logs) for logs in (False, True)),
@@ -134,18 +135,16 @@ def conditional() -> dict[str, dict[str, float]]:
             )
             word = "boosted" if boosted else "linear"
             gain = ours - rival
-            found[name] |= {
+            result |= {
                 word: rival.mean(),
                 f"over {word}": gain.mean(),
                 f"error {word}": gain.std() / np.sqrt(len(gain)),
             }
-        print(name, found[name], flush=True)
-    return found
+        yield name, result
 
 
-def samples() -> dict[str, list[dict[str, str]]]:
+def samples() -> Iterator[tuple[str, Any]]:
     """Drawn rows beside the data, column by column."""
-    found = {}
     for name in FIVE:
         frame = load(name)
         notices: list[str] = []
@@ -153,12 +152,13 @@ def samples() -> dict[str, list[dict[str, str]]]:
         model = flowcli.fit(frame, notice=notices.append, time_limit=LIMIT.get(name))
         seconds = time.perf_counter() - started
         drawn = model.sample(20_000, seed=0)
-        found[name] = [
-            {"column": f"{len(frame):,} rows, {seconds:.0f} s; said: {'; '.join(notices) or 'nothing'}"},
-            *(_compared(frame[column], drawn[column], model.density) for column in frame),
-        ]
-        print(name, f"{seconds:.0f} s", flush=True)
-    return found
+        yield (
+            name,
+            [
+                {"column": f"{len(frame):,} rows, {seconds:.0f} s; said: {'; '.join(notices) or 'nothing'}"},
+                *(_compared(frame[column], drawn[column], model.density) for column in frame),
+            ],
+        )
 
 
 def _compared(data: pd.Series, drawn: pd.Series, density: Density) -> dict[str, str]:
@@ -191,10 +191,12 @@ def main() -> None:
     parts = {"synthetic": synthetic, "tails": tails, "real": real, "conditional": conditional, "samples": samples}
     warnings.simplefilter("ignore")
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for name in sys.argv[1:] or parts:
-        results[name] = parts[name]()
-        RESULTS.write_text(json.dumps(results, indent=1, default=float) + "\n")
-        RESULTS.with_suffix(".md").write_text(render(results))
+    for part in sys.argv[1:] or parts:
+        for name, found in parts[part]():
+            results.setdefault(part, {})[name] = found
+            print(part, name, found, flush=True)
+            RESULTS.write_text(json.dumps(results, indent=1, default=float) + "\n")
+            RESULTS.with_suffix(".md").write_text(render(results))
 
 
 if __name__ == "__main__":

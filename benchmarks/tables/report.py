@@ -65,7 +65,9 @@ def _tails(found: Mapping[str, Any]) -> str:
         " one, over all columns; and how many of 1,000 rows up to a million spreads out have a finite log-density.\n\n"
     )
     text += _table(["table", "true quantile", "drawn / true", "finite"], rows)
-    edges = found["Beta(1/2, 1/2) edges"]
+    edges = found.get("Beta(1/2, 1/2) edges")
+    if edges is None:
+        return text
     text += (
         f"\nOf a million drawn shares {edges['inside']:.4%} lie strictly inside. Mass at the edges, as multiples of the"
         " true mass:\n\n"
@@ -90,7 +92,7 @@ def _real(found: Mapping[str, Any]) -> str:
     return (
         "## Beside other densities of tables\n\nHeld-out log-density in nats a row, on the same fifth of the rows and"
         " the same measure; differences are paired. `arf` is adversarial random forests by arfpy, its node size and"
-        " smoothing chosen on a validation part. Penguins: ten splits. House prices without `id`, and without"
+        " smoothing chosen on a validation part. Penguins: five splits. House prices without `id`, and without"
         " `sqft_basement`, which is an exact difference of two other columns.\n\n" + _table(head, rows)
     )
 

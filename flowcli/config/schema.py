@@ -329,7 +329,7 @@ class TrainConfig(Options):
 
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | Auto = "auto"
     epochs: Annotated[int, Field(ge=0, le=1_000_000)] | Auto = "auto"
-    learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0, le=10)] | Auto = 1e-3
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
     warmup: Annotated[int, Field(ge=0, le=1_000_000)] | Auto = "auto"
     patience: Annotated[int, Field(ge=0, le=1_000_000)] | Auto = "auto"

@@ -77,8 +77,14 @@ LAYER = "flow:\n  layers:\n    - "
         ("flow: {}\ntrain: {epochs: 1.5}", "my.yaml:2, train.epochs: should be a whole number, or 'auto', not 1.5"),
         ("flow: {}\ntrain: {epochs: atuo}", "my.yaml:2, train.epochs: should be a whole number, or 'auto', not 'atuo'"),
         ("flow: {}\ntrain: {epochs: true}", "my.yaml:2, train.epochs: should be a whole number, or 'auto', not true"),
-        ("flow: {}\ntrain: {learning_rate: .nan}", "my.yaml:2, train.learning_rate: should be a number, not '.nan'"),
-        ("flow: {}\ntrain: {learning_rate: 0}", "my.yaml:2, train.learning_rate: should be more than 0, not 0"),
+        (
+            "flow: {}\ntrain: {learning_rate: .nan}",
+            "my.yaml:2, train.learning_rate: should be a number, or 'auto', not '.nan'",
+        ),
+        (
+            "flow: {}\ntrain: {learning_rate: 0}",
+            "my.yaml:2, train.learning_rate: should be more than 0, or 'auto', not 0",
+        ),
         ("flow: {}\ntrain: 3", "my.yaml:2, train: should be a mapping, not 3"),
         ("flow: {}\ncolumns: {no: 3}", "my.yaml:2, columns.no: should be text, not 3"),
         ("flow: {layers: {a: 1}}", "my.yaml:1, flow.layers: should be a list, not a mapping"),

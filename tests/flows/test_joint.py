@@ -112,7 +112,7 @@ def layout() -> Layout:
 
 def joint():
     torch.manual_seed(0)
-    return shaken(build_joint(ARCHITECTURE, layout(), [None, torch.tensor([0.0, 1.0, 2.0])]).double())
+    return shaken(build_joint(ARCHITECTURE, layout(), [None, torch.tensor([0.0, 1.0, 2.0])]).double(), scale=0.3)
 
 
 @torch.no_grad()
