@@ -259,14 +259,16 @@ class Encoding:
         """
         rest = remainders(values, self.schema)
         encoded = self.modelled.encode(rest, spread)
-        parts = [encoded.coordinates, encoded.angles, encoded.codes.double(), self._features(rest)]
-        return torch.cat(parts, 1), encoded.log_det
+        features, known = self._features(rest)
+        parts = [encoded.coordinates, encoded.angles, encoded.codes.double(), features]
+        # Of what is given and cannot be, nothing is known that anything could be the likelier for.
+        return torch.cat(parts, 1), torch.where(known, encoded.log_det, -math.inf)
 
     def features(self, values: Tensor) -> Tensor:
         """The given columns of rows (B, N_c) as numbers that networks read, (B, C)."""
-        return self._features(remainders(values, self.schema))
+        return self._features(remainders(values, self.schema))[0]
 
-    def _features(self, rest: Tensor) -> Tensor:
+    def _features(self, rest: Tensor) -> tuple[Tensor, Tensor]:
         encoded = self.given.encode(rest)
         parts = [encoded.coordinates]
         there = ~self.given.numbers(rest)[:, self.given.on_circle].isnan()
@@ -275,7 +277,7 @@ class Encoding:
         if self._given_codes is not None:
             one_hot = self._given_codes
             parts.append(one_hot.described(one_hot(encoded.codes)).t().double())
-        return torch.cat(parts, 1)
+        return torch.cat(parts, 1), encoded.log_det > -math.inf
 
     def has_numbers(self, values: Tensor) -> Tensor:
         """Which rows (B, N_c) have a number of a continuous column, (B,)."""
@@ -288,12 +290,8 @@ class Encoding:
         return self.modelled.encode(remainders(values, self.schema)).codes
 
     def possible(self, values: Tensor) -> Tensor:
-        """Which rows (B, N_c) the modelled columns can hold at all, (B,)."""
-        return self.modelled.encode(remainders(values, self.schema)).log_det > -math.inf
-
-    def known(self, values: Tensor) -> Tensor:
-        """Which rows (B, N_c) have given values that the training rows could have had, (B,)."""
-        return self.given.encode(remainders(values, self.schema)).log_det > -math.inf
+        """Which rows (B, N_c) the columns can hold at all, (B,)."""
+        return self.forward(values)[1] > -math.inf
 
     def inverse(
         self, coordinates: Tensor, angles: Tensor, codes: Tensor, given: Tensor, generator: torch.Generator

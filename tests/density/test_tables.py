@@ -222,3 +222,9 @@ def test_weights_are_numbers_from_zero_up(weights: float, said: str) -> None:
         from_frame(data.assign(w=0.0), weights="w", notice=lambda _: None)
     with pytest.raises(UsageError, match="--weights: there is no column 'W'; did you mean 'w'"):
         from_frame(data, weights="W", notice=lambda _: None)
+
+
+def test_what_is_given_and_cannot_be_makes_nothing_likely() -> None:
+    density = densities(("kind", "x"), ("kind",))[1]
+    assert density.log_prob(np.array([[-1.0, 0.3]]))[0] == -math.inf
+    assert np.isfinite(density.log_prob(np.array([[1.0, 0.3]]))[0])
