@@ -16,7 +16,8 @@ SPIKY = 0.1  # nats a row that telling values apart gains over a smooth histogra
 WINDOWS = (1, 2, 4, 8, 16, 32)  # half widths of that histogram, in steps
 UNSEEN = 5  # rows: where a value has fewer, there are probably some that have not been seen (Good, 1953)
 
-ATOM_ROWS, ATOM_SHARE, ATOM_FACTOR = 10, 1e-3, 5
+# A table with an atom goes without layers that mix columns, which a handful of rows is not worth.
+ATOM_ROWS, ATOM_SHARE, ATOM_FACTOR = 10, 1e-2, 5
 INNER_ATOM_SHARE = 0.05
 
 FEWEST_TO_BOUND = 50
