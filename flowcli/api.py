@@ -65,6 +65,7 @@ class Model:
         *,
         seed: int = 0,
         given: pd.DataFrame | None = None,
+        complete: bool = False,
         where: str | None = None,
         budget: int | None = None,
     ) -> pd.DataFrame:
@@ -74,6 +75,7 @@ class Model:
             rows: How many, for each row of ``given`` where there is one.
             seed: The same seed gives the same rows.
             given: Where the density is conditioned on columns, rows of their values.
+            complete: Fill cells that would be missing, as they are in rows where nothing is.
             where: Keep only rows that meet a condition such as ``"x > 0 and y < 3"``.
             budget: How many rows to draw at most for that; a thousand for each that is wanted, and a million at least.
 
@@ -92,12 +94,12 @@ class Model:
             places = [place for place, column in enumerate(schema.columns) if column.given]
             known[:, places] = table.frame_values(given, conditions, notice=_silent)
             known = np.repeat(known, rows, axis=0)
-            values = self.density.sample(len(known), seed=seed, given=known)
+            values = self.density.sample(len(known), seed=seed, given=known, complete=complete)
         elif where is None:
-            values = self.density.sample(rows, seed=seed)
+            values = self.density.sample(rows, seed=seed, complete=complete)
         else:
             chosen = Rejection(table.Condition(where, schema.columns), rows)
-            blocks = self.density.sample_blocks(budget or usual_budget(rows), seed=seed)
+            blocks = self.density.sample_blocks(budget or usual_budget(rows), seed=seed, complete=complete)
             parts = [part for part, _ in chosen.of((block, None) for block in blocks)]
             values = np.concatenate(parts) if parts else np.empty((0, len(self.columns)))
         frame: pd.DataFrame = table.to_cells(values, self.density.schema).to_pandas()

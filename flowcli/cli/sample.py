@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--given-file", metavar="FILE", help="Draw N rows for each row of FILE.")
 @click.option("--where", metavar="CONDITION", help="Keep only rows like 'x > 0 and y < 3'.")
 @click.option("--budget", type=options.Whole(1), metavar="N", help="With --where: draw N rows at most (1,000 each).")
+@click.option("--complete", is_flag=True, help="Fill the cells that would be missing.")
 @options.output
 @options.device
 @options.threads
@@ -35,6 +36,7 @@ def sample(
     given_file: str | None,
     where: str | None,
     budget: int | None,
+    complete: bool,
     output: str,
     device: str,
     threads: int | None,
@@ -47,6 +49,10 @@ def sample(
 
     A model that was fitted with --given draws the other columns given these: as
     many rows as asked for, of each row of FILE where there is one.
+
+    Cells are missing as often and together as they were in the data; --complete
+    fills them with draws given the rest of their row, as in rows where nothing is
+    missing.
 
     With --where, rows are drawn until N of them meet the condition, made of
     columns, numbers, texts in quotes, + - * / %, comparisons, in, and, or, not. A
@@ -103,9 +109,9 @@ def sample(
     drawn = rows if chosen is None else budget or usual_budget(rows)
     with open_writer(output, schema=schema) as writer, Team(loaded, compute.processes(place, threads)) as team:
         blocks: Iterable[Drawn] = until_asked_to_end(
-            team.scored_blocks(drawn, seed=seed, given=known)
+            team.scored_blocks(drawn, seed=seed, given=known, complete=complete)
             if with_logprob
-            else ((values, None) for values in team.sample_blocks(drawn, seed=seed, given=known))
+            else ((values, None) for values in team.sample_blocks(drawn, seed=seed, given=known, complete=complete))
         )
         for values, log_prob in blocks if chosen is None else chosen.of(blocks):
             cells = to_cells(values, loaded.schema)

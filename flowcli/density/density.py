@@ -15,6 +15,7 @@ from torch import Tensor
 
 from flowcli.config.schema import Config
 from flowcli.density.cells import DRAWS, Average, averaged, points
+from flowcli.density.completion import Completion
 from flowcli.density.coordinates import Coordinates
 from flowcli.density.encoding import Encoding
 from flowcli.errors import NumericsError
@@ -216,7 +217,7 @@ class Density:
         joint = copy.deepcopy(self.joint)
         return (joint.cpu() if self.device.type == "mps" else joint).double().freeze()
 
-    def sample(self, rows: int, *, seed: int, given: Rows | None = None) -> Rows:
+    def sample(self, rows: int, *, seed: int, given: Rows | None = None, complete: bool = False) -> Rows:
         """Draw rows (rows, N_c), rounded as the table wrote them.
 
         A smaller number of rows with the same seed is a beginning of this one.
@@ -226,30 +227,35 @@ class Density:
             seed: Of all random numbers.
             given: Where the density is conditioned on columns, their values for each row, (rows, N_c); what else
                 stands there is not looked at.
+            complete: Fill the cells that are missing; see ``Completion``.
         """
-        blocks = list(self.sample_blocks(rows, seed=seed, given=given))
+        blocks = list(self.sample_blocks(rows, seed=seed, given=given, complete=complete))
         return np.concatenate(blocks) if blocks else np.empty((0, len(self.schema.columns)))
 
-    def sample_blocks(self, rows: int, *, seed: int, given: Rows | None = None) -> Iterator[Rows]:
+    def sample_blocks(
+        self, rows: int, *, seed: int, given: Rows | None = None, complete: bool = False
+    ) -> Iterator[Rows]:
         """Draw rows block by block, each (b, N_c); see ``sample``.
 
         Raises:
             NumericsError: A row came out that is not finite, or that cannot be inverted.
         """
-        for values, wanted in self._whole_blocks(rows, seed, given):
+        for values, wanted in self._whole_blocks(rows, seed, given, complete):
             yield values[:wanted]
 
-    def scored_blocks(self, rows: int, *, seed: int, given: Rows | None = None) -> Iterator[tuple[Rows, Rows]]:
+    def scored_blocks(
+        self, rows: int, *, seed: int, given: Rows | None = None, complete: bool = False
+    ) -> Iterator[tuple[Rows, Rows]]:
         """Like ``sample_blocks``, each block with the log-densities (b,) of its rows."""
-        for values, wanted in self._whole_blocks(rows, seed, given):
+        for values, wanted in self._whole_blocks(rows, seed, given, complete):
             yield values[:wanted], self.log_prob(values)[:wanted]
 
-    def _whole_blocks(self, rows: int, seed: int, given: Rows | None) -> Iterator[tuple[Rows, int]]:
+    def _whole_blocks(self, rows: int, seed: int, given: Rows | None, complete: bool) -> Iterator[tuple[Rows, int]]:
         """Blocks of one size, so that no number depends on how many rows are wanted; and how many of each are."""
         for block, start in enumerate(range(0, rows, DRAWN_ROWS)):
-            yield self.block(block, seed=seed, given=given), min(DRAWN_ROWS, rows - start)
+            yield self.block(block, seed=seed, given=given, complete=complete), min(DRAWN_ROWS, rows - start)
 
-    def block(self, number: int, *, seed: int, given: Rows | None = None) -> Rows:
+    def block(self, number: int, *, seed: int, given: Rows | None = None, complete: bool = False) -> Rows:
         """Draw one block of ``DRAWN_ROWS`` rows: they depend on its number and the seed alone, and on what is given."""
         state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
         known = torch.full((DRAWN_ROWS, len(self.schema.columns)), torch.nan, dtype=torch.float64)
@@ -257,18 +263,21 @@ class Density:
             part = given[number * DRAWN_ROWS : (number + 1) * DRAWN_ROWS]
             known[: len(part)] = torch.as_tensor(part)
             known[len(part) :] = known[:1]  # drawn, and not given out
-        return self._sample(known, torch.Generator().manual_seed(int(state >> np.uint64(1))))
+        return self._sample(known, torch.Generator().manual_seed(int(state >> np.uint64(1))), complete)
 
     @torch.inference_mode()
-    def _sample(self, given: Tensor, generator: torch.Generator) -> Rows:
+    def _sample(self, given: Tensor, generator: torch.Generator, complete: bool) -> Rows:
         like = next(self.joint.parameters(), torch.zeros(0))
         features = self.encoding.features(given).to(like)
         angles, codes, context = self.joint.sample_before(len(given), generator, features)
         u = torch.empty(len(given), 0, dtype=torch.float64)
         if self.joint.flow is not None:
             u = self._sample_coordinates(self.joint.flow, len(given), generator, context)
-        values = self.encoding.inverse(u, angles.cpu().double(), codes.cpu(), given, generator)
-        missing = torch.tensor([column.missing or column.given for column in self.schema.columns])
+        angles, codes = angles.cpu().double(), codes.cpu()
+        if complete:
+            codes, u, angles = Completion(self.encoding, self.joint).fill(codes, u, angles, features.cpu(), generator)
+        values = self.encoding.inverse(u, angles, codes, given, generator)
+        missing = torch.tensor([(column.missing and not complete) or column.given for column in self.schema.columns])
         if not (values.isfinite() | (missing & values.isnan())).all():
             raise NumericsError("a drawn row is not finite; the model puts mass beyond what numbers can hold")
         return as_written(values.numpy(), self.schema)

@@ -145,20 +145,24 @@ class Team:
                 parts.clear()
                 yield whole
 
-    def sample_blocks(self, rows: int, *, seed: int, given: Rows | None = None) -> Iterator[Rows]:
+    def sample_blocks(
+        self, rows: int, *, seed: int, given: Rows | None = None, complete: bool = False
+    ) -> Iterator[Rows]:
         """Draw the very blocks of ``Density.sample_blocks``."""
         columns = len(self._density.schema.columns)
 
         def compute(block: int, _: Rows) -> Rows:
-            return self._density.block(block, seed=seed, given=given)
+            return self._density.block(block, seed=seed, given=given, complete=complete)
 
         yield from self._drawn(rows, _Work(compute, DRAWN_ROWS, 0, columns))
 
-    def scored_blocks(self, rows: int, *, seed: int, given: Rows | None = None) -> Iterator[tuple[Rows, Rows]]:
+    def scored_blocks(
+        self, rows: int, *, seed: int, given: Rows | None = None, complete: bool = False
+    ) -> Iterator[tuple[Rows, Rows]]:
         """Draw the very blocks of ``Density.scored_blocks``, with the log-densities of their rows."""
 
         def compute(block: int, _: Rows) -> Rows:
-            values = self._density.block(block, seed=seed, given=given)
+            values = self._density.block(block, seed=seed, given=given, complete=complete)
             return np.column_stack([values, self._density.log_prob(values)])
 
         columns = len(self._density.schema.columns)

@@ -99,3 +99,14 @@ def test_rows_that_cannot_be_read() -> None:
     done = flowcli("logprob", "p.flow", stdin=text.replace(b"oops", b"39").replace(b"Torgersen", b"Mars"))
     assert done.lines[1:] == ["-inf"] * 3
     assert done.err.count("'Mars' is not among the texts that the model knows") == 1
+
+
+def test_drawn_rows_can_be_complete() -> None:
+    plain, whole = (
+        cells(flowcli("sample", "p.flow", "-n", 500, "--seed", 1, *more).text) for more in ([], ["--complete"])
+    )
+    assert any("" in row.values() for row in plain)
+    assert not any("" in row.values() for row in whole)
+    for before, after in zip(plain, whole, strict=True):
+        assert all(cell in ("", after[name]) for name, cell in before.items())
+    assert all(int(row["body_mass_g"]) % 25 == 0 for row in whole)
