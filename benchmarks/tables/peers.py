@@ -85,15 +85,18 @@ def _mixture(own: Numbers, new: Numbers, step: float | None) -> Numbers:
 # --- adversarial random forests ---------------------------------------------------------------------------------------
 
 ARF_NODES = (5, 20, 50)
-ARF_SMOOTHING = (1e-3, 1e-2)
+ARF_SMOOTHING = (1e-3, 1e-2, 1e-1)
+# arfpy's own time grows with trees and leaves: fifty trees where rows are few, R's usual ten elsewhere.
+MANY_ROWS = 5000
 
 
-def arf(train: pd.DataFrame, test: pd.DataFrame, schema: Schema, trees: int = 50) -> Numbers:
+def arf(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> Numbers:
     """Adversarial random forests (Watson et al., 2023) by arfpy; node size and smoothing by a validation part.
 
     It knows no missing cells: where a number can be missing, a category says whether it is, and the number is left out
     of the product. Numbers of few values are categories for it, which suits it better.
     """
+    trees = 10 if len(train) > MANY_ROWS else 50
     order = np.random.default_rng(0).permutation(len(train))
     cut = int(VALIDATION * len(train))
     valid, rest = train.iloc[order[:cut]], train.iloc[order[cut:]]

@@ -16,8 +16,10 @@ SPIKY = 0.1  # nats a row that telling values apart gains over a smooth histogra
 WINDOWS = (1, 2, 4, 8, 16, 32)  # half widths of that histogram, in steps
 UNSEEN = 5  # rows: where a value has fewer, there are probably some that have not been seen (Good, 1953)
 
-# A table with an atom goes without layers that mix columns, which a handful of rows is not worth.
+# A table with an atom goes without layers that mix columns, which a handful of rows is not worth, unless the others
+# are positive without it and by so many nats a row more like a log-normal.
 ATOM_ROWS, ATOM_SHARE, ATOM_FACTOR = 10, 1e-2, 5
+ATOM_GAIN = 0.5
 INNER_ATOM_SHARE = 0.05
 
 FEWEST_TO_BOUND = 50
@@ -83,11 +85,21 @@ def atom_of(numbers: Numbers, found: Values, step: float | None) -> float | None
     for place in (int(order[-1]), 0):
         rows = int(found.counts[place])
         rest = np.delete(found.counts, place)
-        stands_out = rows >= ATOM_ROWS and rows >= ATOM_SHARE * len(numbers) and rows >= ATOM_FACTOR * rest.max()
+        stands_out = rows >= ATOM_ROWS and rows >= ATOM_FACTOR * rest.max()
+        enough = rows >= ATOM_SHARE * len(numbers)
         inner = step is None and rows >= INNER_ATOM_SHARE * len(numbers)
-        if stands_out and (place == 0 or inner):
+        if stands_out and place == 0 and (enough or _positive_without(found)):
+            return float(found.values[0])
+        if stands_out and inner:
             return float(found.values[place])
     return None
+
+
+def _positive_without(found: Values) -> bool:
+    """Whether the values above zero are clearly more like a log-normal, which zeros would keep from being seen."""
+    if found.values[0] != 0:
+        return False
+    return log_normal_gain(np.repeat(found.values[1:], found.counts[1:])) > ATOM_GAIN
 
 
 def interval_of(numbers: Numbers) -> tuple[float, float] | None:
@@ -107,11 +119,16 @@ def is_positive(numbers: Numbers, step: float | None) -> bool:
         return False
     # What is rounded to zero lies in the half of a cell above it.
     numbers = np.where(numbers == 0, (step or 0.0) / 4, numbers)
+    return log_normal_gain(numbers) > LOG_NORMAL
+
+
+def log_normal_gain(numbers: Numbers) -> float:
+    """By how many nats a row a log-normal explains positive numbers better than a normal does."""
     logs = np.log(numbers)
     size = numbers.max()
     spread, log_spread = float((numbers / size).std()), float(logs.std())
     if not (spread > 0 and log_spread > 0):
-        return False
+        return 0.0
     normal = -np.log(spread) - float(np.log(size))
     log_normal = -np.log(log_spread) - float(logs.mean())
-    return bool(log_normal > normal + LOG_NORMAL)
+    return float(log_normal - normal)
