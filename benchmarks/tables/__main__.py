@@ -77,7 +77,7 @@ def tails() -> Iterator[tuple[str, Any]]:
     yield (
         "Beta(1/2, 1/2) edges",
         {
-            "inside": float(((drawn > 0) & (drawn < 1)).mean()),
+            "inside": float(((drawn[:, 0] > 0) & (drawn[:, 0] < 1)).mean()),
             **{
                 f"share below {edge}": float((drawn[:, 0] < edge).mean() / peers.stats.beta(0.5, 0.5).cdf(edge))
                 for edge in (1e-4, 1e-3, 1e-2)

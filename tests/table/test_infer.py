@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from flowcli.errors import DataError, UsageError
-from flowcli.table import Column, Written, frame_values, from_frame, infer_schema, read_table
+from flowcli.table import Column, Written, decision, frame_values, from_frame, infer_schema, read_table
 
 RNG = np.random.default_rng(0)
 WALK = RNG.integers(-300, 300, size=2000)
@@ -54,6 +54,43 @@ def test_the_step_of_a_rounded_column(values: np.ndarray, written: Written, step
     found = column(values, written).step
     # Normal numbers have 16 or 17 digits after the point, and twice each: a grid that fine is as good as none.
     assert found == step or (step is None and found is not None and found < 1e-14)
+
+
+LOGS = RNG.lognormal(5, 2, size=4000)
+POISSON = RNG.poisson(3.0, size=4000)
+WHOLE = Written(integer=True, decimals=0)
+TAKEN: dict[str, tuple[np.ndarray, Written, str]] = {
+    "a normal": (RNG.normal(size=500), Written(), "real"),
+    "a log-normal": (LOGS, Written(), "positive"),
+    "as many zeros": (np.where(RNG.random(4000) < 0.4, 0, LOGS), Written(), "positive; 0 apart"),
+    "a few zeros below a log-normal": (np.where(np.arange(4000) < 15, 0, LOGS), Written(), "positive; 0 apart"),
+    "a few zeros below a normal": (np.r_[np.zeros(15), RNG.normal(9, 1, 4000)], Written(), "real"),
+    "one zero below a log-normal": (np.r_[0.0, LOGS], Written(), "real"),
+    "a spike in the middle": (
+        np.where(RNG.random(4000) < 0.2, 7.0, RNG.normal(7, 1, 4000)),
+        Written(),
+        "real; 7 apart",
+    ),
+    "shares": (RNG.beta(0.5, 0.5, 4000), Written(), "bounded, 0 to 1"),
+    "shares far from one": (RNG.beta(2, 50, 4000), Written(), "positive"),
+    "percentages": (
+        np.round(100 * RNG.beta(0.7, 0.7, 4000), 1),
+        Written(decimals=1),
+        "bounded, 0 to 100, in steps of 0.1",
+    ),
+    "counts": (POISSON, WHOLE, f"{POISSON.max() + 1} values or another"),
+    "years of few rows": (RNG.integers(2000, 2020, 60), WHOLE, "real, in steps of 1"),
+    "round prices among others": (
+        np.where(RNG.random(9000) < 0.5, 500, RNG.integers(400, 600, 9000)),
+        WHOLE,
+        "200 values",
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "written", "kind"), TAKEN.values(), ids=TAKEN.keys())
+def test_what_numbers_are_taken_for(values: np.ndarray, written: Written, kind: str) -> None:
+    assert decision(column(values, written)) == kind
 
 
 def test_a_constant_column(tmp_path: Path) -> None:
