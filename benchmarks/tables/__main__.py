@@ -170,14 +170,21 @@ def _compared(data: pd.Series, drawn: pd.Series, density: Density) -> dict[str, 
         "taken for": decision(column),
         "missing": f"{data.isna().mean():.1%} / {drawn.isna().mean():.1%}",
     }
+    again = data.sample(len(drawn), replace=True, random_state=0)
+    row |= {"distance": f"{_distance(data, drawn):.3f}", "of as many rows": f"{_distance(data, again):.3f}"}
     if column.text:
+        return row | {"range": f"{data.nunique()} / {drawn.nunique()} texts"}
+    return row | {"range": f"{data.min():g} to {data.max():g} / {drawn.min():g} to {drawn.max():g}"}
+
+
+def _distance(data: pd.Series, drawn: pd.Series) -> float:
+    """Half the sum of the differences of shares for texts, else the largest one of the distribution functions."""
+    if not pd.api.types.is_numeric_dtype(data) or data.dtype == bool:
         shares = [cells.dropna().astype(str).value_counts(normalize=True) for cells in (data, drawn)]
-        distance = 0.5 * shares[0].subtract(shares[1], fill_value=0).abs().sum()
-        return row | {"range": f"{len(shares[0])} / {len(shares[1])} texts", "distance": f"{distance:.3f}"}
+        return float(0.5 * shares[0].subtract(shares[1], fill_value=0).abs().sum())
     x, y = (np.sort(cells.dropna().to_numpy(float)) for cells in (data, drawn))
     at = np.unique(x)
-    apart = np.abs(np.searchsorted(x, at, "right") / len(x) - np.searchsorted(y, at, "right") / len(y)).max()
-    return row | {"range": f"{x[0]:g} to {x[-1]:g} / {y[0]:g} to {y[-1]:g}", "distance": f"{apart:.3f}"}
+    return float(np.abs(np.searchsorted(x, at, "right") / len(x) - np.searchsorted(y, at, "right") / len(y)).max())
 
 
 def _split(frame: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -92,7 +92,8 @@ def _real(found: Mapping[str, Any]) -> str:
     return (
         "## Beside other densities of tables\n\nHeld-out log-density in nats a row, on the same fifth of the rows and"
         " the same measure; differences are paired. `arf` is adversarial random forests by arfpy, its node size and"
-        " smoothing chosen on a validation part, with fifty trees for penguins and ten for the others. Penguins: five splits. House prices without `id`, and without"
+        " smoothing chosen on a validation part, with fifty trees for penguins and ten for the others. Penguins: five"
+        " splits. House prices without `id`, and without"
         " `sqft_basement`, which is an exact difference of two other columns.\n\n" + _table(head, rows)
     )
 
@@ -119,9 +120,10 @@ def _conditional(found: Mapping[str, Any]) -> str:
 def _samples(found: Mapping[str, Any]) -> str:
     text = (
         "## Drawn rows beside the data\n\nData / 20,000 drawn rows. The distance is the largest difference of the two"
+        " distribution functions, and for texts half the sum of the differences of shares; beside it stands that of as"
+        " many rows of the data, drawn with replacement.\n"
     )
-    text += " distribution functions, and for texts half the sum of the differences of shares.\n"
-    head = ["column", "taken for", "range", "missing", "distance"]
+    head = ["column", "taken for", "range", "missing", "distance", "of as many rows"]
     for name, (first, *rows) in found.items():
         text += f"\n### {name}\n\n{first['column']}.\n\n"
         text += _table(head, [[row[key].replace("|", "\\|") for key in head] for row in rows])
