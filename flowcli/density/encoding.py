@@ -16,6 +16,8 @@ from flowcli.density.others import Others
 from flowcli.density.outcomes import Outcomes
 from flowcli.flows import Layout
 from flowcli.flows.one_hot import OneHot
+from flowcli.table import as_written
+from flowcli.table.relations import off_grid, on_grid
 from flowcli.table.schema import Column, Schema
 
 
@@ -155,7 +157,9 @@ class Part:
             moved = torch.lerp(low, high, share[:, place])
             if column.kind == "circular":
                 lower, upper = column.support
-                moved = lower + torch.remainder(moved - lower, upper - lower)
+                around = lower + torch.remainder(moved - lower, upper - lower)
+                here = (numbers[:, place] >= lower) & (numbers[:, place] <= upper)
+                moved = torch.where(here, around, numbers[:, place])  # what is no angle of the table stays none
             numbers[:, place] = moved
         return numbers, log_share
 
@@ -279,11 +283,11 @@ class Encoding:
             parts.append(one_hot.described(one_hot(encoded.codes)).t().double())
         return torch.cat(parts, 1), encoded.log_det > -math.inf
 
-    def has_numbers(self, values: Tensor) -> Tensor:
-        """Which rows (B, N_c) have a number of a continuous column, (B,)."""
+    def has_numbers(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Which rows (B, N_c) have a number of a continuous column, (B,), and which have one that is not rounded."""
         places = [*self.modelled.on_line, *self.modelled.on_circle]
-        numbers = self.modelled.numbers(remainders(values, self.schema))[:, places]
-        return (~numbers.isnan()).any(1)
+        there = ~self.modelled.numbers(remainders(values, self.schema)).isnan()
+        return there[:, places].any(1), there[:, [place for place in places if place not in self.rounded]].any(1)
 
     def codes(self, values: Tensor) -> Tensor:
         """The codes (B, V) of rows (B, N_c)."""
@@ -300,12 +304,24 @@ class Encoding:
         values = given.clone()
         encoded = Encoded(codes, angles, coordinates, coordinates.new_zeros(len(codes)))
         self.modelled.decode(encoded, values, generator)
-        for place in _after_their_parts(self.schema):
+        waiting = list(_after_their_parts(self.schema))
+        if waiting:  # a total is one of what is written
+            for place in set(self.modelled.places).difference(waiting):
+                values[:, place] = _written(values[:, place], self.schema.columns[place])
+        for place in waiting:
             column = self.schema.columns[place]
-            if not column.given:
-                for name, factor in column.minus:
-                    values[:, place] += factor * values[:, self.schema.names.index(name)]
+            assert column.step is not None
+            taken = torch.zeros_like(values[:, place])
+            for name, factor in column.minus:
+                taken += factor * values[:, self.schema.names.index(name)]
+            total = torch.from_numpy(off_grid(values[:, place].numpy(), taken.numpy(), column.step))
+            values[:, place] = _written(total, column)
         return values
+
+
+def _written(values: Tensor, column: Column) -> Tensor:
+    """The values (B,) of a column as its table writes them."""
+    return torch.from_numpy(as_written(values[:, None].numpy(), Schema((column,)))[:, 0])
 
 
 def divided(schema: Schema) -> tuple[list[int], list[int]]:
@@ -323,7 +339,7 @@ def remainders(values: Tensor, schema: Schema) -> Tensor:
         for name, factor in column.minus:
             rest[:, place] -= factor * values[:, names.index(name)]
         if column.minus and column.step:
-            rest[:, place] = torch.round(rest[:, place] / column.step) * column.step
+            rest[:, place] = torch.from_numpy(on_grid(rest[:, place].numpy(), column.step))
     return rest
 
 

@@ -18,6 +18,7 @@ TRIMMINGS = 6
 FEWEST_VALUES, MOST_OF_ONE = 20, 0.5
 CLOSE = 0.01  # of a column's spread: what is not explained so well at once is no sum
 DIGITS = 6  # of a coefficient
+HALF = 1e-6  # of a step: what lies so close below a half is one, but for rounding
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,21 @@ def remainder(values: Numbers, target: int, parts: Sequence[tuple[int, float]], 
     rest = values[:, target].copy()
     for place, factor in parts:
         rest -= factor * values[:, place]
-    return np.asarray(np.round(rest / step) * step)
+    return on_grid(rest, step)
+
+
+def on_grid(rest: Numbers, step: float) -> Numbers:
+    """Numbers (…) rounded to a grid, halves always up.
+
+    Whatever is taken from a column of that grid, neighbours then stay neighbours: halves that went up and down would
+    bring two values to one.
+    """
+    return np.asarray(np.floor(rest / step + (0.5 + HALF)) * step)
+
+
+def off_grid(rest: Numbers, taken: Numbers, step: float) -> Numbers:
+    """The numbers of the grid of which ``on_grid`` leaves the rest (…), once so much is taken from them."""
+    return np.asarray(np.ceil((rest + taken) / step - (0.5 + HALF)) * step)
 
 
 def _sparse(others: Numbers, target: Numbers, step: float) -> Numbers | None:
@@ -118,7 +133,7 @@ def _factors(others: Numbers, target: Numbers, step: float) -> Numbers | None:
     whole = np.round(simple)
     for each in (np.where(np.abs(simple - whole) < 1e-3, whole, simple), simple):
         rest = target - others @ each
-        if _held(np.round(rest / step)) >= HOLDS:
+        if _held(on_grid(rest, step)) >= HOLDS:
             return each
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,13 +19,13 @@ from flowcli.config import from_mapping
 from flowcli.config import schema as config
 from flowcli.density import Coordinates, Density, Encoding
 from flowcli.errors import ConfigError, DataError, ModelFileError, UsageError
-from flowcli.flows import Joint, Transform, bases, build_joint, check_joint_size
+from flowcli.flows import Context, Joint, Transform, bases, build_joint, check_joint_size
 from flowcli.table import Table
 from flowcli.table.schema import Column
 from flowcli.training import auto
 from flowcli.training.compiled import compiled
 from flowcli.training.loop import SCORING_ROWS, Loop, mean_and_error
-from flowcli.training.mixture import fit_mixture
+from flowcli.training.mixture import LARGEST_SAMPLE, fit_mixture
 from flowcli.training.rows import TrainingRows, generator, mixed, spread_over_cells
 from flowcli.training.split import among, hold_out
 from flowcli.training.start import Sample, Start, choose_start, gated
@@ -171,8 +171,7 @@ def prepare(
     columns = len(encoding.coordinates)
     if len(train) < FEW_ROWS_PER_COLUMN * columns:
         notice(f"only {len(train):,} rows for {columns} columns; the density will be rough")
-    if not any(auto.wants_marginal(request.flow)):
-        train, held_out = _within_reach(encoding, train, held_out, notice)
+    train, held_out = _trainable(encoding, request, train, held_out, notice)
     _warn_of_outliers(encoding, train, notice)
     index = tail_indices(encoding.coordinates, encoding.line(train.tensor))
     encoding = encoding.with_coordinates(encoding.coordinates.with_tails(index))
@@ -228,6 +227,7 @@ def resume(
     _same("rows", document["fingerprint"], fingerprint(table, valid))
     table = _checked(table, allow_singular, seed, lambda _: None)
     train, held_out = _split(table, valid, request.train.valid, seed, lambda _: None)
+    train, held_out = _trainable(encoding, request, train, held_out, lambda _: None)
     train, held_out = _within_reach(encoding, train, held_out, lambda _: None)
     settled = from_mapping(document["config"])
     with torch.random.fork_rng(devices=[]):
@@ -335,7 +335,8 @@ def _split(table: Table, valid: Table | None, share: float, seed: int, notice: N
         if shared.any():
             notice(f"{int(shared.sum()):,} rows stand in the --valid file too and are not fitted to")
         return Side(table.values, table.weights).keep(~shared), _whole(valid)
-    mask, copies = hold_out(table.values, share, seed, ~encoding.has_numbers(torch.from_numpy(table.values)).numpy())
+    numbers, unrounded = (part.numpy() for part in encoding.has_numbers(torch.from_numpy(table.values)))
+    mask, copies = hold_out(table.values, share, seed, ~numbers, numbers & ~unrounded)
     if copies:
         notice(f"{copies:,} rows are copies of others; copies are held out together or not at all")
     mask &= ~_far(encoding, table.values)
@@ -372,6 +373,15 @@ def _warn_of_outliers(encoding: Encoding, train: Side, notice: Notice) -> None:
         notice(f"values over {OUTLYING:,} times the usual spread from the others, in {shown}; mistakes?")
 
 
+def _trainable(
+    encoding: Encoding, request: config.Config, train: Side, held_out: Side, notice: Notice
+) -> tuple[Side, Side]:
+    """The rows that layers may see where no quantile map brings outliers nearer."""
+    if any(auto.wants_marginal(request.flow)):
+        return train, held_out
+    return _within_reach(encoding.with_coordinates(encoding.coordinates.plain), train, held_out, notice)
+
+
 def _within_reach(encoding: Encoding, train: Side, held_out: Side, notice: Notice) -> tuple[Side, Side]:
     """The rows without those that lie so far out that a fit cannot compute with them."""
     far_train, far_held_out = (_far(encoding, part.values) for part in (train, held_out))
@@ -403,10 +413,14 @@ def _choose(
         marginals = [True]  # no choice then: without a quantile map such rows would be left out
     wanted, from_em = _mixture_wish(request.flow.base)
     sample, held_sample = (
-        Sample.of(encoding, side.tensor, side.weight_tensor, seed, purpose)
-        for side, purpose in ((train, 6), (held_out, 7))
+        Sample.of(encoding, side.tensor, side.weight_tensor, seed, purpose, most)
+        for side, purpose, most in ((train, 6, LARGEST_SAMPLE), (held_out, 7, len(held_out)))
     )
-    choices = [plain.with_marginal(sample.numbers) if marginal and columns else plain for marginal in marginals]
+    choices = [plain]
+    if columns and any(marginals):
+        spread = spread_over_cells(encoding, len(train), generator(seed, 11))
+        mapped = plain.with_marginal(encoding.line(train.tensor, spread))
+        choices = [mapped if marginal else plain for marginal in marginals]
     components, start = 1, None
     if not columns or (wanted is None and len(choices) == 1):
         encoding = encoding.with_coordinates(choices[-1])
@@ -452,21 +466,36 @@ def _start(joint: Joint, encoding: Encoding, rows: TrainingRows, start: Start | 
     if flow is None:
         return
     before = z = joint.layout.split(first)[0]
-    context = joint.context(first)
-    for layer in flow.layers:
+    for place, layer in enumerate(flow.layers):
         assert isinstance(layer, Transform)
-        layer.start(z if context.observed is None else z.where(context.observed > 0, math.nan))
-        blocks = torch.split(torch.arange(len(z)), SCORING_ROWS)
-        z = torch.cat([layer(z[block], context.select(block))[0] for block in blocks])
-        context = layer.passed(context)
+        layer.start(_with_gaps(z, _contexts(joint, first, place)))
+        parts = zip(torch.split(z, SCORING_ROWS), _contexts(joint, first, place), strict=True)
+        z = torch.cat([layer(part, context)[0] for part, context in parts])
     if start is None or not isinstance(flow.base, bases.Mixture | bases.AutoregressiveMixture):
         return
-    mixture, shift = start.mixture, start.shift
+    mixture, shift, gate = start.mixture, start.shift, start.gate
     if not torch.allclose(z, before, rtol=1e-4, atol=1e-4):  # the layers do not start at the identity
-        there = z if context.observed is None else z.where(context.observed > 0, math.nan)
+        there = _with_gaps(z, _contexts(joint, first, len(flow.layers)))
         mixture = fit_mixture(there, len(mixture.weights), seed=seed, ridge=start.ridge, weights=weights)
-        shift = None
-    flow.base.gaussians.set(*mixture, start.gate, shift)
+        shift = gate = None  # which belonged to the mixture before
+    flow.base.gaussians.set(*mixture, gate, shift)
+
+
+def _contexts(joint: Joint, rows: Tensor, layers: int) -> Iterator[Context]:
+    """What comes out of so many layers depends on besides itself, for blocks of rows (N, W): together too much."""
+    assert joint.flow is not None
+    for block in torch.split(rows, SCORING_ROWS):
+        context = joint.context(block)
+        for layer in joint.flow.layers[:layers]:
+            assert isinstance(layer, Transform)
+            context = layer.passed(context)
+        yield context
+
+
+def _with_gaps(z: Tensor, contexts: Iterable[Context]) -> Tensor:
+    """Rows (N, D) with NaN for what is not there."""
+    parts = zip(torch.split(z, SCORING_ROWS), contexts, strict=True)
+    return torch.cat([p if c.observed is None else p.where(c.observed > 0, math.nan) for p, c in parts])
 
 
 def _loop(

@@ -7,31 +7,42 @@ import pandas as pd
 from numpy.typing import NDArray
 
 LARGEST_HELD_OUT = 50_000  # enough to tell 0.01 nats, and no more to score again and again
+MOST_COPIES = 20  # that are kept together, of a row of rounded numbers alone; more are the shape of the density
 
 
 def hold_out(
-    values: NDArray[np.float64], share: float, seed: int, discrete: NDArray[np.bool_] | None = None
+    values: NDArray[np.float64],
+    share: float,
+    seed: int,
+    discrete: NDArray[np.bool_] | None = None,
+    rounded: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.bool_], int]:
     """Choose rows to hold out, so that equal rows are on one side.
 
-    A row that stood on both sides would reward a density for remembering it. Rows without any continuous number are
-    equal by their nature: held out together, they would be missing among those to train on.
+    A row that stood on both sides would reward a density for remembering it. But rows without any continuous number
+    are equal by their nature, and so are many rows of rounded numbers alone: held out together, or trained on together,
+    they would be missing on the other side.
 
     Args:
         values: Rows (N, D).
         share: Of the rows, how many are held out.
         seed: Of the choice.
         discrete: Which rows have no continuous number, (N,).
+        rounded: Which rows have none but rounded ones, (N,).
 
     Returns:
         The mask of rows held out, (N,), and how many rows are copies of an earlier one.
     """
-    groups = _groups(values)
-    if discrete is not None and discrete.any():
-        alone = groups.max() + 1 + np.arange(len(values))
-        groups = np.unique(np.where(discrete, alone, groups), return_inverse=True)[1]
-    sizes = np.bincount(groups)
     wanted = min(LARGEST_HELD_OUT, max(1, round(share * len(values))))
+    groups = _groups(values)
+    natural = np.zeros(len(values), dtype=np.bool_) if discrete is None else discrete.copy()
+    if rounded is not None:
+        most = max(2, min(MOST_COPIES, wanted // 5))
+        natural |= rounded & (np.bincount(groups)[groups] > most)
+    if natural.any():
+        alone = groups.max() + 1 + np.arange(len(values))
+        groups = np.unique(np.where(natural, alone, groups), return_inverse=True)[1]
+    sizes = np.bincount(groups)
     order = np.random.default_rng([seed, 1]).permutation(len(sizes))
     # A row with more copies than there is room for is trained on; if all have, the rarest one makes room.
     fitting = order[sizes[order] <= max(wanted, sizes.min())]

@@ -49,3 +49,21 @@ def test_the_seed_chooses():
 
 def test_at_least_one_row():
     assert hold_out(rows(3, 1), 0.01, 0)[0].sum() == 1
+
+
+def test_a_frequent_value_of_a_rounded_column_is_on_both_sides():
+    """All of it on one side, held-out rows would speak against what the training rows are full of."""
+    random = np.random.default_rng(0)
+    values = np.where(random.random(2000) < 0.35, 400.0, np.round(random.lognormal(6, 0.5, 2000)))[:, None]
+    everywhere = np.ones(2000, dtype=bool)
+    mask, copies = hold_out(values, 0.1, 0, ~everywhere, everywhere)
+    assert mask.sum() == pytest.approx(200, abs=10)
+    assert (values[mask] == 400).mean() == pytest.approx(0.35, abs=0.08)
+    assert 0 < copies < 1400
+
+
+def test_the_copies_of_a_table_that_stands_twice_in_a_file_are_on_one_side():
+    values = np.round(rows(300, 3), 2)
+    everywhere = np.ones(600, dtype=bool)
+    mask, _ = hold_out(np.concatenate([values, values]), 0.1, 0, ~everywhere, everywhere)
+    assert np.array_equal(mask[:300], mask[300:])
