@@ -58,6 +58,11 @@ class Coordinates:
         """The names of the columns."""
         return [column.name for column in self.columns]
 
+    @property
+    def plain(self) -> Coordinates:
+        """The same without maps of tails or quantiles."""
+        return Coordinates(self.columns, self.center, self.scale)
+
     def with_tails(self, index: Tensor) -> Coordinates:
         """The same with tails of these indices (2, D) made light; unchanged where all are zero."""
         tails = Tails(index) if bool((index > 0).any()) else None

@@ -33,15 +33,7 @@ class QuantileMap:
     @classmethod
     def fit(cls, x: Tensor) -> QuantileMap:
         """Fit to rows x (N, D) in float64, NaN where there is no value; knots grow in number with the root of N."""
-        rows, normal = len(x), NormalDist()
-        inner = max(8, min(64, round(math.sqrt(rows) / 2)))
-        several = max(3, rows)  # of fewer, the outermost would lie no further out than the inner ones
-        reach = normal.inv_cdf(1 - min(TAIL_ROWS, several / 4) / several)
-        end = normal.inv_cdf(1 - 0.5 / several)
-        z = torch.tensor([-end, *torch.linspace(-reach, reach, inner, dtype=torch.float64).tolist(), end]).double()
-        shares = torch.special.ndtr(z)
-        shares[0], shares[-1] = 0.0, 1.0
-        columns = [_distinct(_quantiles(column[~column.isnan()], shares), z) for column in x.t()]
+        columns = [_knots(column[~column.isnan()]) for column in x.t()]
         longest = max(len(positions) for positions, _ in columns)
         padded = [_padded(positions, heights, longest) for positions, heights in columns]
         positions, heights = (torch.stack(part) for part in zip(*padded, strict=True))
@@ -88,6 +80,19 @@ class QuantileMap:
             d1=self.slopes.gather(1, left + 1) * width,
         )
         return inside, unit, start, width
+
+
+def _knots(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the knots of one column's values (N,) lie, (K,), and what they are mapped to, (K,)."""
+    rows, normal = len(x), NormalDist()
+    inner = max(8, min(64, round(math.sqrt(rows) / 2)))
+    several = max(3, rows)  # of fewer, the outermost would lie no further out than the inner ones
+    reach = normal.inv_cdf(1 - min(TAIL_ROWS, several / 4) / several)
+    end = normal.inv_cdf(1 - 0.5 / several)
+    z = torch.tensor([-end, *torch.linspace(-reach, reach, inner, dtype=torch.float64).tolist(), end]).double()
+    shares = torch.special.ndtr(z)
+    shares[0], shares[-1] = 0.0, 1.0
+    return _distinct(_quantiles(x, shares), z)
 
 
 def _quantiles(x: Tensor, shares: Tensor) -> Tensor:

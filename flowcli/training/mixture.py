@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from flowcli.training.rows import generator
 
 LARGEST_SAMPLE = 20_000  # rows that EM sees; more changed the start by less than a fit's first second
 MOST_PATTERNS = 32  # of missing cells; each costs as much as a component does
+BLOCK_ROWS = 1024  # scored at once
 LEAST_GAIN = 1e-3  # nats a row; an iteration that gains less is the last
 
 
@@ -32,7 +34,7 @@ class FittedMixture(NamedTuple):
         base = Mixture(z.shape[1], len(self.weights)).to(z)
         base.gaussians.set(*self)
         with torch.no_grad():
-            return base.log_prob(z, Context(observed=observed.to(z)))
+            return in_blocks(base.log_prob, z, Context(observed=observed.to(z)))
 
     def log_joint(self, columns: Tensor) -> Tensor:
         """Log-density of columns (D, B) together with each component, (K, B)."""
@@ -42,6 +44,12 @@ class FittedMixture(NamedTuple):
             constant = weight.log() + factor.diagonal().log().sum() - 0.5 * len(mean) * math.log(2 * math.pi)
             torch.add(constant, residuals.square_().sum(0), alpha=-0.5, out=out)
         return log_joint
+
+
+def in_blocks(compute: Callable[[Tensor, Context], Tensor], z: Tensor, context: Context) -> Tensor:
+    """Something of each row (B, D), along the last dimension; each pattern of missing cells needs room of its own."""
+    blocks = torch.split(torch.arange(len(z)), BLOCK_ROWS)
+    return torch.cat([compute(z[block], context.select(block)) for block in blocks], -1)
 
 
 class _Pattern(NamedTuple):

@@ -18,7 +18,7 @@ from flowcli.errors import NumericsError
 from flowcli.flows import Context
 from flowcli.flows.bases import Mixture
 from flowcli.flows.one_hot import OneHot
-from flowcli.training.mixture import LARGEST_SAMPLE, FittedMixture, fit_mixture
+from flowcli.training.mixture import FittedMixture, fit_mixture, in_blocks
 from flowcli.training.rows import generator, mean, spread_over_cells
 
 # Ridges are in units of the coordinates' scale; the larger ones are for few rows in many columns.
@@ -35,38 +35,37 @@ class Sample:
     Attributes:
         numbers: The numbers that coordinates are made of, rounded ones spread over their cells, (N, D).
         given: What the density of the coordinates is given: what the user gives, codes and angles, (N, C).
-        hot: The codes among these, one-hot, (N, sizes); they begin at ``first_hot``.
-        first_hot: Where they begin.
+        codes: Which of that are the codes, one-hot: from the first to before the last.
         weights: Of the rows, (N,), or ``None``.
     """
 
     numbers: Tensor
     given: Tensor
-    hot: Tensor
-    first_hot: int
+    codes: slice
     weights: Tensor | None
 
     @classmethod
-    def of(cls, encoding: Encoding, values: Tensor, weights: Tensor | None, seed: int, purpose: int) -> Sample:
-        """The sample of rows (N, N_c)."""
-        spread = spread_over_cells(encoding, len(values), generator(seed, purpose))
+    def of(
+        cls, encoding: Encoding, values: Tensor, weights: Tensor | None, seed: int, purpose: int, most: int
+    ) -> Sample:
+        """So many of the rows (N, N_c) at most, by chance."""
+        random = generator(seed, purpose)
+        if len(values) > most:
+            chosen = torch.randperm(len(values), generator=random)[:most]
+            values, weights = values[chosen], None if weights is None else weights[chosen]
+        spread = spread_over_cells(encoding, len(values), random)
         layout = encoding.layout
         _, angles, codes, given = layout.split(encoding.forward(values, spread)[0])
-        parts, hot = [given], torch.zeros(len(values), 0, dtype=torch.float64)
+        parts, hot = [given], 0
         if layout.outcomes:
             one_hot = OneHot(layout.outcomes, encoding.numbers)
             columns = one_hot(codes)
             parts.append(one_hot.described(columns).t().double())
-            hot = columns.t().double()
+            hot = len(columns)
         if layout.angles:
             parts.append(torch.stack([torch.cos(angles), torch.sin(angles)], 2).flatten(1))
-        return cls(encoding.line(values, spread), torch.cat(parts, 1), hot, layout.given, weights)
-
-    def some(self, most: int) -> Sample:
-        """So many of the rows, evenly spread over all, or all of them."""
-        step = -(-len(self.numbers) // most)
-        weights = None if self.weights is None else self.weights[::step]
-        return Sample(self.numbers[::step], self.given[::step], self.hot[::step], self.first_hot, weights)
+        first = layout.given
+        return cls(encoding.line(values, spread), torch.cat(parts, 1), slice(first, first + hot), weights)
 
 
 @dataclass(frozen=True)
@@ -126,17 +125,17 @@ def gated(start: Start, train: Sample, held_out: Sample) -> Start:
     Each component has the frequencies of outcomes among its rows, and by Bayes' rule a row's codes change the
     components' weights. How far that is believed is chosen by the held-out nats.
     """
-    if not train.hot.shape[1]:
+    hot = train.given[:, train.codes]
+    if not hot.shape[1]:
         return start
     base = Mixture(len(start.coordinates), len(start.mixture.weights), train.given.shape[1]).double()
     base.gaussians.set(*start.mixture, shift=start.shift)
     held_u, log_det, held_context = _seen(start.coordinates, held_out)
-    train = train.some(LARGEST_SAMPLE)
     u, _, context = _seen(start.coordinates, train)
-    shares = base.responsibilities(u, context)  # (K, N)
+    shares = in_blocks(base.responsibilities, u, context)  # (K, N)
     if train.weights is not None:
         shares = shares * train.weights
-    counts = shares @ train.hot
+    counts = shares @ hot
     # A row's worth of the overall frequencies keeps a component that has seen no such outcome from being sure.
     prior = counts.sum(0) / shares.sum()
     log_odds = torch.log(counts + prior) - torch.log(shares.sum(1, keepdim=True) + 1) - torch.log(prior.clamp_min(1e-9))
@@ -144,9 +143,9 @@ def gated(start: Start, train: Sample, held_out: Sample) -> Start:
     gate = torch.zeros(len(shares), train.given.shape[1], dtype=torch.float64)
     best, reached = None, -math.inf
     for temper in TEMPERS:
-        gate[:, train.first_hot : train.first_hot + train.hot.shape[1]] = temper * log_odds
+        gate[:, train.codes] = temper * log_odds
         base.gaussians.set(*start.mixture, gate, start.shift)
-        nats = mean(base.log_prob(held_u, held_context) + log_det, held_out.weights)
+        nats = mean(in_blocks(base.log_prob, held_u, held_context) + log_det, held_out.weights)
         if nats > reached:
             best, reached = gate.clone(), nats
     return replace(start, gate=best, held_out_nats=reached)
@@ -161,23 +160,22 @@ def _seen(coordinates: Coordinates, sample: Sample) -> tuple[Tensor, Tensor, Con
 
 def _regression(u: Tensor, sample: Sample) -> Tensor:
     """What each given number moves each coordinate (N, D) by, least squares with a little ridge, (D, C)."""
-    sample_rows = sample.some(LARGEST_SAMPLE)
-    step = -(-len(sample.numbers) // LARGEST_SAMPLE)
-    target, given = u[::step].double(), sample_rows.given
-    weights = torch.ones(len(given), dtype=torch.float64) if sample_rows.weights is None else sample_rows.weights
+    target, given = u.double(), sample.given
+    weights = torch.ones(len(given), dtype=torch.float64) if sample.weights is None else sample.weights
     shift = torch.zeros(target.shape[1], given.shape[1], dtype=torch.float64)
-    for place, column in enumerate(target.t()):
-        seen = ~column.isnan()
+    patterns, own_pattern = torch.unique(~target.t().isnan(), dim=0, return_inverse=True)
+    for pattern, seen in enumerate(patterns):  # columns that are there in the same rows have one matrix to solve with
+        alike = own_pattern == pattern
         own, shares = given[seen], weights[seen, None]
         if not len(own):
             continue
+        columns = target[seen][:, alike]
         # The mean is the mixture's affair.
-        center = (own * shares).sum(0) / shares.sum()
-        level = (column[seen, None] * shares).sum() / shares.sum()
-        square = (own - center).t() @ ((own - center) * shares)
-        product = (own - center).t() @ ((column[seen, None] - level) * shares)
+        apart = own - (own * shares).sum(0) / shares.sum()
+        level = (columns * shares).sum(0) / shares.sum()
+        square = apart.t() @ (apart * shares)
         square.diagonal().add_(RIDGE_ROWS)
-        shift[place] = torch.linalg.solve(square, product)[:, 0]
+        shift[alike] = torch.linalg.solve(square, apart.t() @ ((columns - level) * shares)).t()
     return shift
 
 

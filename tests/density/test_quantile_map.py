@@ -177,3 +177,13 @@ def test_zero_rows_pass():
     fitted = QuantileMap.fit(torch.from_numpy(ROWS["normal"]))
     z, log_derivative = fitted.forward(torch.empty(0, 1, dtype=torch.float64))
     assert z.shape == log_derivative.shape == fitted.inverse(z).shape == (0, 1)
+
+
+def test_knots_are_as_many_as_the_values_of_the_column_allow():
+    """Cells that are missing are no values: with knots for them, each of a few values would have a spike."""
+    random = np.random.default_rng(3)
+    x = torch.from_numpy(random.normal(size=(20_000, 2)))
+    few, new = x[:55, 1:], torch.from_numpy(random.normal(size=(5000, 1)))
+    x[55:, 1] = torch.nan
+    both, alone = QuantileMap.fit(x), QuantileMap.fit(few)
+    torch.testing.assert_close(both.forward(torch.cat([new, new], 1))[0][:, 1:], alone.forward(new)[0])

@@ -228,3 +228,34 @@ def test_what_is_given_and_cannot_be_makes_nothing_likely() -> None:
     density = densities(("kind", "x"), ("kind",))[1]
     assert density.log_prob(np.array([[-1.0, 0.3]]))[0] == -math.inf
     assert np.isfinite(density.log_prob(np.array([[1.0, 0.3]]))[0])
+
+
+def test_halves_that_are_left_of_a_sum_are_told_apart() -> None:
+    """t = a + b / 2, rounded up where b is odd: two totals of the same parts must not share one remainder."""
+    random = np.random.default_rng(2)
+    a, half = random.integers(500, 3000, 2000), random.integers(0, 400, 2000)
+    odd = random.random(2000) < 0.05
+    b = 2 * half + odd
+    data = pd.DataFrame({"a": a, "b": b, "t": a + (b + 1) // 2})
+    model = flowcli.fit(data, overrides=["train.epochs=2"])
+    (column,) = (column for column in model.density.schema.columns if column.minus)
+    assert column.minus == (("a", 1.0), ("b", 0.5))
+    totals = pd.DataFrame({"a": 1000, "b": 401, "t": np.arange(1000, 1400)})
+    even = totals.assign(b=400)
+    masses = [np.exp(model.log_prob(rows)).sum() for rows in (totals, even)]
+    assert masses[0] == pytest.approx(masses[1], rel=0.05)  # a total counted twice would double the first
+    drawn = model.sample(2000, seed=0)
+    left = drawn["t"] - drawn["a"] - 0.5 * drawn["b"]
+    assert left.isin([-0.5, 0.0, 0.5, 1.0]).mean() > 0.99  # "another" remainder is a rare one
+    assert (left == 0.5).mean() == pytest.approx(0.5 * odd.mean(), abs=0.02)
+
+
+def test_the_cells_of_a_bounded_grid_with_an_atom_sum_to_one() -> None:
+    random = np.random.default_rng(4)
+    share = np.where(random.random(1500) < 0.3, 0, np.round(100 * random.beta(0.8, 1.5, 1500)))
+    table = from_frame(pd.DataFrame({"share": share.astype(int)}), notice=lambda _: None)
+    (column,) = table.schema.columns
+    assert (column.kind, column.atoms, column.step) == ("bounded", (0.0,), 1.0)
+    density = last(run(training.prepare(table, config.load("auto", SHORT), notice=lambda _: None)))
+    grid = np.arange(101, dtype=np.float64)[:, None]
+    assert float(np.exp(density.log_prob(grid, draws=256)).sum()) == pytest.approx(1.0, abs=2e-4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch.autograd.functional import jacobian
@@ -143,3 +145,20 @@ def test_draws_follow_the_density_of_what_is_there(name: str) -> None:
         shares = cdf[torch.searchsorted(u, torch.asinh(draws[:, place])).clamp(1, len(cdf)) - 1].sort().values
         even = (torch.arange(len(shares), dtype=torch.float64) + 0.5) / len(shares)
         assert float((shares - even).abs().max()) < 0.012, name
+
+
+@torch.no_grad()
+def test_a_far_narrow_component_costs_no_digits() -> None:
+    """Its squares are in the millions; what the columns before said must not be rounded away beside them."""
+    generator = torch.Generator().manual_seed(7)
+    base = AutoregressiveMixture(6, 2, masked(6, 6, "residual", 0)).eval()
+    round_, own = torch.eye(6, dtype=torch.float64), torch.ones(6, 6, dtype=torch.float64)
+    factors = torch.stack([torch.linalg.inv(torch.linalg.cholesky(c)) for c in (own + 1e-8 * round_, 4 * round_)])
+    base.gaussians.set(torch.tensor([0.5, 0.5]), torch.zeros(2, 6), factors.float())
+    x = 2 * torch.randn(400, 6, generator=generator)
+    x[::2] = x[::2, :1]
+    observed = torch.ones_like(x)
+    observed[:, 0] = 0
+    side = Context(observed=observed)
+    exact = copy.deepcopy(base).double().log_prob(x.double() * observed, side.to(x.double()))
+    assert float((base.log_prob(x * observed, side) - exact).abs().max()) < 2e-3

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from flowcli import config, training
 from flowcli.errors import ConfigError, DataError
 from flowcli.table.schema import Column
-from tests.fits import last, prepared, rows, run, table
+from tests.fits import SHORT, last, prepared, rows, run, table
 
 NONE = "flow.layers.0.marginal=none"
 
@@ -128,7 +129,8 @@ def test_impossible_held_out_rows_are_refused():
 
 def test_copies_are_said():
     said = []
-    prepared(table(np.round(rows(200, 1)), [Column("a", step=1.0)]), notice=said.append)
+    once = rows(100, 1)
+    prepared(table(np.concatenate([once, once])), notice=said.append)
     assert any("copies" in line for line in said)
 
 
@@ -181,3 +183,29 @@ def test_nothing_is_left_to_auto():
 def test_many_columns():
     fitting = prepared(table(rows(260, 200)), "realnvp")
     assert np.isfinite(density_of(fitting).log_prob(rows(20, 200))).all()
+
+
+def test_a_mixture_that_is_fitted_again_has_no_gate_of_the_one_before():
+    """Layers that do not start at the identity see other components, which the codes say nothing about yet."""
+    random = np.random.default_rng(1)
+    kind = random.integers(6, size=2000)
+    cloud = rows(2000, 2) + 3 * np.cos(kind)[:, None]
+    columns = [Column("kind", "category", levels=tuple("abcdef")), Column("x"), Column("y")]
+    fitting = prepared(table(np.column_stack([kind, cloud]), columns), "glow", ["flow.base={mixture: {}}"])
+    gaussians = fitting.loop.density.flow.base.gaussians
+    assert (gaussians.gate == 0).all()
+
+
+def test_heavy_tails_bring_no_row_back_that_was_left_out():
+    """What a fit goes on with is what it began with: the map of tails must not be asked first."""
+    random = np.random.default_rng(1)
+    values = random.standard_t(2, size=(2000, 2))
+    values[7, 0], values[8, 1] = 1e11, -1e12
+    data = table(values)
+    request = config.load("nsf", [*SHORT, NONE])
+    fitting = prepared(data, "nsf", [NONE])
+    assert fitting.encoding.coordinates.tails is not None
+    document, tensors = fitting.state()
+    again = training.resume(document, tensors, fitting.encoding, data, request, seed=0, notice=lambda _: None)
+    assert len(again.train) == len(fitting.train) < 1800
+    assert len(again.held_out) == len(fitting.held_out)

@@ -179,8 +179,10 @@ def where_observed(e: Tensor, log_weights: Tensor, log_diagonal: Tensor, theta: 
     """
     extra, shift, raw = theta.chunk(3)
     log_normals = log_diagonal - 0.5 * e.square()
-    before = torch.cumsum(log_normals, 1) - log_normals
+    # Of the columns before alone: a sum with the own one taken off again would round away what they say.
+    before = torch.cat([torch.zeros_like(log_normals[:, :1]), torch.cumsum(log_normals[:, :-1], 1)], 1)
     prior = log_weights.view(len(e), 1, -1) + before + extra
+    prior = prior - prior.amax(0)  # what all components share rounds the rest away
     log_scale = soft_clip(raw, LARGEST_LOG_SCALE)
     corrected = (e + shift) * torch.exp(-log_scale)
     posterior = prior + log_diagonal - log_scale - 0.5 * corrected.square()
