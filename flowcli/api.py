@@ -92,7 +92,9 @@ class Model:
             assert given is not None
             known = np.full((len(given), len(schema.columns)), np.nan)
             places = [place for place, column in enumerate(schema.columns) if column.given]
-            known[:, places] = table.frame_values(given, conditions, notice=_silent)
+            values = table.frame_values(given, conditions, notice=_silent)
+            table.refuse_unlike(values, conditions, "given")
+            known[:, places] = values
             known = np.repeat(known, rows, axis=0)
             values = self.density.sample(len(known), seed=seed, given=known, complete=complete)
         elif where is None:

@@ -141,7 +141,7 @@ def fit(
     compute.limit_threads(threads)
     from flowcli import config as configs
     from flowcli.cli.lock import locked
-    from flowcli.cli.reading import need_input, not_the_same, read_options
+    from flowcli.cli.reading import need_input, not_the_same, parts, read_options
     from flowcli.cli.screen import Screen
 
     need_input(data)
@@ -166,10 +166,10 @@ def fit(
         notice = silent if quiet else note
         table = read_table(
             data,
-            columns=_names(columns),
-            exclude=_names(exclude) or (),
+            columns=parts(columns, "--columns"),
+            exclude=parts(exclude, "--exclude") or (),
             kinds=wishes,
-            given=_names(given) or (),
+            given=parts(given, "--given") or (),
             weights=weights,
             options=reading,
             notice=notice,
@@ -362,13 +362,6 @@ def _valid(text: str | None, data: str) -> tuple[float | None, str | None]:
             f"--valid {text}: a share lies above 0 and is at most {MOST_HELD_OUT}; a file of that name is ./{text}"
         )
     return share, None
-
-
-def _names(text: str | None) -> list[str] | None:
-    """Names with commas between them; one that has a comma itself stands in quotes."""
-    import csv
-
-    return None if text is None else [name for row in csv.reader([text]) for name in row if name]
 
 
 def _kinds(pairs: tuple[str, ...]) -> dict[str, str]:

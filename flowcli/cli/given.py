@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowcli.cli.reading import parts
 from flowcli.errors import UsageError
 from flowcli.table import read_cell, read_values
 from flowcli.table.select import nearest
@@ -28,8 +28,12 @@ def fixed_values(text: str | None, schema: Schema) -> dict[str, float]:
     """
     fixed: dict[str, float] = {}
     columns = {column.name: column for column in schema.columns if column.given}
-    for pair in next(csv.reader([text]), []) if text is not None else []:
+    for pair in parts(text, "--given") or []:
         name, equals, cell = pair.partition("=")
+        # A name may have the sign in it, too.
+        for known in columns:
+            if pair.startswith(f"{known}=") and len(known) > len(name):
+                name, cell = known, pair[len(known) + 1 :]
         if not equals:
             raise UsageError(f"--given {pair!r}: write COLUMN=VALUE, and a comma between two of them")
         if name not in columns:

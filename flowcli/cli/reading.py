@@ -33,3 +33,20 @@ def not_the_same(source: str | None, output: str) -> None:
         return
     if Path(output).is_file() and Path(source).is_file() and Path(output).samefile(source):
         raise UsageError(f"{output}: input and output are the same file")
+
+
+def parts(text: str | None, option: str) -> list[str] | None:
+    """What stands between the commas of an option; a part that has a comma itself stands in quotes.
+
+    Raises:
+        UsageError: A quote that never ends.
+    """
+    import csv
+
+    if text is None:
+        return None
+    try:
+        rows = list(csv.reader(text.splitlines(), strict=True))
+    except csv.Error as error:
+        raise UsageError(f"{option}: {error}") from error
+    return [part for row in rows for part in row if part]

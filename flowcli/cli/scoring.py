@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from flowcli.density import Density, Terms
 from flowcli.density.density import Rows
 from flowcli.density.team import Team
+from flowcli.errors import UsageError
 from flowcli.table import Waiting, to_arrow
 
 
@@ -42,6 +43,8 @@ class Scorer:
         if terms:
             self.names = [*(f"z{i + 1}" for i in range(layout.coordinates)), "base_logprob", "log_det"]
             self.names += [part for part, there in self._has.items() if there]
+        if not name or name in self.names:
+            raise UsageError(f"--name {name!r}: " + ("another column here has that name" if name else "give a name"))
         self.names += [name, f"{name}_error"] if error else [name]
 
     def scored(self, team: Team, values: Iterable[Rows | Waiting]) -> Iterator[Rows]:

@@ -6,7 +6,7 @@ from flowcli.table.decisions import decision, decisions
 from flowcli.table.formats import as_written, to_cells
 from flowcli.table.grid import Written
 from flowcli.table.infer import infer_schema
-from flowcli.table.load import Table, frame_values, from_frame, read_like, read_table, read_values
+from flowcli.table.load import Table, frame_values, from_frame, read_like, read_table, read_values, refuse_unlike
 from flowcli.table.numbers import to_arrow
 from flowcli.table.reader import Block, Reader, open_table, read_blocks
 from flowcli.table.schema import KIND_SYNTAX, Column, Kind, Schema, parse_kind
@@ -43,6 +43,7 @@ __all__ = [
     "read_like",
     "read_table",
     "read_values",
+    "refuse_unlike",
     "to_arrow",
     "to_cells",
 ]

@@ -30,9 +30,21 @@ def decision(column: Column) -> str:
     if column.atoms:
         words += f"; {' and '.join(f'{atom:g}' for atom in column.atoms)} apart"
     if column.minus:
-        rest = "exactly" if column.kind == "constant" else f"but for one of {len(column.values)} values or another"
-        words = f"{shown_sum(column)}, {rest}"
+        words = f"{shown_sum(column)}, {_rest(column)}"
     return words + (", given" if column.given else "")
+
+
+def _rest(column: Column) -> str:
+    """What is left of a sum, in words."""
+    match column.values:
+        case () if column.kind == "constant":
+            return "exactly"
+        case (0.0,):
+            return "but for a few rows"
+        case (value,):
+            return f"but for {value:g} or another"
+        case several:
+            return f"but for one of {len(several)} values or another"
 
 
 def _kind(column: Column) -> str:

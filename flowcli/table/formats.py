@@ -40,14 +40,20 @@ def to_cells(values: NDArray[np.float64], schema: Schema) -> pa.Table:
         absent = np.isnan(rounded)
         if column.text:
             arrays.append(_texts(rounded, absent, column))
-        elif column.integer and np.all(absent | (np.abs(rounded) < 2.0**63)):
+        elif _whole(column) and np.all(absent | (np.abs(rounded) < 2.0**63)):
             arrays.append(_with_nulls(to_arrow(np.where(absent, 0, rounded).astype(np.int64)), absent))
         else:
             arrays.append(_with_nulls(to_arrow(rounded), absent))
-        digits = None if column.text else 0 if column.integer else column.decimals
+        digits = None if column.text else 0 if _whole(column) else column.decimals
         metadata = None if digits is None else {DECIMALS: str(digits).encode()}
         fields.append(pa.field(column.name, arrays[-1].type, metadata=metadata))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _whole(column: Column) -> bool:
+    """Whether all values are written without a point: not on a grid of halves, though those seen were whole."""
+    parts = [column.step or 0.0, *(column.support if column.kind == "circular" else ())]
+    return column.integer and all(part == int(part) for part in parts)
 
 
 def _texts(places: NDArray[np.float64], absent: NDArray[np.bool_], column: Column) -> pa.Array:

@@ -15,6 +15,7 @@ from flowcli.table.relations import Relation, find_relations, remainder
 from flowcli.table.schema import Column, Schema, parse_kind
 from flowcli.table.select import nearest
 from flowcli.table.spread import UNSEEN, atom_of, interval_of, is_discrete, is_positive, values_of
+from flowcli.table.support import outside
 
 MOST_LEVELS = 20_000
 # Texts of which over half stand in no other row name the rows, and say nothing about them.
@@ -102,6 +103,8 @@ def _described(
     if relation is not None:
         return _of_remainder(column, values, relation, names)
     if numbers.min() == numbers.max():
+        if wish is not None and wish.kind in ("positive", "bounded", "circular"):
+            _check_support(replace(column, kind=wish.kind, lower=wish.lower, upper=wish.upper), cells, source, line)
         return replace(column, kind="constant", value=float(numbers[0]))
     if wish is not None:
         return _as_wished(column, cells, written, wish, source, line)
@@ -181,10 +184,14 @@ def _of_numbers(column: Column, numbers: Numbers, written: Written) -> Column:
     rest = numbers[numbers != atom]
     step = grid_step(rest, written) if repeated(rest) >= REPEATED else None
     column = _continuous(replace(column, atoms=(atom,)), rest, step)
-    if atom == found.values[0] and column.kind != "bounded":
-        # The density of the rest begins where the atom's cell ends, so that none of it is rounded to the atom.
-        return replace(column, kind="positive", lower=atom + (step or 0.0) / 2)
-    return column
+    if atom != found.values[0]:
+        return column
+    # The density of the rest begins where the atom's cell ends, so that none of it is rounded to the atom.
+    begin = atom + (step or 0.0) / 2
+    if column.kind != "bounded":
+        return replace(column, kind="positive", lower=begin)
+    assert column.lower is not None
+    return replace(column, lower=max(column.lower, begin))
 
 
 def _continuous(column: Column, numbers: Numbers, step: float | None) -> Column:
@@ -224,21 +231,19 @@ def _relations(
 
 
 def _check_support(column: Column, cells: Numbers, source: str | None, line: Line | None) -> None:
-    lower, upper = column.support
-    # The cell of the grid around a value on the edge is cut by the bound, so the value is inside all the same; the two
-    # edges of a circle are one point of it.
-    edges = column.step is not None or column.kind == "circular"
-    outside = (cells < lower) | (cells > upper) if edges else (cells <= lower) | (cells >= upper)
-    if not outside.any():
+    out = outside(column, cells)
+    if not out.any():
         return
+    lower, upper = column.support
+    edges = column.step is not None or column.kind == "circular"
     must = (
         f"a positive value must be {'at least' if edges else 'above'} {lower:g}"
         if column.kind == "positive"
         else f"a {column.kind} value must lie {'from' if edges else 'strictly between'} {lower!r}"
         f" {'to' if edges else 'and'} {upper!r}"
     )
-    row = int(np.argmax(outside))
-    raise _outside(column, cells, row, int(outside.sum()), must, source, line)
+    row = int(np.argmax(out))
+    raise _outside(column, cells, row, int(out.sum()), must, source, line)
 
 
 def _outside(
@@ -283,5 +288,7 @@ def shown_sum(column: Column) -> str:
     for name, factor in column.minus:
         sign = " - " if factor < 0 else " + " if text else ""
         size = "" if abs(factor) == 1 else f"{abs(factor):g} "
-        text += f"{sign.lstrip() if not text else sign}{size}{name}"
+        text += f"{sign.strip() if not text else sign}{size}{name}"
+    if column.kind == "constant" and column.value:
+        text += f" {'-' if column.value < 0 else '+'} {abs(column.value):g}"
     return text

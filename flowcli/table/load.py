@@ -22,6 +22,7 @@ from flowcli.table.rounded import Notice, RoundedIntegers, RoundedTypedIntegers
 from flowcli.table.schema import Column, Schema
 from flowcli.table.select import chosen, nearest, positions
 from flowcli.table.source import ReadOptions, is_parquet, open_bytes, open_file, shown
+from flowcli.table.support import unlike
 from flowcli.table.texts import as_text, is_boolean, levels_of, places
 
 if TYPE_CHECKING:
@@ -176,10 +177,7 @@ def read_like(source: str, schema: Schema, *, weights: str | None = None, option
     if not blocks:
         raise DataError("has a header but no rows", source=shown(source))
     values = np.concatenate(blocks)
-    for column, cells in zip(schema.columns, values.T, strict=False):
-        if (problem := _unlike(column, cells)) is not None:
-            row, what = problem
-            raise DataError(f"row {row + 1}: {what}; take the row out", source=shown(source), column=column.name)
+    refuse_unlike(values[:, : len(schema.columns)], schema.columns, shown(source))
     if weights is None:
         return Table(values, schema, source)
     return Table(values[:, :-1], schema, source, _checked_weights(values[:, -1], weights, source, None))
@@ -190,11 +188,25 @@ def read_values(source: str, columns: Sequence[Column], options: ReadOptions) ->
 
     Raises:
         UsageError: A source that makes no sense.
-        DataError: Columns that are not there, or rows that cannot be used.
+        DataError: Columns that are not there, or values that these cannot hold.
     """
     with open_table(source, columns, _BLOCK, options, notice=lambda _: None) as reader:
         blocks = [block.values for block in reader]
-    return np.concatenate(blocks) if blocks else np.empty((0, len(columns)))
+    values = np.concatenate(blocks) if blocks else np.empty((0, len(columns)))
+    refuse_unlike(values, columns, shown(source))
+    return values
+
+
+def refuse_unlike(values: NDArray[np.float64], columns: Sequence[Column], source: str) -> None:
+    """Raise where a value of rows (N, D) is none that its column can hold.
+
+    Raises:
+        DataError: There is such a value.
+    """
+    for column, cells in zip(columns, values.T, strict=True):
+        if (problem := unlike(column, cells)) is not None:
+            row, what = problem
+            raise DataError(f"row {row + 1}: {what}; take the row out", source=source, column=column.name)
 
 
 def frame_values(frame: pd.DataFrame, columns: Sequence[Column], *, notice: Notice) -> NDArray[np.float64]:
@@ -247,10 +259,6 @@ class _Gathered:
         Raises:
             DataError: A row of the wrong length.
         """
-        for fault in chunk.faults:
-            # What was wrong with cells before it comes first.
-            self._decide(before=chunk)
-            raise error_of(fault, self._names, self._source)
         kept: dict[int, pa.ChunkedArray] = {}
         for place, name in enumerate(self._names):
             values = chunk.values[:, place]
@@ -264,6 +272,10 @@ class _Gathered:
                 kept[place] = column
                 self._texts[place] += self._count_texts(column, bad)
             self._look_at_digits(place, column, np.isnan(values))
+        for fault in chunk.faults:
+            # What was wrong with cells before it comes first.
+            self._decide(before=chunk)
+            raise error_of(fault, self._names, self._source)
         self._kept.append(kept)
         self._chunks.append(replace(chunk, texts=chunk.texts.slice(0, 0)))
 
@@ -413,24 +425,6 @@ def _checked_weights(
     if not weights.any():
         raise DataError("all weights are zero", source=shown(source), column=name)
     return np.ascontiguousarray(weights)
-
-
-def _unlike(column: Column, cells: NDArray[np.float64]) -> tuple[int, str] | None:
-    """The first cell that a column cannot hold, and what is wrong with it; ``None`` where all are fine."""
-    if column.text:
-        wrong = cells < 0
-        return (int(np.argmax(wrong)), "a text that is not among the rows to fit") if wrong.any() else None
-    if column.minus or column.kind == "discrete":
-        return None
-    lower, upper = column.support
-    edges = column.step is not None or column.kind == "circular"
-    outside = (cells < lower) | (cells > upper) if edges else (cells <= lower) | (cells >= upper)
-    wrong = cells != column.value if column.kind == "constant" else outside & ~np.isin(cells, column.atoms)
-    wrong &= ~np.isnan(cells)
-    if not wrong.any():
-        return None
-    row = int(np.argmax(wrong))
-    return row, f"{float(cells[row])!r} is outside the column, which is {column.kind} in the rows to fit"
 
 
 def _is_numeric(kind: pa.DataType) -> bool:

@@ -61,7 +61,7 @@ class Reader:
         options: ReadOptions,
         notice: Notice,
         keep_cells: bool,
-        bad_rows: BadRows,
+        bad_rows: BadRows | None,
     ) -> None:
         if rows < 1:
             raise ValueError(f"rows={rows}: must be at least 1")
@@ -128,10 +128,10 @@ class Reader:
             values = self._joined(chunk.values, texts)
             self._tell_unseen(values, texts, partial(_line, chunk))
             bad = self._unusable(values, chunk.bad)
-            if bad is not None and self._bad_rows == "refuse":
+            if bad is not None and self._bad_rows != "nan":
                 raise self._refused(reader, chunk, values, bad)
             if chunk.faults:  # of the wrong length, which no row may be
-                raise error_of(chunk.faults[0], names, self._source)
+                raise error_of(chunk.faults[0], names, self._source, self._bad_rows)
             yield self._block(values, chunk.texts if self._keep_cells else None, chunk.first_row, bad)
 
     def _parquet_parts(self) -> Iterator[Block]:
@@ -147,11 +147,11 @@ class Reader:
             values = self._joined(found, texts)
             self._tell_unseen(values, texts, partial(_row, first_row))
             bad = self._unusable(values, None)
-            if bad is not None and self._bad_rows == "refuse":
+            if bad is not None and self._bad_rows != "nan":
                 row = int(np.argmax(bad))
                 place = int(np.argmax([self._lacks(column, values[row, p]) for p, column in enumerate(self.columns)]))
                 raise DataError(
-                    f"row {first_row + row + 1} {MISSING}",
+                    f"row {first_row + row + 1} {MISSING}{OR_LEAVE if self._bad_rows else ''}",
                     source=shown(self._source),
                     column=self.columns[place].name,
                 )
@@ -189,7 +189,7 @@ class Reader:
             if not (wrong or self._lacks(column, values[row, place])):
                 continue
             fault = reader.fault(chunk, row, self._positions[place], place)
-            return error_of(fault, [each.name for each in self.columns], self._source)
+            return error_of(fault, [each.name for each in self.columns], self._source, self._bad_rows)
         raise AssertionError
 
     def _lacks(self, column: Column, value: float) -> bool:
@@ -232,7 +232,7 @@ def open_table(
     *,
     notice: Notice,
     keep_cells: bool = False,
-    bad_rows: BadRows = "refuse",
+    bad_rows: BadRows | None = None,
 ) -> Reader:
     """Open a CSV or Parquet file, or standard input (``-``), to be read in blocks.
 
@@ -243,7 +243,8 @@ def open_table(
         options: How a CSV file is written.
         notice: Called with each thing worth saying that is no error, as one line.
         keep_cells: Whether the blocks carry all columns as they came, too.
-        bad_rows: Whether a cell that cannot be used ends everything, or its row alone.
+        bad_rows: Whether a cell that cannot be used ends everything, or its row alone; ``None`` where nobody can
+            choose.
 
     Returns:
         A context manager with the ``header``, that iterates over ``Block``. A table of no rows gives no blocks.
@@ -270,9 +271,8 @@ def read_blocks(
         yield from reader
 
 
-MISSING = (
-    "is missing, and none was in the rows that were fitted to: drop the row, fill the cell in, or give --bad-rows nan"
-)
+MISSING = "is missing, and none was in the rows that were fitted to: drop the row, or fill the cell in"
+OR_LEAVE = ", or give --bad-rows nan"  # where a command knows that option
 
 
 def _line(chunk: Chunk, row: int) -> str:
@@ -283,10 +283,11 @@ def _row(first: int, row: int) -> str:
     return f", row {first + row + 1}"
 
 
-def error_of(fault: Fault, names: Sequence[str], source: str) -> DataError:
+def error_of(fault: Fault, names: Sequence[str], source: str, bad_rows: BadRows | None = None) -> DataError:
     """The error for one fault, with its place in the file."""
     column = None if fault.column is None else names[fault.column]
-    problem = f"the cell {MISSING}" if fault.kind == "missing" else fault.problem
+    missing = f"the cell {MISSING}{OR_LEAVE if bad_rows else ''}"
+    problem = missing if fault.kind == "missing" else fault.problem
     return DataError(problem, source=shown(source), line=fault.line, column=column)
 
 

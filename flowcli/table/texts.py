@@ -15,9 +15,10 @@ from flowcli.errors import DataError, UsageError
 from flowcli.table.numbers import MISSING, PADDING, is_missing, listed, number
 from flowcli.table.schema import Column
 from flowcli.table.select import nearest
+from flowcli.table.support import unlike
 
 UNSEEN = -1.0  # the place of a text that the column cannot have
-# Pairs of words for true and false, in small letters, in the order in which they are sorted.
+# Pairs of words for false and true, in small letters.
 BOOLEANS = {("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y")}
 
 
@@ -63,6 +64,8 @@ def levels_of(column: pa.ChunkedArray) -> Levels:
 
 def places(column: pa.ChunkedArray, levels: Sequence[str]) -> NDArray[np.float64]:
     """The place of each text among the levels, (n,): NaN for a missing cell, ``UNSEEN`` for another text."""
+    if is_boolean(levels):  # true is true, whoever wrote it
+        column, levels = pc.utf8_lower(column), [level.lower() for level in levels]
     found = pc.index_in(column, value_set=pa.array(levels, pa.string()))
     values = pc.fill_null(found, -1).to_numpy().astype(np.float64)
     return np.asarray(np.where(column.is_null().to_numpy(), np.nan, values))
@@ -80,16 +83,25 @@ def read_cell(cell: str, column: Column) -> float:
             return math.nan
         raise UsageError(f"{column.name}={cell}: no cell of that column was missing in the rows that were fitted to")
     if column.text:
-        if text in column.levels:
-            return float(column.levels.index(text))
+        place = float(places(pa.chunked_array([[text]], pa.string()), column.levels)[0])
+        if place != UNSEEN:
+            return place
         hint = nearest(text, column.levels) or f"; it is one of {listed(column.levels)}"
         raise UsageError(f"{column.name}={cell}: there is no such text in that column{hint}")
     value = number(text)
     if value is None or not math.isfinite(value):
         raise UsageError(f"{column.name}={cell}: not a finite number")
+    if (problem := unlike(column, np.array([value]))) is not None:
+        raise UsageError(f"{column.name}={cell}: {problem[1]}")
     return value
 
 
 def is_boolean(levels: Sequence[str]) -> bool:
     """Whether two texts stand for true and false."""
     return tuple(sorted(level.lower() for level in levels)) in BOOLEANS
+
+
+def truth_level(levels: Sequence[str], truth: bool) -> int:
+    """The place among two texts for true and false of the one that is meant."""
+    words = [level.lower() for level in levels]
+    return words.index((max if truth else min)(words))  # in every pair the word for false comes first

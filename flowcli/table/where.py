@@ -17,6 +17,7 @@ from flowcli.errors import UsageError
 from flowcli.table.numbers import brief, listed
 from flowcli.table.schema import Column
 from flowcli.table.select import nearest
+from flowcli.table.texts import truth_level
 
 # Nothing that a person types comes near; Python's parser, and recursion here, end somewhere beyond.
 LONGEST = 2_000  # characters
@@ -161,7 +162,7 @@ class Condition:
 
     def _textual(self, node: ast.expr) -> Column | None:
         """The column of text that a part of the condition names, if it names one."""
-        if not isinstance(node, ast.Name):
+        if not isinstance(node, ast.Name) or (node.id in ("true", "false") and node.id not in self._names):
             return None
         column = self._columns[self._place(node.id)]
         return column if column.text else None
@@ -174,9 +175,9 @@ class Condition:
         """The place of a text among a column's levels."""
         match node:
             case ast.Constant(value=bool() as truth) if column.kind == "boolean":
-                return int(truth)  # false comes first, as it does in the alphabet
+                return truth_level(column.levels, truth)
             case ast.Name(id="true" | "false" as word) if column.kind == "boolean" and word not in self._names:
-                return int(word == "true")
+                return truth_level(column.levels, word == "true")
             case ast.Constant(value=str() as text):
                 if text in column.levels:
                     return column.levels.index(text)

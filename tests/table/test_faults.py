@@ -122,8 +122,13 @@ def test_every_way_of_writing_a_number_is_read(tmp_path: Path, data: bytes, keep
 def test_a_missing_cell_is_never_a_number(tmp_path: Path, word: str, keep: bool) -> None:
     path = tmp_path / "d.csv"
     path.write_text(f"a,b\n1,2\n3,{word}\n{word},4\n")
-    with pytest.raises(DataError, match=r":3, column 'b': the cell is missing.*--bad-rows nan"):
+    with pytest.raises(DataError, match=r":3, column 'b': the cell is missing.*or fill the cell in$"):
         scored(path, 10, keep, ReadOptions())
+    with (
+        pytest.raises(DataError, match=r":3, column 'b': the cell is missing.*--bad-rows nan"),
+        open_table(str(path), None, 10, ReadOptions(), notice=lambda _: None, keep_cells=keep, bad_rows="refuse") as t,
+    ):
+        list(t)
     table = read_table(str(path), notice=lambda _: None)
     assert np.array_equal(table.values, [[1, 2], [3, np.nan], [np.nan, 4]], equal_nan=True)
     assert [column.missing for column in table.schema.columns] == [True, True]
