@@ -14,6 +14,8 @@ from flowcli.table.schema import Column
 
 # Beyond this a coordinate's square overflows float64, and the density there is zero to every digit.
 FARTHEST = 1e150
+# A hundredth of what a normal has beyond the farthest training row lies farther out still by so much.
+MARGIN = 1.0
 
 
 class Coordinates:
@@ -27,6 +29,7 @@ class Coordinates:
         scale: What it is then divided by, (D,), positive.
         tails: What makes heavy tails light, or ``None``.
         marginal: A further map of each coordinate, or ``None``.
+        limits: The least and the largest coordinates of training rows, (2, D), or ``None`` where they are not known.
     """
 
     def __init__(
@@ -36,9 +39,10 @@ class Coordinates:
         scale: Tensor,
         tails: Tails | None = None,
         marginal: QuantileMap | None = None,
+        limits: Tensor | None = None,
     ) -> None:
         self.columns = tuple(columns)
-        self.center, self.scale, self.tails, self.marginal = center, scale, tails, marginal
+        self.center, self.scale, self.tails, self.marginal, self.limits = center, scale, tails, marginal, limits
 
     @classmethod
     def fit(cls, columns: Sequence[Column], values: Tensor) -> Coordinates:
@@ -72,6 +76,18 @@ class Coordinates:
         """The same with a quantile map fitted to rows (N, D)."""
         unit, _ = self._to_unit(values)
         return Coordinates(self.columns, self.center, self.scale, self.tails, QuantileMap.fit(unit))
+
+    def with_limits(self, values: Tensor) -> Coordinates:
+        """The same, with the limits of training rows (N, D)."""
+        u = self.forward(values)[0]
+        limits = torch.stack([u.amin(0), u.amax(0)]) if len(u) else u.new_zeros(2, len(self))
+        return Coordinates(self.columns, self.center, self.scale, self.tails, self.marginal, limits)
+
+    def plausible(self, u: Tensor) -> Tensor:
+        """Which coordinates (B, D) lie no farther out than training rows do, but for a margin, (B,)."""
+        if self.limits is None:
+            return torch.ones(len(u), dtype=torch.bool)
+        return ((u >= self.limits[0] - MARGIN) & (u <= self.limits[1] + MARGIN)).all(1)
 
     def unit(self, values: Tensor) -> Tensor:
         """Rows (B, D) on the line, centred and scaled, and not mapped further; NaN for what is not there."""

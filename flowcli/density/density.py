@@ -283,12 +283,26 @@ class Density:
         return as_written(values.numpy(), self.schema)
 
     def _sample_coordinates(self, flow: Flow, rows: int, generator: torch.Generator, context: Context) -> Tensor:
-        """Draw coordinates (rows, D), each checked by a round trip; float64 on the processor."""
+        """Draw coordinates (rows, D), each checked by a round trip; float64 on the processor.
+
+        Of a whole row, coordinates far beyond all training rows are drawn anew: a network that meets what it has never
+        seen may put a little mass anywhere.
+        """
         of_latents = flow.passed(context)
         z = flow.base.sample(rows, generator, of_latents)
         u = flow.inverse(z, context)[0]
         missed = _missed(flow, u, z, context).cpu()
         u = u.cpu().double()
+        if not self.encoding.layout.given:
+            for _ in range(MOST_REDRAWS):
+                far = (~self.coordinates.plausible(u) & ~missed).nonzero()[:, 0]
+                if not len(far):
+                    break
+                own = context.select(far.to(z.device))
+                latents = flow.base.sample(len(far), generator, of_latents.select(far.to(z.device)))
+                found = flow.inverse(latents, own)[0]
+                z = z.index_copy(0, far.to(z.device), latents)
+                u[far], missed[far] = found.cpu().double(), _missed(flow, found, latents, own).cpu()
         for _ in range(MOST_REDRAWS):
             if not missed.any():
                 return u

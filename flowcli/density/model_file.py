@@ -84,6 +84,8 @@ def pack_encoding(encoding: Encoding) -> container.Tensors:
             tensors[f"{name}.spreads"] = torch.tensor(part.spreads, dtype=torch.float64)
         if coordinates.tails is not None:
             tensors[f"{name}.tails"] = coordinates.tails.index
+        if coordinates.limits is not None:
+            tensors[f"{name}.limits"] = coordinates.limits
         if coordinates.marginal is not None:
             for each in ("positions", "heights", "slopes"):
                 tensors[f"{name}.marginal.{each}"] = getattr(coordinates.marginal, each)
@@ -184,6 +186,11 @@ def _unpack_part(schema: Schema, places: list[int], name: str, tensors: Mapping[
         if not ((index == 0) | ((index >= LEAST_INDEX) & (index <= MOST_INDEX))).all():
             raise ModelFileError("there are no such tails")
         tails = Tails(index)
+    limits = None
+    if f"{name}.limits" in tensors:
+        limits = _expect(tensors, f"{name}.limits", (2, len(columns)), torch.float64)
+        if not (limits[0] <= limits[1]).all():
+            raise ModelFileError(f"{name}.limits contradict each other")
     marginal = None
     if f"{name}.marginal.positions" in tensors:
         shape = (len(columns), *tensors[f"{name}.marginal.positions"].shape[1:2])
@@ -198,7 +205,7 @@ def _unpack_part(schema: Schema, places: list[int], name: str, tensors: Mapping[
         ):
             raise ModelFileError("the quantile map is not increasing")
         marginal = QuantileMap(positions, heights, slopes)
-    return Part(schema, places, Coordinates(columns, center, scale, tails, marginal), spreads)
+    return Part(schema, places, Coordinates(columns, center, scale, tails, marginal, limits), spreads)
 
 
 def unpack_joint(config: Config, encoding: Encoding, tensors: Mapping[str, Tensor]) -> Joint:

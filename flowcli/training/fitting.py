@@ -178,6 +178,7 @@ def prepare(
     _check_size(encoding, request, len(train))
     encoding, settled, start = _choose(request, encoding, train, held_out, seed)
     train, held_out = _within_reach(encoding, train, held_out, notice)
+    encoding = encoding.with_coordinates(encoding.coordinates.with_limits(encoding.line(train.tensor)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mixed(seed, 8))
         joint = build_joint(settled.flow, encoding.layout, encoding.numbers)

@@ -19,6 +19,7 @@ CLEARLY = 2.0  # standard errors above what a normal tail could show
 APART = 3.0  # standard errors between sides that have different tails
 # Indices below this look like nothing but a wide middle, and a flow follows them by itself.
 SMALLEST_HEAVY = 0.1
+LONG = 2.0  # times as far as the farthest of so many normal values would lie
 
 
 class Index(NamedTuple):
@@ -46,7 +47,21 @@ def tail_indices(coordinates: Coordinates, values: Tensor) -> Tensor:
 
 
 def _of_both_sides(x: Tensor) -> tuple[float, float]:
-    """The indices below and above of values (N,): one for both, where they do not clearly differ."""
+    """The indices below and above of values (N,): one for both, where they do not clearly differ.
+
+    Beside a heavy side, one that is not heavy but long all the same is made shorter as well: left alone it would ask
+    for wide components, and what these have on the other side the map there would carry to the end of the world.
+    """
+    below, above = _of_each_side(x)
+    if (below > 0) == (above > 0):
+        return below, above
+    long = LONG * -float(torch.special.ndtri(torch.tensor(1 / len(x), dtype=torch.float64)))
+    if float((x if below else -x).max()) > long:
+        return max(below, LEAST_INDEX), max(above, LEAST_INDEX)
+    return below, above
+
+
+def _of_each_side(x: Tensor) -> tuple[float, float]:
     below, above = _index(-x), _index(x)
     if below is None or above is None or not (below.heavy and above.heavy):
         return _settled(below), _settled(above)

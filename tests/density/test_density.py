@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from functools import cache
 
@@ -16,7 +17,7 @@ from flowcli.flows import build_joint
 from flowcli.table import Schema
 from flowcli.table.schema import Column
 from flowcli.training import auto
-from tests.fits import REAL, fitted, rows, table
+from tests.fits import REAL, fitted, prepared, rows, table
 from tests.flows.cases import shaken
 
 NAMES = config.names()
@@ -287,3 +288,21 @@ def test_fewer_scored_rows_are_a_beginning_of_more(rows: int) -> None:
     many = [np.concatenate(part) for part in zip(*density.scored_blocks(2500, seed=1), strict=True)]
     for short, long in zip(few, many, strict=True):
         assert np.array_equal(short, long[:rows])
+
+
+def test_rows_far_beyond_the_training_rows_are_drawn_anew():
+    """With limits far inside of what the density draws, all rows lie within them but for the margin."""
+    fitting = prepared(table(rows(300, 2)), "realnvp", ["flow.layers.0.marginal=none"])
+    density = Density(fitting.encoding, copy.deepcopy(fitting.loop.density), fitting.config)
+    coordinates = density.coordinates
+    u = coordinates.forward(torch.from_numpy(fitting.train.values))[0]
+    assert torch.equal(coordinates.limits, torch.stack([u.amin(0), u.amax(0)]))
+    narrow = 0.2 * coordinates.limits
+    share = {}
+    for name, limits in (("narrow", narrow), ("none", None)):
+        coordinates.limits = limits
+        drawn = coordinates.forward(torch.from_numpy(density.sample(5000, seed=0)))[0]
+        coordinates.limits = narrow
+        share[name] = float(coordinates.plausible(drawn).double().mean())
+    assert share["none"] < 0.9
+    assert share["narrow"] > 0.999

@@ -39,6 +39,16 @@ def test_heavy_tails_are_found(seed: int) -> None:
     assert high > 0.2
 
 
+def test_a_long_side_beside_a_heavy_one_is_made_shorter() -> None:
+    random = np.random.default_rng(0)
+    heavy, exponential = stats.genpareto(0.5).rvs(10_000, random_state=1), 2 * random.exponential(size=10_000)
+    low, high = indices(np.concatenate([-heavy, exponential]))
+    assert low > 0.2
+    assert 0 < high < 0.1
+    low, high = indices(np.concatenate([-heavy, np.abs(random.normal(size=10_000))]))
+    assert high == 0
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("distribution", [stats.norm(), stats.uniform(), stats.logistic(), stats.gamma(2)])
 def test_light_tails_are_left_alone(distribution: stats.rv_continuous, seed: int) -> None:
