@@ -1,6 +1,7 @@
 """What ``auto`` means: every rule that turns the size of a table into a number of the config, in one place.
 
-The rules come from trials on the MAGIC telescope set, whole and in parts; docs/magic.md has what they lead to.
+The rules come from trials on the sets of ``benchmarks/quality``; docs/decisions/0011-what-auto-does.md has what was
+tried and lost.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ Value = TypeVar("Value")
 
 # Steps in a fit: enough for small tables, and what a table of hundreds of thousands of rows gains from.
 FEWEST_STEPS, MOST_STEPS = 1_000, 15_000
-AUTO_EPOCHS = 60
+# Where epochs are short, many of them: 150 instead of 60 gained 0.10 nats on MAGIC, 0.13 on phoneme, 0.25 on avocados,
+# and 300 no more. Where they are long, time counts for more.
+EPOCHS, MANY_EPOCHS, SHORT = 60, 150, 5_000
+# Steps of a trial where mixtures cannot tell whether a quantile map is worth its while, and how many nats a column it
+# may be behind for that. The right one was ahead by then on every set that was tried (rings, checkerboard, MAGIC, phoneme,
+# avocados), and by 0.1 nats on the checkerboard, whose mixtures had said the contrary by 0.33.
+TRIAL_STEPS, SHARE_OF_TRIAL, UNCLEAR = 300, 0.1, 0.25
+FLAT = 2  # columns; in so few, many components are no burden: 32 brought rings from 0.014 to 0.005 nats off the truth
 # Of few rows a network learns too much before it is looked at again: with the slower rate, penguins gained 0.05 nats.
 FEW_ROWS, SLOW, QUICK = 1_000, 1e-3, 3e-3
 
@@ -31,7 +39,7 @@ def candidate_components(base: config.Base, rows: int, columns: int) -> list[int
         case config.Mixture(mixture=options):
             wanted, most = options.components, 32
         case config.AutoregressiveMixture(autoregressive_mixture=corrected):
-            wanted, most = corrected.components, 8
+            wanted, most = corrected.components, 32 if columns <= FLAT else 8
         case _:
             return [1]
     if wanted != "auto":
@@ -89,7 +97,8 @@ def settle_train(train: config.TrainConfig, *, rows: int) -> config.TrainConfig:
         rows, _or(train.batch_size, min(512, max(64 if rows < 640 else 128, 2 ** round(math.log2(rows / 32)))))
     )
     per_epoch = max(1, rows // batch_size)
-    steps = min(MOST_STEPS, max(FEWEST_STEPS, AUTO_EPOCHS * per_epoch))
+    long = max(EPOCHS * per_epoch, min(MANY_EPOCHS * per_epoch, SHORT))
+    steps = min(MOST_STEPS, max(FEWEST_STEPS, long))
     epochs = _or(train.epochs, -(-steps // per_epoch))
     steps = epochs * per_epoch
     return train.model_copy(
@@ -103,6 +112,19 @@ def settle_train(train: config.TrainConfig, *, rows: int) -> config.TrainConfig:
             "average": _or(train.average, max(0.9, min(0.999, 1 - 30 / max(steps, 1)))),
         }
     )
+
+
+def worth_trying(train: config.TrainConfig, behind: float, *, rows: int, columns: int) -> bool:
+    """Whether a few steps should tell if the other start is the better one, which is behind by so many nats."""
+    steps = _settled(train.epochs) * max(1, rows // _settled(train.batch_size))
+    return behind < UNCLEAR * columns and steps * SHARE_OF_TRIAL >= TRIAL_STEPS
+
+
+def trial(train: config.TrainConfig, *, rows: int) -> config.TrainConfig:
+    """The training options of a trial."""
+    per_epoch = max(1, rows // _settled(train.batch_size))
+    epochs = max(1, round(TRIAL_STEPS / per_epoch))
+    return train.model_copy(update={"epochs": epochs, "warmup": min(_settled(train.warmup), TRIAL_STEPS // 10)})
 
 
 def settings(train: config.TrainConfig, *, rows: int) -> Settings:

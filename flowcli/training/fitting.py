@@ -28,7 +28,7 @@ from flowcli.training.loop import SCORING_ROWS, Loop, mean_and_error
 from flowcli.training.mixture import LARGEST_SAMPLE, fit_mixture
 from flowcli.training.rows import TrainingRows, generator, mixed, spread_over_cells
 from flowcli.training.split import among, hold_out
-from flowcli.training.start import Sample, Start, choose_start, gated
+from flowcli.training.start import Sample, Start, choose_starts, gated
 from flowcli.training.tail_index import tail_indices
 
 Notice = Callable[[str], None]
@@ -176,16 +176,13 @@ def prepare(
     index = tail_indices(encoding.coordinates, encoding.line(train.tensor))
     encoding = encoding.with_coordinates(encoding.coordinates.with_tails(index))
     _check_size(encoding, request, len(train))
-    encoding, settled, start = _choose(request, encoding, train, held_out, seed)
-    train, held_out = _within_reach(encoding, train, held_out, notice)
-    encoding = encoding.with_coordinates(encoding.coordinates.with_limits(encoding.line(train.tensor)))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(mixed(seed, 8))
-        joint = build_joint(settled.flow, encoding.layout, encoding.numbers)
-        rows = TrainingRows(encoding, train.tensor, seed, weights=train.weight_tensor)
-        _start(joint, encoding, rows, start, seed)
-    loop = _loop(joint, encoding, settled, train, held_out, seed, device, notice if compile else None)
-    return Fitting(request, settled, encoding, loop, train, held_out, seed, fingerprint(table, valid))
+    candidates = _candidates(request, encoding, train, held_out, seed)
+    if len(candidates) > 1:
+        notice("columns as they are, or made near-normal first? a few steps of each will tell")
+    first = _best(candidates, lambda each: _begun(each.shortened(len(train)), train, held_out, seed, device).loop)
+    begun = _begun(first, train, held_out, seed, device, notice, notice if compile else None)
+    loop, rest = begun.loop, (begun.train, begun.held_out, seed, fingerprint(table, valid))
+    return Fitting(request, first.settled, begun.encoding, loop, *rest)
 
 
 def resume(
@@ -404,10 +401,36 @@ def _check_size(encoding: Encoding, request: config.Config, rows: int) -> None:
     check_joint_size(largest, encoding.layout, encoding.numbers)
 
 
-def _choose(
-    request: config.Config, encoding: Encoding, train: Side, held_out: Side, seed: int
-) -> tuple[Encoding, config.Config, Start | None]:
-    """Decide the coordinates, the config, and the mixture to start from if there is to be one."""
+@dataclass(frozen=True)
+class Candidate:
+    """One way to fit: the coordinates, a config with nothing left to decide, and the mixture to start from."""
+
+    encoding: Encoding
+    settled: config.Config
+    start: Start | None
+
+    def shortened(self, rows: int) -> Candidate:
+        """The same with so few steps that trying it costs little."""
+        train = auto.trial(self.settled.train, rows=rows)
+        return replace(self, settled=self.settled.model_copy(update={"train": train}))
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A fit at its start, with the rows that it can compute with."""
+
+    encoding: Encoding
+    loop: Loop
+    train: Side
+    held_out: Side
+
+
+def _candidates(request: config.Config, encoding: Encoding, train: Side, held_out: Side, seed: int) -> list[Candidate]:
+    """The ways to fit that are worth trying, the likeliest first; mostly there is one.
+
+    The mixtures that EM finds mostly tell whether a quantile map is worth its while. Where they speak against one, but
+    not clearly, only steps can tell: sharp edges are nothing that a mixture sees.
+    """
     marginals = auto.wants_marginal(request.flow)
     plain, columns = encoding.coordinates, len(encoding.coordinates)
     if len(marginals) > 1 and _far(encoding, train.values).any():
@@ -422,24 +445,67 @@ def _choose(
         spread = spread_over_cells(encoding, len(train), generator(seed, 11))
         mapped = plain.with_marginal(encoding.line(train.tensor, spread))
         choices = [mapped if marginal else plain for marginal in marginals]
-    components, start = 1, None
+
+    def candidate(coordinates: Coordinates, start: Start | None) -> Candidate:
+        own = encoding.with_coordinates(coordinates)
+        components = 1 if start is None else len(start.mixture.weights)
+        if isinstance(wanted, int) and start is not None and from_em and wanted != components:
+            raise ConfigError(f"components: {wanted} are more than the {len(train)} rows; use fewer")
+        flow = auto.settle_flow(
+            request.flow,
+            size=auto.Size.of(own, len(train)),
+            marginal=marginals[0] if len(marginals) == 1 else coordinates.marginal is not None,
+            components=components,
+        )
+        settled = request.model_copy(update={"flow": flow, "train": auto.settle_train(request.train, rows=len(train))})
+        return Candidate(own, settled, gated(start, sample, held_sample) if start is not None and from_em else None)
+
     if not columns or (wanted is None and len(choices) == 1):
-        encoding = encoding.with_coordinates(choices[-1])
-    else:
-        counts = auto.candidate_components(request.flow.base, len(train), columns)
-        start = choose_start(choices, sample, held_sample, components=counts, seed=seed)
-        encoding, components = encoding.with_coordinates(start.coordinates), len(start.mixture.weights)
-        start = gated(start, sample, held_sample) if from_em else None
-    if isinstance(wanted, int) and start is not None and wanted != components:
-        raise ConfigError(f"components: {wanted} are more than the {len(train)} rows; use fewer")
-    flow = auto.settle_flow(
-        request.flow,
-        size=auto.Size.of(encoding, len(train)),
-        marginal=marginals[0] if len(marginals) == 1 else encoding.coordinates.marginal is not None,
-        components=components,
-    )
-    train_options = auto.settle_train(request.train, rows=len(train))
-    return encoding, request.model_copy(update={"flow": flow, "train": train_options}), start
+        return [candidate(choices[-1], None)]
+    counts = auto.candidate_components(request.flow.base, len(train), columns)
+    starts = choose_starts(choices, sample, held_sample, components=counts, seed=seed)
+    best, *others = [candidate(start.coordinates, start) for start in starts]
+    mapped_behind = others and starts[0].coordinates.marginal is None
+    if mapped_behind and auto.worth_trying(
+        best.settled.train, starts[0].held_out_nats - starts[1].held_out_nats, rows=len(train), columns=columns
+    ):
+        return [best, *others]
+    return [best]
+
+
+def _best(candidates: list[Candidate], trial: Callable[[Candidate], Loop]) -> Candidate:
+    """The candidate with the best held-out nats after the trial of each."""
+    if len(candidates) == 1:
+        return candidates[0]
+    reached = []
+    for candidate in candidates:
+        loop = trial(candidate)
+        for _ in loop.run(lambda: False):
+            pass
+        reached.append(loop.best_nats)
+    return candidates[reached.index(max(reached))]
+
+
+def _begun(
+    candidate: Candidate,
+    train: Side,
+    held_out: Side,
+    seed: int,
+    device: torch.device | str,
+    notice: Notice = lambda _: None,
+    compiling: Notice | None = None,
+) -> Begun:
+    """One way to fit, at its start."""
+    encoding, settled = candidate.encoding, candidate.settled
+    train, held_out = _within_reach(encoding, train, held_out, notice)
+    encoding = encoding.with_coordinates(encoding.coordinates.with_limits(encoding.line(train.tensor)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mixed(seed, 8))
+        joint = build_joint(settled.flow, encoding.layout, encoding.numbers)
+        rows = TrainingRows(encoding, train.tensor, seed, weights=train.weight_tensor)
+        _start(joint, encoding, rows, candidate.start, seed)
+    loop = _loop(joint, encoding, settled, train, held_out, seed, device, compiling)
+    return Begun(encoding, loop, train, held_out)
 
 
 def _mixture_wish(base: config.Base) -> tuple[int | config.Auto | None, bool]:

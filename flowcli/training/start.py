@@ -89,10 +89,10 @@ class Start:
     gate: Tensor | None = None
 
 
-def choose_start(
+def choose_starts(
     choices: Sequence[Coordinates], train: Sample, held_out: Sample, *, components: Sequence[int], seed: int
-) -> Start:
-    """Find the start with the best held-out nats, going from few components to more while that helps.
+) -> list[Start]:
+    """Find for each choice the start with the best held-out nats, going from few components to more while that helps.
 
     Args:
         choices: Coordinates to choose from.
@@ -101,21 +101,25 @@ def choose_start(
         components: Numbers of components to try, rising.
         seed: Of all random numbers.
 
+    Returns:
+        The starts, the best first.
+
     Raises:
         NumericsError: There is none.
     """
-    found = [
-        _climb(choice, train, held_out, components, seed, moved=moved)
-        for choice in choices
-        for moved in ((False, True) if train.given.shape[1] else (False,))
-    ]
-    best = max((start for start in found if start is not None), key=lambda start: start.held_out_nats, default=None)
-    if best is None:
+    found = []
+    for choice in choices:
+        best: Start | None = None
+        for moved in (False, True) if train.given.shape[1] else (False,):
+            best = _better(best, _climb(choice, train, held_out, components, seed, moved=moved))
+        found.append(best)
+    starts = sorted((start for start in found if start is not None), key=lambda start: -start.held_out_nats)
+    if not starts:
         raise NumericsError(
             "no mixture of Gaussians could be fitted to start from; a column may have extreme values: try"
             " --set flow.layers.0.marginal=quantile"
         )
-    return best
+    return starts
 
 
 @torch.no_grad()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from flowcli import config, training
 from flowcli.errors import ConfigError, DataError
 from flowcli.table.schema import Column
+from flowcli.training import auto
 from tests.fits import SHORT, last, prepared, rows, run, table
 
 NONE = "flow.layers.0.marginal=none"
@@ -209,3 +211,23 @@ def test_heavy_tails_bring_no_row_back_that_was_left_out():
     again = training.resume(document, tensors, fitting.encoding, data, request, seed=0, notice=lambda _: None)
     assert len(again.train) == len(fitting.train) < 1800
     assert len(again.held_out) == len(fitting.held_out)
+
+
+def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
+    """A checkerboard: mixtures like its columns as they are, and its edges want a quantile map."""
+    monkeypatch.setattr(auto, "TRIAL_STEPS", 100)
+    random = np.random.default_rng(0)
+    row = random.integers(4, size=4000)
+    squares = np.column_stack([2 * random.integers(2, size=4000) + row % 2, row]) + random.random((4000, 2))
+    said = []
+    fitting = prepared(table(squares), "auto", ["train.epochs=40"], short=(), notice=said.append)
+    assert any("a few steps of each" in line for line in said)
+    assert fitting.encoding.coordinates.marginal is not None
+    assert fitting.config.train.epochs == 40
+    assert fitting.loop.step == 0
+    again = prepared(table(squares), "auto", ["train.epochs=40"], short=())
+    first, second = (each.loop.density.state_dict() for each in (fitting, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    said.clear()
+    prepared(table(squares), "auto", ["train.epochs=2"], short=(), notice=said.append)
+    assert not any("a few steps of each" in line for line in said)
