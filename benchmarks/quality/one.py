@@ -1,0 +1,30 @@
+"""``python -m benchmarks.quality.one SET METHOD SEED SECONDS FILE``: one fit in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.quality.methods import method
+from benchmarks.quality.run import Budget
+from benchmarks.quality.sets import split
+
+
+def main(name: str, how: str, seed: str, seconds: str, file: str) -> None:
+    """Fit, and write what came of it to FILE, whole."""
+    warnings.simplefilter("ignore")
+    rows = split(name, int(seed))
+    run = method(how)(rows.train, rows.test, Budget(float(seconds)), int(seed))
+    truth = np.empty(0) if rows.truth is None else rows.truth
+    words = json.dumps({"seconds": run.seconds, "curve": run.curve, "note": run.note, "budget": float(seconds)})
+    part = Path(file).with_suffix(".part.npz")
+    np.savez_compressed(part, log_prob=run.log_prob, truth=truth, words=np.array(words))
+    part.rename(file)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,49 @@
+"""flowcli, as ``flowcli fit`` runs it, with its test rows scored on the way, out of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from benchmarks.quality.run import ON_CURVE, Budget, Clock, Run
+from flowcli import config as configs
+from flowcli import table, training
+from flowcli.training import Evaluation
+
+MOST_POINTS = 40
+
+
+def flowcli_fit(config: str) -> Callable[[pd.DataFrame, pd.DataFrame, Budget, int], Run]:
+    """A fit with one of the shipped configs, to its own end: it knows no budget."""
+
+    def fit(train: pd.DataFrame, test: pd.DataFrame, budget: Budget, seed: int) -> Run:
+        clock = Clock()
+        rows = table.from_frame(train, notice=_silent)
+        fitting = training.prepare(rows, configs.load(config, []), seed=seed, notice=_silent)
+        values = table.frame_values(test, rows.schema.columns, notice=_silent)
+        last = 0
+        for event in fitting.loop.run(lambda: False):
+            far = isinstance(event, Evaluation) and event.step - last >= event.steps / MOST_POINTS
+            if isinstance(event, Evaluation) and event.best and (far or event.step == 0):
+                last = event.step
+                clock.note(lambda: float(fitting.density().log_prob(values[:ON_CURVE]).mean()))
+        density = fitting.density()
+        seconds = clock.seconds
+        summary = density.summary
+        log_prob = density.log_prob(values)
+        clock.curve.append((seconds, float(log_prob[:ON_CURVE].mean())))
+        note = f"{summary['outcome']}, {summary['steps']:,} steps; {_architecture(density.config.to_json()['flow'])}"
+        return Run(log_prob, seconds, clock.curve, note)
+
+    return fit
+
+
+def _architecture(flow: dict[str, object]) -> str:
+    """What was built, in a few words."""
+    layers, base = flow.get("layers", []), flow.get("base")
+    return f"{layers} over {base}"
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
