@@ -22,8 +22,8 @@ FEWEST_STEPS, MOST_STEPS = 1_000, 15_000
 # and 300 no more. Where they are long, time counts for more.
 EPOCHS, MANY_EPOCHS, SHORT = 60, 150, 5_000
 # Steps of a trial where mixtures cannot tell whether a quantile map is worth its while, and how many nats a column it
-# may be behind for that. The right one was ahead by then on every set that was tried (rings, checkerboard, MAGIC, phoneme,
-# avocados), and by 0.1 nats on the checkerboard, whose mixtures had said the contrary by 0.33.
+# may be behind for that. The right one was ahead by then on every set that was tried (rings, checkerboard, MAGIC,
+# phoneme, avocados), and by 0.1 nats on the checkerboard, whose mixtures had said the contrary by 0.33.
 TRIAL_STEPS, SHARE_OF_TRIAL, UNCLEAR = 300, 0.1, 0.25
 FLAT = 2  # columns; in so few, many components are no burden: 32 brought rings from 0.014 to 0.005 nats off the truth
 # Of few rows a network learns too much before it is looked at again: with the slower rate, penguins gained 0.05 nats.
