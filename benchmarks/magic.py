@@ -86,7 +86,7 @@ def round_trip(model: flowcli.api.Model, test: pd.DataFrame) -> float:
     """The largest miss of inverse(forward(x)) over the test rows, in units of the coordinates, float64."""
     density = model.density
     u, _ = density.coordinates.forward(torch.from_numpy(test.to_numpy(copy=True)))
-    flow = density._double
+    flow = density._double.flow
     back, _ = flow.inverse(flow(u)[0])
     return float((back - u).abs().max())
 
@@ -128,7 +128,7 @@ def flows(train: pd.DataFrame, test: pd.DataFrame, names: list[str], seed: int) 
         found[name] = figure(
             model.log_prob(test),
             seconds,
-            parameters=sum(p.numel() for p in model.density.flow.parameters()),
+            parameters=sum(p.numel() for p in model.density.joint.parameters()),
             round_trip=round_trip(model, test),
             auc=auc(drawn, test.to_numpy(), seed),
             held_out=model.summary["held_out_nats"],

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from benchmarks import magic
 from benchmarks.quality import report, sets
 from benchmarks.quality.known import KNOWN
 from benchmarks.quality.results import file_of, read
@@ -89,3 +90,13 @@ def test_the_report_says_who_is_ahead(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "| rings | 20,000 | zuko | 40.0 | 3.0 | 0.07 |" in page
     assert "| rings | 0.0100 ± 0.0000 | 0.0050 |" in page
     assert (tmp_path / "quality.png").stat().st_size > 5000
+
+
+def test_the_figures_of_one_set_can_still_be_made() -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(400, 3)), columns=list("abc"))
+    train, test = magic.split(frame, 0)
+    figures = magic.flows(train, test, ["mixture"], 0)["mixture"]
+    assert -6 < figures["nats"] < -3
+    assert figures["round_trip"] < 1e-9
+    assert "| `-c mixture` |" in magic.markdown({"flows": {"mixture": figures}, "baselines": {}}, "")
