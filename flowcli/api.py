@@ -183,6 +183,7 @@ def fit(
         valid=held,
         allow_singular=allow_singular,
         compile=compile,
+        time_limit=time_limit,
         notice=say,
     )
     for event in fitting.loop.run(lambda: False, time_limit):

@@ -186,6 +186,7 @@ def fit(
                 where,
                 allow_singular=allow_singular,
                 compiling=compiling,
+                time_limit=time_limit,
                 say=notice,
             )
             screen.begin(fitting, table)
@@ -250,6 +251,7 @@ def _ready(
     *,
     allow_singular: bool,
     compiling: bool,
+    time_limit: float | None,
     say: Callable[[str], None],
 ) -> Fitting:
     """A fit at its start, or where an interrupted one stopped."""
@@ -282,6 +284,7 @@ def _ready(
         valid=held,
         allow_singular=allow_singular,
         compile=compiling,
+        time_limit=time_limit,
         notice=say,
     )
 

@@ -146,6 +146,7 @@ def prepare(
     valid: Table | None = None,
     allow_singular: bool = False,
     compile: bool = False,
+    time_limit: float | None = None,
     notice: Notice,
 ) -> Fitting:
     """Decide what is left to decide, and set up a fit at its start.
@@ -158,6 +159,7 @@ def prepare(
         valid: Rows to hold out, instead of a share of the table's.
         allow_singular: Go on where a column is a linear function of others, with noise that is said.
         compile: Run the steps through torch's compiler, if there is one.
+        time_limit: Seconds that the fit will have; trials take a small share of them.
         notice: Takes lines for the user.
 
     Raises:
@@ -179,8 +181,11 @@ def prepare(
     candidates = _candidates(request, encoding, train, held_out, seed)
     if len(candidates) > 1:
         notice("columns as they are, or made near-normal first? a few steps of each will tell")
-    first = _best(candidates, lambda each: _begun(each.shortened(len(train)), train, held_out, seed, device).loop)
+    first, spent = _best(
+        candidates, lambda each: _begun(each.shortened(len(train)), train, held_out, seed, device).loop, time_limit
+    )
     begun = _begun(first, train, held_out, seed, device, notice, notice if compile else None)
+    begun.loop.seconds = spent
     loop, rest = begun.loop, (begun.train, begun.held_out, seed, fingerprint(table, valid))
     return Fitting(request, first.settled, begun.encoding, loop, *rest)
 
@@ -473,17 +478,20 @@ def _candidates(request: config.Config, encoding: Encoding, train: Side, held_ou
     return [best]
 
 
-def _best(candidates: list[Candidate], trial: Callable[[Candidate], Loop]) -> Candidate:
-    """The candidate with the best held-out nats after the trial of each."""
+def _best(
+    candidates: list[Candidate], trial: Callable[[Candidate], Loop], time_limit: float | None = None
+) -> tuple[Candidate, float]:
+    """The candidate with the best held-out nats after the trial of each, and the seconds that trials took."""
     if len(candidates) == 1:
-        return candidates[0]
-    reached = []
+        return candidates[0], 0.0
+    share = None if time_limit is None else auto.SHARE_OF_TRIAL * time_limit
+    loops = []
     for candidate in candidates:
-        loop = trial(candidate)
-        for _ in loop.run(lambda: False):
+        loops.append(trial(candidate))
+        for _ in loops[-1].run(lambda: False, share):
             pass
-        reached.append(loop.best_nats)
-    return candidates[reached.index(max(reached))]
+    reached = [loop.best_nats for loop in loops]
+    return candidates[reached.index(max(reached))], sum(loop.seconds for loop in loops)
 
 
 def _begun(

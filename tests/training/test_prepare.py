@@ -219,13 +219,13 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     monkeypatch.setattr(auto, "TRIAL_STEPS", 40)
     reached = {}
 
-    def watched(candidates, trial, best=fitting_room._best):
+    def watched(candidates, trial, time_limit, best=fitting_room._best):
         def noted(candidate):
             loop = trial(candidate)
             reached[candidate.encoding.coordinates.marginal is not None] = loop
             return loop
 
-        return best(candidates, noted)
+        return best(candidates, noted, time_limit)
 
     monkeypatch.setattr(fitting_room, "_best", watched)
     random = np.random.default_rng(0)
@@ -238,9 +238,12 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     better = reached[True].best_nats > reached[False].best_nats
     assert (fitting.encoding.coordinates.marginal is not None) == better
     assert (fitting.config.train.epochs, fitting.loop.step) == (20, 0)
+    assert fitting.loop.seconds == sum(loop.seconds for loop in reached.values()) > 0  # the time limit counts them
     again = prepared(table(squares), "auto", ["train.epochs=20"], short=())
     first, second = (each.loop.density.state_dict() for each in (fitting, again))
     assert all(torch.equal(first[name], second[name]) for name in first)
+    prepared(table(squares), "auto", ["train.epochs=20"], short=(), time_limit=1e-3)
+    assert all(loop.step < 42 for loop in reached.values())
     said.clear()
     prepared(table(squares), "auto", ["train.epochs=2"], short=(), notice=said.append)
     assert not any("a few steps of each" in line for line in said)
