@@ -469,13 +469,13 @@ def _candidates(request: config.Config, encoding: Encoding, train: Side, held_ou
         return [candidate(choices[-1], None)]
     counts = auto.candidate_components(request.flow.base, len(train), columns)
     starts = choose_starts(choices, sample, held_sample, components=counts, seed=seed)
-    best, *others = [candidate(start.coordinates, start) for start in starts]
-    mapped_behind = others and starts[0].coordinates.marginal is None
-    if mapped_behind and auto.worth_trying(
-        best.settled.train, starts[0].held_out_nats - starts[1].held_out_nats, rows=len(train), columns=columns
-    ):
-        return [best, *others]
-    return [best]
+    best, *others = starts
+    first = candidate(best.coordinates, best)
+    if others and best.coordinates.marginal is None:
+        behind = best.held_out_nats - others[0].held_out_nats
+        if auto.worth_trying(first.settled.train, behind, rows=len(train), columns=columns):
+            return [first, *(candidate(other.coordinates, other) for other in others)]
+    return [first]
 
 
 def _best(
@@ -485,13 +485,14 @@ def _best(
     if len(candidates) == 1:
         return candidates[0], 0.0
     share = None if time_limit is None else auto.SHARE_OF_TRIAL * time_limit
-    loops = []
+    reached, spent = [], 0.0
     for candidate in candidates:
-        loops.append(trial(candidate))
-        for _ in loops[-1].run(lambda: False, share):
+        loop = trial(candidate)
+        for _ in loop.run(lambda: False, share):
             pass
-    reached = [loop.best_nats for loop in loops]
-    return candidates[reached.index(max(reached))], sum(loop.seconds for loop in loops)
+        reached.append(loop.best_nats)
+        spent += loop.seconds
+    return candidates[reached.index(max(reached))], spent
 
 
 def _begun(
