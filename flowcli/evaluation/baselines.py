@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,13 +13,16 @@ from flowcli.table import Column, Schema
 
 Rows = NDArray[np.float64]
 LEAST_COUNT = 0.5  # rows of an outcome that has none
+COMPONENTS, MOST_ROWS, RIDGE = (1, 2, 4, 8, 16, 32), 10_000, 1e-5  # of mixtures
 
 
-def simple_log_prob(train: Rows, rows: Rows, schema: Schema, weights: Rows | None = None) -> tuple[Rows, str]:
-    """Log-density of rows under the simplest sound density, and its name.
+def simple_log_probs(
+    train: Rows, rows: Rows, schema: Schema, weights: Rows | None = None
+) -> Iterator[tuple[str, Rows]]:
+    """Log-density of rows under simple sound densities, each with its name.
 
-    That is one Gaussian where all columns are continuous and whole; elsewhere each column by itself, with the
-    frequencies of its outcomes and a Gaussian for its numbers. What is given is not looked at.
+    Where all columns are continuous and whole these are one Gaussian and a mixture of Gaussians; elsewhere each column
+    by itself, with the frequencies of its outcomes and a Gaussian for its numbers. What is given is not looked at.
 
     Args:
         train: Training rows (N, N_c).
@@ -23,13 +30,54 @@ def simple_log_prob(train: Rows, rows: Rows, schema: Schema, weights: Rows | Non
         schema: The columns.
         weights: Of the training rows, (N,).
 
-    Returns:
-        (M,), in nats, on the measure of the schema; and a name for it.
+    Yields:
+        A name, and (M,), in nats, on the measure of the schema.
     """
     modelled = [column for column in schema.columns if not column.given]
     if all((c.continuous and not (c.atoms or c.missing or c.minus)) or c.kind == "constant" for c in modelled):
         places = [i for i, c in enumerate(schema.columns) if c.continuous and not c.given]
-        return gaussian_log_prob(train[:, places], rows[:, places], weights), "a single Gaussian"
+        train, rows = train[:, places], rows[:, places]
+        yield "a single Gaussian", gaussian_log_prob(train, rows, weights)
+        if weights is None and (found := mixture_log_prob(train, rows)) is not None:
+            yield f"a mixture of {found[0]} Gaussians", found[1]
+        return
+    yield "each column by itself", _columns_log_prob(train, rows, schema, weights)
+
+
+def mixture_log_prob(train: Rows, rows: Rows) -> tuple[int, Rows] | None:
+    """The number of components, and the log-density (M,) of rows (M, D), of the mixture with the lowest BIC.
+
+    Components are doubled as long as that helps, each with a full covariance. There is none where two do not help.
+
+    Args:
+        train: Training rows (N, D), of which no more are looked at than a mixture needs.
+        rows: Rows to score (M, D).
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    order = np.random.default_rng(0).permutation(len(train))[:MOST_ROWS]
+    center, scale = np.median(train, axis=0), train.std(axis=0)
+    if not (np.isfinite(scale).all() and (scale > 0).all()):
+        return None
+    unit, new = (train[order] - center) / scale, (rows - center) / scale
+    best, lowest = None, math.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a rival that did not converge is one all the same
+        for components in COMPONENTS:
+            if components * (train.shape[1] + 1) > len(unit):
+                break
+            model = GaussianMixture(components, reg_covar=RIDGE, random_state=0).fit(unit)
+            if (bic := model.bic(unit)) >= lowest:
+                break
+            best, lowest = model, bic
+    if best is None or best.n_components == 1:
+        return None
+    return best.n_components, np.asarray(best.score_samples(new) - np.log(scale).sum())
+
+
+def _columns_log_prob(train: Rows, rows: Rows, schema: Schema, weights: Rows | None) -> Rows:
+    """Log-density of rows where the columns are independent."""
     names = schema.names
     log_prob = np.zeros(len(rows))
     for place, column in enumerate(schema.columns):
@@ -39,7 +87,7 @@ def simple_log_prob(train: Rows, rows: Rows, schema: Schema, weights: Rows | Non
         for name, factor in column.minus:
             own, new = own - factor * train[:, names.index(name)], new - factor * rows[:, names.index(name)]
         log_prob += _column_log_prob(own, new, column, np.ones(len(own)) if weights is None else weights)
-    return log_prob, "each column by itself"
+    return log_prob
 
 
 def gaussian_log_prob(train: Rows, rows: Rows, weights: Rows | None = None) -> Rows:
