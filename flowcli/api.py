@@ -12,6 +12,7 @@ import numpy as np
 from flowcli import config as configs
 from flowcli import density, table, training
 from flowcli.density import Density, Terms
+from flowcli.density.flow_density import single
 from flowcli.density.rejection import Rejection, usual_budget
 from flowcli.errors import UsageError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from flowcli.training import Event
+    from flowcli.training import Begun, Ended, Event
 
 
 class Model:
@@ -56,8 +57,12 @@ class Model:
         return self.density.log_prob(self._values(frame), double=_is_double(precision))
 
     def terms(self, frame: pd.DataFrame, *, precision: str = "float32") -> Terms:
-        """The terms of the change of variables for each row: latents, the base's log-density there, the log-det."""
-        return self.density.terms(self._values(frame), double=_is_double(precision))
+        """The terms of the change of variables for each row: latents, the base's log-density there, the log-det.
+
+        Raises:
+            UsageError: The model is an ensemble, which has none.
+        """
+        return single(self.density).terms(self._values(frame), double=_is_double(precision))
 
     def sample(
         self,
@@ -129,10 +134,11 @@ def fit(
     seed: int = 0,
     device: str = "cpu",
     time_limit: float | None = None,
+    ensemble: int = 1,
     allow_singular: bool = False,
     compile: bool = False,
     notice: Callable[[str], None] | None = None,
-    show: Callable[[Event], None] | None = None,
+    show: Callable[[Begun | Event | Ended], None] | None = None,
 ) -> Model:
     """Fit a density to the rows of a frame by maximum likelihood.
 
@@ -149,10 +155,12 @@ def fit(
         seed: Of all random numbers; the same seed gives the same model.
         device: Where to compute.
         time_limit: Seconds after which the fit ends.
+        ensemble: How many flows to fit; the density is their mixture.
         allow_singular: Add a little noise where columns are linear functions of each other.
         compile: Run the steps through torch's compiler, if there is one.
         notice: Called with each line worth saying.
-        show: Called with each evaluation of the running fit (``flowcli.training.Event``).
+        show: Called with each evaluation of a running fit (``flowcli.training.Event``), and with where fits of
+            several begin and end (``Begun``, ``Ended``).
 
     Returns:
         The fitted model.
@@ -175,21 +183,13 @@ def fit(
         values = table.frame_values(valid, rows.schema.columns, notice=_silent)
         own = None if weights is None else valid[weights].to_numpy(np.float64)
         held = table.Table(values, rows.schema, "valid", own)
-    fitting = training.prepare(
-        rows,
-        request,
-        seed=seed,
-        device=device,
-        valid=held,
-        allow_singular=allow_singular,
-        compile=compile,
-        time_limit=time_limit,
-        notice=say,
-    )
-    for event in fitting.loop.run(lambda: False, time_limit):
-        if show is not None:
+    task = training.Task(rows, device, held, allow_singular, compile, seed, say)
+    several = training.Several(request, ensemble, seed, time_limit)
+    series = training.Series(task, several if ensemble > 1 else training.One(request, seed, time_limit))
+    for event in series.run(lambda: False):
+        if show is not None and (ensemble > 1 or not isinstance(event, training.Begun | training.Ended)):
             show(event)
-    return Model(fitting.density())
+    return Model(series.density())
 
 
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Model:

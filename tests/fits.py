@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from flowcli import config, training
-from flowcli.density import Density
+from flowcli.density import FlowDensity
 from flowcli.table import Schema, Table
 from flowcli.table.schema import Column
 from flowcli.training import Fitting
@@ -51,11 +51,11 @@ def run(fitting: Fitting) -> Fitting:
     return fitting
 
 
-def last(fitting: Fitting) -> Density:
+def last(fitting: Fitting) -> FlowDensity:
     """The density of the last weights, which have moved in any case; the best ones may be those of the start."""
-    return Density(fitting.encoding, copy.deepcopy(fitting.loop.density), fitting.config, {"rows": 1})
+    return FlowDensity(fitting.encoding, copy.deepcopy(fitting.loop.density), fitting.config, {"rows": 1})
 
 
-def fitted(data: Table, name: str = "nsf", changes: Sequence[str] = (), **options) -> Density:
+def fitted(data: Table, name: str = "nsf", changes: Sequence[str] = (), **options) -> FlowDensity:
     """The density after a short fit."""
     return last(run(prepared(data, name, changes, **options)))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.speed.cases import BATCH, LEARNING_RATE
-from flowcli.density import Density
+from flowcli.density import FlowDensity
 from flowcli.density.density import DRAWN_ROWS
 from flowcli.flows import Flow
 from flowcli.training.lockstep import Lockstep, shared
@@ -118,13 +118,13 @@ def sampler(flow: Flow, rows: int, block: int) -> Callable[[], Tensor]:
     return _turns(work, processes, out)
 
 
-def coordinates(density: Density, values: NDArray[np.float64]) -> Tensor:
+def coordinates(density: FlowDensity, values: NDArray[np.float64]) -> Tensor:
     """What a model's flow sees of the rows (N, N_c) of a table, (N, D)."""
     pieces = torch.from_numpy(values).split(PIECE)
     return torch.cat([density.coordinates.forward(piece)[0].float() for piece in pieces])
 
 
-def table_scorer(density: Density, values: NDArray[np.float64]) -> Callable[[], Tensor]:
+def table_scorer(density: FlowDensity, values: NDArray[np.float64]) -> Callable[[], Tensor]:
     """What gives the log-densities (N,) of the rows (N, N_c) of a table, by a whole model."""
     out, processes = shared(len(values), dtype=torch.float64), torch.get_num_threads()
 
@@ -135,7 +135,7 @@ def table_scorer(density: Density, values: NDArray[np.float64]) -> Callable[[], 
     return _turns(work, processes, out)
 
 
-def table_sampler(density: Density, rows: int) -> Callable[[], Tensor]:
+def table_sampler(density: FlowDensity, rows: int) -> Callable[[], Tensor]:
     """What draws rows (N, N_c) from a whole model, checked and rounded as the table wrote them."""
     out, processes = shared(rows, len(density.schema.columns), dtype=torch.float64), torch.get_num_threads()
 

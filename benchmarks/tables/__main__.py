@@ -18,7 +18,7 @@ from benchmarks.tables import peers
 from benchmarks.tables.report import render
 from benchmarks.tables.sets import load
 from benchmarks.tables.synthetic import KNOWN
-from flowcli.density import Density
+from flowcli.density import FlowDensity
 
 RESULTS = Path("docs/tables.json")
 ROWS = 20_000
@@ -160,7 +160,7 @@ def samples() -> Iterator[tuple[str, Any]]:
         )
 
 
-def _compared(data: pd.Series, drawn: pd.Series, density: Density) -> dict[str, str]:
+def _compared(data: pd.Series, drawn: pd.Series, density: FlowDensity) -> dict[str, str]:
     from flowcli.table import decision
 
     column = next(c for c in density.schema.columns if c.name == data.name)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from flowcli.cli.screen import Screen
     from flowcli.config import Config
     from flowcli.table import ReadOptions, Schema, Table
-    from flowcli.training import Fitting
+    from flowcli.training import Plan, Series, Task
 
 MOST_HELD_OUT = 0.5
 SUFFIXES = (".gz", ".zst", ".bz2", ".csv", ".tsv", ".txt", ".parquet")
@@ -52,9 +53,9 @@ class Duration(click.ParamType[float]):
 @click.option(
     "-c",
     "--config",
-    "config_name",
+    "config_names",
     type=options.ConfigName(files=True),
-    default="auto",
+    multiple=True,
     metavar="CONFIG",
     help="A shipped config (default auto), or a file of your own.",
 )
@@ -68,12 +69,14 @@ class Duration(click.ParamType[float]):
 )
 @click.option("--columns", metavar="A,B", help="Fit these columns alone.")
 @click.option("--exclude", metavar="A,B", help="Leave these columns out.")
-@click.option("--kind", "kinds", multiple=True, metavar="COL=KIND", help="What a column is; see below.")
+@click.option("--kind", "kinds", multiple=True, metavar="COL=KIND", help="What a column is; see above.")
 @click.option("--given", metavar="A,B", help="Fit the density of the other columns given these.")
 @click.option("--weights", metavar="COL", help="A column with the weight of each row.")
 @click.option("--valid", metavar="ROWS", help="Rows to hold out, as a share (default 0.1) or a file.")
 @click.option("--epochs", type=options.Whole(0), metavar="N", help="Passes over the rows, at most.")
 @click.option("--time-limit", type=Duration(), metavar="TIME", help="Stop after 90s, 10m or 2h at most.")
+@click.option("--ensemble", type=options.Whole(1, 100), metavar="K", help="Fit K flows; the density is their mixture.")
+@click.option("--tune", type=Duration(), metavar="TIME", help="Choose among several -c, or auto's variants, for 10m.")
 @click.option(
     "--seed", type=options.Whole(0, 2**31 - 1), default=0, metavar="N", help="Seed of all random numbers (default 0)."
 )
@@ -91,7 +94,7 @@ class Duration(click.ParamType[float]):
 @options.quiet
 def fit(
     data: str,
-    config_name: str,
+    config_names: tuple[str, ...],
     overrides: tuple[str, ...],
     output: str | None,
     columns: str | None,
@@ -102,6 +105,8 @@ def fit(
     valid: str | None,
     epochs: int | None,
     time_limit: float | None,
+    ensemble: int | None,
+    tune: float | None,
     seed: int,
     resume: bool,
     force: bool,
@@ -120,9 +125,8 @@ def fit(
     """Fit a density to the rows of DATA by maximum likelihood and save it.
 
     DATA is a CSV or Parquet file, perhaps compressed, or - for standard input.
-    Without a config the architecture is chosen from the data. A fit that was
-    interrupted goes on with --resume, to the same weights bit for bit (but not
-    with --time-limit, since a clock never ticks twice alike).
+    Without a config the architecture is chosen from the data. An interrupted fit
+    goes on with --resume, to the same weights if there is no --time-limit.
 
     What each column is is found from its cells, and shown. A --kind of your own is
     real, positive, bounded:LOW,HIGH, circular:PERIOD (or circular:LOW,HIGH),
@@ -132,9 +136,9 @@ def fit(
     Examples:
       flowcli fit data.csv                        data.flow, all chosen for you
       flowcli fit data.csv -c nsf --set train.epochs=50
-      flowcli fit data.csv --exclude id --kind price=positive
-      flowcli fit wind.csv --kind angle=circular:360 --weights hours
+      flowcli fit wind.csv --exclude id --kind angle=circular:360
       flowcli fit - -o price.flow --given carat,cut < diamonds.csv
+      flowcli fit data.csv --tune 10m --ensemble 3
     """
     from flowcli.cli import compute
 
@@ -154,7 +158,12 @@ def fit(
         changes.append(f"train.epochs={epochs}")
     if share is not None:
         changes.append(f"train.valid={share!r}")
-    request = configs.load(config_name, changes)
+    names = config_names or ("auto",)
+    if len(names) > 1 and tune is None:
+        raise UsageError("several -c are for --tune TIME, which chooses among them")
+    if tune is not None and time_limit is not None:
+        raise UsageError("--tune has a time of its own; leave --time-limit out")
+    request = configs.load(names[0], changes)
     reading = read_options(sep, decimal, no_header, max_bytes)
     wishes = {**request.columns, **_kinds(kinds)}
     _check_place(model)
@@ -176,117 +185,102 @@ def fit(
         )
         held = None if valid_file is None else _held_out(valid_file, table.schema, weights, reading)
         where = compute.set_up(device, threads)
-        with Screen(quiet=quiet, time_limit=time_limit) as screen:
-            fitting = _ready(
-                state if resume else None,
-                table,
-                held,
-                request,
-                seed,
-                where,
-                allow_singular=allow_singular,
-                compiling=compiling,
-                time_limit=time_limit,
-                say=notice,
-            )
-            screen.begin(fitting, table)
-            return _run(fitting, model, state, time_limit, save_every, screen, as_json=as_json, data=data)
+        from flowcli.training import Task
+
+        task = Task(table, where, held, allow_singular, compiling, seed, notice)
+        if tune is not None:
+            plan = _choice(names, request, changes, tune, ensemble, seed)
+        else:
+            plan = _plan(request, ensemble, seed, time_limit)
+        with Screen(table, quiet=quiet, time_limit=tune or time_limit) as screen:
+            series = _series(task, plan, state if resume else None)
+            return _run(series, model, state, save_every, screen, as_json=as_json, data=data)
+
+
+def _plan(request: Config, ensemble: int | None, seed: int, time_limit: float | None) -> Plan:
+    """One fit, or several."""
+    from flowcli.training import One, Several
+
+    if ensemble is None or ensemble == 1:
+        return One(request, seed, time_limit)
+    return Several(request, ensemble, seed, time_limit)
+
+
+def _choice(
+    names: tuple[str, ...], request: Config, changes: list[str], seconds: float, ensemble: int | None, seed: int
+) -> Plan:
+    """A choice among the configs that were named; of one, among what may be done otherwise too."""
+    from flowcli import config as configs
+    from flowcli.training import FIELD, Best, Candidate
+
+    first, *others = (Candidate(name, config=name) for name in names)
+    field = tuple(others)
+    if not field:
+        field = FIELD if names[0] == "auto" else (Candidate("auto", config="auto"), *FIELD)
+        field = tuple(each for each in field if each.config != names[0])
+
+    def make(candidate: Candidate) -> Config:
+        if candidate is first:
+            return request
+        own = configs.load(candidate.config or "auto", [*changes, *candidate.changes])
+        return own.model_copy(update={"columns": request.columns})
+
+    for candidate in field:  # mistakes come out now, and not after hours
+        make(candidate)
+    return Best(make, first, field, seconds, ensemble or 1, seed)
 
 
 def _run(
-    fitting: Fitting,
-    model: Path,
-    state: Path,
-    time_limit: float | None,
-    save_every: float,
-    screen: Screen,
-    *,
-    as_json: bool,
-    data: str,
+    series: Series, model: Path, state: Path, save_every: float, screen: Screen, *, as_json: bool, data: str
 ) -> int:
-    """Run the fit to its end, to a signal, or until its numbers fail; save what there is."""
+    """Run the fits to their end, to a signal, or until their numbers fail; save what there is."""
     from flowcli.density import save
     from flowcli.density.state_file import save_state
 
-    save_state(fitting.state(), fitting.encoding, state)
-    saved = time.monotonic()
+    saved = -math.inf
     failure: NumericsError | None = None
     with _stoppable() as received:
         try:
-            for event in fitting.loop.run(lambda: bool(received), time_limit, tick_every=min(save_every, 1.0)):
+            for event in series.run(lambda: bool(received), tick_every=min(save_every, 1.0)):
                 screen.show(event)
-                if time.monotonic() - saved >= save_every:
-                    save_state(fitting.state(), fitting.encoding, state)
+                if time.monotonic() - saved >= save_every and series.running:
+                    save_state(series.state(), series.fitting.encoding, state)
                     saved = time.monotonic()
         except NumericsError as error:
             failure = error
-            if not fitting.loop.history:  # not even a start, so there is nothing to keep
+            if not (series.finished or series.fitting.loop.history):  # not even a start, so there is nothing to keep
                 state.unlink(missing_ok=True)
                 raise
-        if fitting.loop.outcome == "interrupted":
-            save_state(fitting.state(), fitting.encoding, state)
+        if series.outcome == "interrupted":
+            save_state(series.state(), series.fitting.encoding, state)
             screen.close()
             again = "the same command" if data != "-" else "the same command and rows"
-            say(f"interrupted at step {fitting.loop.step:,}; to go on: {again} with --resume")
+            where = f"step {series.fitting.loop.step:,}" + (f" of {name}" if (name := series.trial.name) else "")
+            say(f"interrupted at {where}; to go on: {again} with --resume")
             return 128 + received[0]
-        density = fitting.density()
+        density = series.density()
         save(density, model)
         state.unlink(missing_ok=True)
     if failure is not None:
         raise NumericsError(f"{failure}; {model} holds the best density before that")
-    screen.end(fitting, density, model)
+    screen.end(series, density, model)
     if as_json:
         summary = {"model": str(model), **{k: v for k, v in density.summary.items() if k != "history"}}
         click.echo(json.dumps(summary))
     return 0
 
 
-def _ready(
-    state: Path | None,
-    table: Table,
-    held: Table | None,
-    request: Config,
-    seed: int,
-    device: str,
-    *,
-    allow_singular: bool,
-    compiling: bool,
-    time_limit: float | None,
-    say: Callable[[str], None],
-) -> Fitting:
-    """A fit at its start, or where an interrupted one stopped."""
-    from flowcli import training
+def _series(task: Task, plan: Plan, state: Path | None) -> Series:
+    """The fits at their start, or where interrupted ones stopped."""
+    from flowcli.density.state_file import load_state
+    from flowcli.training import Series
 
     if state is not None and state.exists():
-        from flowcli.density.state_file import load_state
-
         document, tensors, encoding = load_state(state)
-        return training.resume(
-            document,
-            tensors,
-            encoding,
-            table,
-            request,
-            seed=seed,
-            device=device,
-            valid=held,
-            allow_singular=allow_singular,
-            compile=compiling,
-            notice=say,
-        )
+        return Series(task, plan, (document, tensors), encoding)
     if state is not None:
-        say("there is no interrupted fit to go on with; starting from the beginning")
-    return training.prepare(
-        table,
-        request,
-        seed=seed,
-        device=device,
-        valid=held,
-        allow_singular=allow_singular,
-        compile=compiling,
-        time_limit=time_limit,
-        notice=say,
-    )
+        task.notice("there is no interrupted fit to go on with; starting from the beginning")
+    return Series(task, plan)
 
 
 @contextmanager

@@ -38,11 +38,10 @@ def info(model: str, as_json: bool) -> None:
 
     loaded = density.load(Path(model))
     document = describe(loaded)
-    parameters = sum(p.numel() for p in loaded.joint.parameters())
     if as_json:
-        click.echo(json.dumps({**document, "parameters": parameters, "measure": measure(loaded)}, indent=2))
+        click.echo(json.dumps({**document, "parameters": loaded.parameters, "measure": measure(loaded)}, indent=2))
         return
-    _print(model, loaded, document, parameters)
+    _print(model, loaded, document)
 
 
 def measure(density: Density) -> str:
@@ -72,19 +71,26 @@ def _many(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"
 
 
-def _print(model: str, density: Density, document: dict[str, Any], parameters: int) -> None:
+def _print(model: str, density: Density, document: dict[str, Any]) -> None:
     import textwrap
 
     import yaml
 
+    from flowcli.density import Ensemble
+    from flowcli.density.flow_density import single
     from flowcli.table import decision
 
     summary = density.summary
+    flows = ""
+    if isinstance(density, Ensemble):
+        flows = f"{len(density.members)}, weighing {', '.join(f'{weight:.3g}' for weight in density.weights)}"
     for key, value in (
         ("model", model),
         ("made by", f"flowcli {document['version']}, format {document['format']}"),
         ("densities", measure(density)),
-        ("parameters", f"{parameters:,}"),
+        ("parameters", f"{density.parameters:,}"),
+        *((("flows", flows),) if flows else ()),
+        *((("chosen", summary["chosen"]),) if "chosen" in summary else ()),
         ("fitted to", f"{summary.get('rows', 0):,} rows, {summary.get('held_out_rows', 0):,} held out"),
         ("held out", f"{summary.get('held_out_nats', 0):.4f} ± {summary.get('held_out_error', 0):.4f} nats per row"),
         (
@@ -107,9 +113,14 @@ def _print(model: str, density: Density, document: dict[str, Any], parameters: i
     for name, step, kind in rows:
         click.echo(f"  {name:<{name_width}}  {step:<{step_width}}  {kind}")
     click.echo()
-    flow = dict(document["config"]["flow"])
-    for part, there in (("discrete", density.joint.codes), ("circular", density.joint.angles)):
-        if there is None:
-            del flow[part]
-    architecture = {"flow": flow}
-    click.echo(yaml.safe_dump(architecture, sort_keys=False, default_flow_style=None, width=WIDTH), nl=False)
+    members = density.members if isinstance(density, Ensemble) else [single(density)]
+    shown: list[dict[str, Any]] = []
+    for member in members:
+        flow = dict(member.config.to_json()["flow"])
+        for part, there in (("discrete", member.joint.codes), ("circular", member.joint.angles)):
+            if there is None:
+                del flow[part]
+        if flow not in shown:
+            shown.append(flow)
+            text = yaml.safe_dump({"flow": flow}, sort_keys=False, default_flow_style=None, width=WIDTH)
+            click.echo(text, nl=False)

@@ -102,7 +102,7 @@ device = click.option(
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
     metavar="NAME",
-    help="auto (cuda when there is one, else cpu), cpu, cuda, mps.",
+    help="auto (cuda if there is one, else cpu), cpu, cuda, mps.",
 )
 precision = click.option(
     "--precision",

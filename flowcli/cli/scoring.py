@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flowcli.density import Density, Terms
 from flowcli.density.density import Rows
+from flowcli.density.flow_density import single
 from flowcli.density.team import Team
 from flowcli.errors import UsageError
 from flowcli.table import Waiting, to_arrow
@@ -33,14 +34,14 @@ class Scorer:
     ) -> None:
         self._terms, self._error = terms, error
         self._draws, self._seed, self._double = draws, seed, double
-        layout = density.encoding.layout
-        self._has = {
-            "angle_logprob": layout.angles > 0,
-            "discrete_logprob": bool(layout.outcomes),
-            "cell_correction": density.rounded,
-        }
         self.names: list[str] = []
         if terms:
+            layout = single(density).encoding.layout
+            self._has = {
+                "angle_logprob": layout.angles > 0,
+                "discrete_logprob": bool(layout.outcomes),
+                "cell_correction": density.rounded,
+            }
             self.names = [*(f"z{i + 1}" for i in range(layout.coordinates)), "base_logprob", "log_det"]
             self.names += [part for part, there in self._has.items() if there]
         if not name or name in self.names:

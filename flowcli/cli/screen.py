@@ -12,31 +12,38 @@ from typing import TYPE_CHECKING
 from flowcli.cli.say import literal, say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
     import numpy as np
     from numpy.typing import NDArray
     from rich.progress import Progress
 
     from flowcli.density import Density
     from flowcli.table import Table
-    from flowcli.training import Evaluation, Event, Fitting, Tick
+    from flowcli.training import Begun, Ended, Evaluation, Event, Fitting, Series, Tick
 
 
 MOST_SHOWN = 40  # columns of which is said what they are taken for
 WIDEST = 40
+WIDEST_NAME = 30  # of what was tried
 
 
 class Screen:
     """A progress display on a terminal, a plain line an evaluation elsewhere, nothing at all when quiet.
 
     Args:
+        table: The rows.
         quiet: Whether to show nothing.
-        time_limit: Seconds after which the fit ends, steps left or not.
+        time_limit: Seconds after which all ends, steps left or not.
     """
 
-    def __init__(self, *, quiet: bool, time_limit: float | None = None) -> None:
-        self._quiet, self._time_limit = quiet, time_limit
+    def __init__(self, table: Table, *, quiet: bool, time_limit: float | None = None) -> None:
+        self._table, self._quiet, self._time_limit = table, quiet, time_limit
         self._progress: Progress | None = None
         self._last: Evaluation | None = None
+        self._fit: Begun | None = None
+        self._before = 0.0  # seconds of the fits that ended
 
     def __enter__(self) -> Screen:
         return self
@@ -46,19 +53,23 @@ class Screen:
     ) -> None:
         self.close()
 
-    def begin(self, fitting: Fitting, table: Table) -> None:
-        """Say what the columns are and what is fitted, and start the display."""
-        if self._quiet:
-            return
-        for line in shown_decisions(table):
-            say(line)
+    def _begin(self, begun: Begun) -> None:
+        """Say what is fitted; the first time, what the columns are taken for, too."""
+        first, self._fit, self._last = self._fit is None, begun, None
+        fitting = begun.fitting
         columns = len(fitting.encoding.modelled.places)
         parameters = sum(p.numel() for p in fitting.loop.density.parameters())
-        say(
-            f"{len(fitting.train):,} rows to fit, {len(fitting.held_out):,} held out, {columns}"
-            f" column{'s' * (columns != 1)}; {describe(fitting)}, {parameters:,} parameters"
-        )
-        if sys.stderr is not None and sys.stderr.isatty():
+        what = f"{describe(fitting)}, {parameters:,} parameters"
+        if first:
+            for line in shown_decisions(self._table):
+                self._say(line)
+            self._say(
+                f"{len(fitting.train):,} rows to fit, {len(fitting.held_out):,} held out, {columns}"
+                f" column{'s' * (columns != 1)}{f'; {what}' if begun.fits == 1 else ''}"
+            )
+        if begun.fits != 1:
+            self._say(f"{begun.name}: {what}")
+        if first and sys.stderr is not None and sys.stderr.isatty():
             progress = _progress()
             if progress.console.is_dumb_terminal:  # one that cannot rewrite a line
                 return
@@ -66,23 +77,44 @@ class Screen:
             self._task = progress.add_task("", total=1.0, words="starting")
             progress.start()
 
-    def show(self, event: Event) -> None:
-        """Show where the fit stands."""
-        from flowcli.training import Setback, Tick
+    def _end(self, ended: Ended) -> None:
+        """Say how a fit of several ended."""
+        finished = ended.finished
+        self._before += finished.seconds
+        if ended.fits == 1:
+            return
+        if finished.nats is None:
+            self._say(f"{finished.name}: failed: {finished.outcome}")
+            return
+        star = "*" if ended.best else " "
+        self._say(f"{finished.name}: held-out {finished.nats:.3f}{star} after {_clock(finished.seconds)}")
+
+    def _say(self, text: str) -> None:
+        """A line, above the display if there is one."""
+        if self._progress is None:
+            say(text)
+            return
+        with suppress(OSError, ValueError):
+            self._progress.console.print(f"flowcli: {text}", markup=False, highlight=False)
+
+    def show(self, event: Begun | Event | Ended) -> None:
+        """Show where the fits stand."""
+        from flowcli.training import Begun, Ended, Setback, Tick
 
         if self._quiet:
             return
+        if isinstance(event, Begun):
+            self._begin(event)
+            return
+        if isinstance(event, Ended):
+            self._end(event)
+            return
         if isinstance(event, Setback):
-            text = (
+            self._say(
                 f"the numbers went wrong at step {event.step:,}; back to {event.back_to:,} with half the learning rate"
             )
-            if self._progress is not None:
-                with suppress(OSError, ValueError):
-                    self._progress.console.print(f"flowcli: {text}", markup=False, highlight=False)
-            else:
-                say(text)
             return
-        left = _time_left(event, self._time_limit)
+        left = self._time_left(event)
         if isinstance(event, Tick):
             if self._progress is not None and self._last is not None:
                 self._draw(event, _words(self._last) + left)
@@ -94,12 +126,26 @@ class Screen:
         self._draw(event, _words(event) + left)
 
     def _draw(self, event: Evaluation | Tick, words: str) -> None:
+        assert self._fit is not None
         done = event.step / event.steps if event.steps else 1.0
+        if self._fit.fits:
+            done = (self._fit.number - 1 + done) / self._fit.fits
         if self._time_limit is not None:
-            done = max(done, min(1.0, event.seconds / self._time_limit))
+            spent = min(1.0, (self._before + event.seconds) / self._time_limit)
+            done = max(done, spent) if self._fit.fits else spent
         with suppress(OSError, ValueError):
             assert self._progress is not None
             self._progress.update(self._task, completed=done, words=words)
+
+    def _time_left(self, event: Evaluation | Tick) -> str:
+        """How long all of it will take at most, at the speed so far."""
+        assert self._fit is not None
+        limit = None if self._time_limit is None else max(0.0, self._time_limit - self._before - event.seconds)
+        if not (event.step and self._fit.fits):
+            return "" if limit is None or self._fit.fits else f" {_clock(limit)} left"
+        whole = event.seconds / event.step * event.steps
+        seconds = whole - event.seconds + whole * (self._fit.fits - self._fit.number)
+        return f" {_clock(seconds if limit is None else min(seconds, limit))} left"
 
     def close(self) -> None:
         """Take the display away."""
@@ -109,25 +155,29 @@ class Screen:
                 self._progress.stop()
             self._progress = None
 
-    def end(self, fitting: Fitting, density: Density, model: Path) -> None:
+    def end(self, series: Series, density: Density, model: Path) -> None:
         """The summary: how good, how it compares, and what to do next."""
         import numpy as np
 
-        from flowcli.evaluation import simple_log_prob
+        from flowcli.evaluation import simple_log_probs
 
         self.close()
         if self._quiet:
             return
         summary = density.summary
-        train, held_out = fitting.train, fitting.held_out
+        train, held_out = series.fitting.train, series.fitting.held_out
+        if "trials" in summary:
+            for line in leaderboard(summary["trials"], summary["chosen"]):
+                say(line)
         ours = density.log_prob(held_out.values)
-        rival, name = simple_log_prob(train.values, held_out.values, density.schema, train.weights)
-        gain = ours - rival
         weights = np.ones(len(ours)) if held_out.weights is None else held_out.weights
         steps = summary["steps"]
-        say(f"{summary['outcome']} after {steps:,} step{'s' * (steps != 1)}, {_clock(summary['seconds'])}")
+        say(f"{summary['outcome']} after {steps:,} step{'s' * (steps != 1)}, {_clock(series.seconds)}")
         say(f"held-out log-density {_mean(ours, weights)} nats a row, on {len(ours):,} rows")
-        if np.isfinite(gain).all():  # values near the largest numbers are beyond a Gaussian
+        for name, rival in simple_log_probs(train.values, held_out.values, density.schema, train.weights):
+            gain = ours - rival
+            if not np.isfinite(gain).all():  # values near the largest numbers are beyond a Gaussian
+                continue
             better = np.average(gain, weights=weights) >= 0
             difference = f"{_mean(gain, weights)} less" if better else f"{_mean(-gain, weights)} more"
             say(f"{name} has {_mean(rival, weights)} there, {difference}")
@@ -137,6 +187,34 @@ class Screen:
         say(f"wrote {path}; next:")
         say(f"  flowcli logprob {path} NEW.csv --with-input")
         say(f"  flowcli sample {path} -n 1000")
+
+
+def leaderboard(trials: Sequence[Mapping[str, Any]], chosen: str) -> list[str]:
+    """What was tried, the best first, each config with its last and longest fit."""
+    last = {trial["name"]: trial for trial in trials}
+    order = sorted(last.values(), key=lambda each: (each["nats"] is None, -(each["nats"] or 0.0)))
+    rows = [
+        (
+            _shortened(literal(each["name"])),
+            "failed" if each["nats"] is None else f"{each['nats']:.3f}",
+            "" if each["error"] is None else f"± {each['error']:.3f}",
+            _clock(each["seconds"]),
+            "" if each["nats"] is None else f"{each['parameters']:,}",
+        )
+        for each in order
+    ]
+    head = ("tried", "held-out", "", "time", "parameters")
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(5)]
+    lines = [
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, "<><>>", widths, strict=True))
+        for row in [head, *rows]
+    ]
+    return [*lines, f"chosen: {chosen}"]
+
+
+def _shortened(name: str) -> str:
+    """The end of a long name, which a path has its file in."""
+    return name if len(name) <= WIDEST_NAME else f"…{name[1 - WIDEST_NAME :]}"
 
 
 def describe(fitting: Fitting) -> str:
@@ -185,16 +263,6 @@ def _words(event: Evaluation) -> str:
     train = "" if event.train_nats != event.train_nats else f"train {event.train_nats:.2f} "
     speed = f" {event.rows_per_second:,.0f} rows/s" if event.rows_per_second else ""
     return f"epoch {epoch} {train}held-out {event.held_out_nats:.2f}{star} rate {event.learning_rate:.0e}{speed}"
-
-
-def _time_left(event: Evaluation | Tick, limit: float | None) -> str:
-    """How long the fit will take at most, at the speed so far."""
-    if not event.step:
-        return ""
-    seconds = event.seconds / event.step * (event.steps - event.step)
-    if limit is not None:
-        seconds = min(seconds, max(0.0, limit - event.seconds))
-    return f" {_clock(seconds)} left"
 
 
 def _clock(seconds: float) -> str:

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from flowcli.density.coordinates import Coordinates
-from flowcli.density.density import Density, Scores, Terms
+from flowcli.density.density import Density, Scores
 from flowcli.density.encoding import Encoding
+from flowcli.density.ensemble import Ensemble
+from flowcli.density.flow_density import FlowDensity, Terms
 from flowcli.density.model_file import load, save
 from flowcli.density.quantile_map import QuantileMap
 
-__all__ = ["Coordinates", "Density", "Encoding", "QuantileMap", "Scores", "Terms", "load", "save"]
+__all__ = [
+    "Coordinates",
+    "Density",
+    "Encoding",
+    "Ensemble",
+    "FlowDensity",
+    "QuantileMap",
+    "Scores",
+    "Terms",
+    "load",
+    "save",
+]

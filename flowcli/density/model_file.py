@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,8 @@ from flowcli.density import container
 from flowcli.density.coordinates import Coordinates
 from flowcli.density.density import Density
 from flowcli.density.encoding import Encoding, Part, divided
+from flowcli.density.ensemble import Ensemble
+from flowcli.density.flow_density import FlowDensity
 from flowcli.density.quantile_map import QuantileMap
 from flowcli.density.tails import LEAST_INDEX, MOST_INDEX, Tails
 from flowcli.errors import FlowcliError, ModelFileError
@@ -28,6 +31,8 @@ from flowcli.table.schema import Column, Schema
 KIND = "flowcli"
 FORMAT = 2
 FORMATS = (1, 2)  # the first had numbers alone
+OF_ENSEMBLES = 3
+MOST_MEMBERS = 1000
 
 
 def save(density: Density, path: Path) -> None:
@@ -58,6 +63,15 @@ def load(path: Path, device: torch.device | str = "cpu") -> Density:
 
 def describe(density: Density) -> dict[str, Any]:
     """The JSON document of a model file."""
+    if isinstance(density, Ensemble):
+        return {
+            "format": OF_ENSEMBLES,
+            "version": __version__,
+            "weights": density.weights.tolist(),
+            "members": [describe(member) for member in density.members],
+            "summary": density.summary,
+        }
+    assert isinstance(density, FlowDensity)
     return {
         "format": FORMAT,
         "version": __version__,
@@ -69,6 +83,13 @@ def describe(density: Density) -> dict[str, Any]:
 
 def pack(density: Density) -> container.Tensors:
     """The tensors of a model file, by name."""
+    if isinstance(density, Ensemble):
+        return {
+            f"{place}.{name}": tensor
+            for place, member in enumerate(density.members)
+            for name, tensor in pack(member).items()
+        }
+    assert isinstance(density, FlowDensity)
     return dict(density.joint.state_dict()) | pack_encoding(density.encoding)
 
 
@@ -98,11 +119,22 @@ def restore(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Densi
     Raises:
         ModelFileError: The parts contradict each other.
     """
+    if document["format"] == OF_ENSEMBLES:
+        return _restore_ensemble(document, tensors)
     if document["format"] not in FORMATS:
         raise ModelFileError(
-            f"has format {document['format']}, this flowcli {__version__} reads formats up to {FORMAT};"
+            f"has format {document['format']}, this flowcli {__version__} reads formats up to {OF_ENSEMBLES};"
             f" needs flowcli >= {document.get('version')}"
         )
+    return restore_flow(document, tensors)
+
+
+def restore_flow(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FlowDensity:
+    """The density of one flow from its document and its tensors.
+
+    Raises:
+        ModelFileError: The parts contradict each other.
+    """
     config = from_mapping(document["config"])
     encoding = unpack_encoding(unpack_schema(document["columns"]), tensors)
     first = config.flow.layers[0] if config.flow.layers else None
@@ -111,7 +143,26 @@ def restore(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Densi
         raise ModelFileError("its config and its tensors differ on whether there is a quantile map")
     if surprise := sorted(tensors.keys() - pack_encoding(encoding).keys() - _of_joint(tensors).keys()):
         raise ModelFileError(f"{surprise[0]} is superfluous")
-    return Density(encoding, unpack_joint(config, encoding, tensors), config, dict(document["summary"]))
+    return FlowDensity(encoding, unpack_joint(config, encoding, tensors), config, dict(document["summary"]))
+
+
+def _restore_ensemble(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ensemble:
+    weights = np.array(document["weights"], dtype=np.float64)
+    count = len(document["members"])
+    if not (0 < count <= MOST_MEMBERS and weights.shape == (count,) and (weights > 0).all()):
+        raise ModelFileError("its flows and their weights contradict each other")
+    if abs(weights.sum() - 1) > 1e-9:
+        raise ModelFileError("the weights of its flows do not add up to one")
+    of_members: list[dict[str, Tensor]] = [{} for _ in range(count)]
+    for name, tensor in tensors.items():
+        place, _, rest = name.partition(".")
+        if not (place.isdecimal() and int(place) < count):
+            raise ModelFileError(f"{name} is superfluous")
+        of_members[int(place)][rest] = tensor
+    members = [restore_flow(*both) for both in zip(document["members"], of_members, strict=True)]
+    if any(member.schema != members[0].schema for member in members):
+        raise ModelFileError("its flows are over different columns")
+    return Ensemble(members, weights, dict(document["summary"]))
 
 
 def unpack_schema(columns: list[dict[str, Any]]) -> Schema:

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from flowcli.density.cells import DRAWS
-from flowcli.density.density import DRAWN_ROWS, Density, Rows, Scores, Terms
+from flowcli.density.density import DRAWN_ROWS, Density, Rows, Scores
+from flowcli.density.flow_density import Terms, single
 from flowcli.density.workers import Workers
 from flowcli.table import Waiting
 
@@ -83,7 +84,7 @@ class Team:
     def terms(
         self, chunks: Iterable[Rows | Waiting], *, double: bool = False, draws: int = DRAWS, seed: int = 0
     ) -> Iterator[Terms]:
-        """Score chunks of rows (n, N_c), some ahead of the one that is asked for; see ``Density.terms``.
+        """Score chunks of rows (n, N_c), some ahead of the one that is asked for; see ``FlowDensity.terms``.
 
         Args:
             chunks: The rows. Where a ``Waiting`` stands among them, what is finished is given out until there are more.
@@ -95,11 +96,13 @@ class Team:
             The terms of each chunk, in order.
 
         Raises:
+            UsageError: The density is not that of one flow.
             NumericsError: A log-density is not a number.
             ResourceError: A process was killed.
             Exception: What the chunks raise, after the terms of those before.
         """
-        density, latents = self._density, len(self._density.coordinates)
+        density = single(self._density)
+        latents = len(density.coordinates)
 
         def compute(_: int, values: Rows) -> Rows:
             found = density.terms(values, double=double, draws=draws, seed=seed)

@@ -4,5 +4,28 @@ from __future__ import annotations
 
 from flowcli.training.fitting import Fitting, prepare, resume
 from flowcli.training.loop import Evaluation, Event, Setback, Settings, Tick
+from flowcli.training.plans import One, Several
+from flowcli.training.series import Begun, Ended, Finished, Plan, Series, Task
+from flowcli.training.tuning import FIELD, Best, Candidate
 
-__all__ = ["Evaluation", "Event", "Fitting", "Setback", "Settings", "Tick", "prepare", "resume"]
+__all__ = [
+    "FIELD",
+    "Begun",
+    "Best",
+    "Candidate",
+    "Ended",
+    "Evaluation",
+    "Event",
+    "Finished",
+    "Fitting",
+    "One",
+    "Plan",
+    "Series",
+    "Setback",
+    "Settings",
+    "Several",
+    "Task",
+    "Tick",
+    "prepare",
+    "resume",
+]

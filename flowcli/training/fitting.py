@@ -17,7 +17,7 @@ from torch import Tensor
 
 from flowcli.config import from_mapping
 from flowcli.config import schema as config
-from flowcli.density import Coordinates, Density, Encoding
+from flowcli.density import Coordinates, Encoding, FlowDensity
 from flowcli.errors import ConfigError, DataError, ModelFileError, UsageError
 from flowcli.flows import Context, Joint, Transform, bases, build_joint, check_joint_size
 from flowcli.table import Table
@@ -96,9 +96,9 @@ class Fitting:
     seed: int
     fingerprint: str
 
-    def density(self) -> Density:
+    def density(self) -> FlowDensity:
         """The best density so far, on the CPU, with a summary of how it came about."""
-        density = Density(self.encoding, copy.deepcopy(self.loop.best).cpu(), self.config)
+        density = FlowDensity(self.encoding, copy.deepcopy(self.loop.best).cpu(), self.config)
         nats = torch.from_numpy(density.log_prob(self.held_out.values))
         held_out_nats, held_out_error = mean_and_error(nats, self.held_out.weight_tensor)
         best = [evaluation for evaluation in self.loop.history if evaluation.best][-1]
@@ -142,6 +142,7 @@ def prepare(
     request: config.Config,
     *,
     seed: int = 0,
+    held_out_seed: int | None = None,
     device: torch.device | str = "cpu",
     valid: Table | None = None,
     allow_singular: bool = False,
@@ -155,6 +156,7 @@ def prepare(
         table: The rows.
         request: The config.
         seed: Of all random numbers.
+        held_out_seed: Of those that say which rows are held out, where it is another one.
         device: Where the fit runs.
         valid: Rows to hold out, instead of a share of the table's.
         allow_singular: Go on where a column is a linear function of others, with noise that is said.
@@ -167,8 +169,9 @@ def prepare(
         ConfigError: The config asks for something impossible.
         NumericsError: No start could be found.
     """
-    table = _checked(table, allow_singular, seed, notice)
-    train, held_out = _split(table, valid, request.train.valid, seed, notice)
+    of_rows = seed if held_out_seed is None else held_out_seed
+    table = _checked(table, allow_singular, of_rows, notice)
+    train, held_out = _split(table, valid, request.train.valid, of_rows, notice)
     encoding = Encoding.fit(table.schema, train.tensor)
     columns = len(encoding.coordinates)
     if len(train) < FEW_ROWS_PER_COLUMN * columns:
@@ -198,6 +201,7 @@ def resume(
     request: config.Config,
     *,
     seed: int,
+    held_out_seed: int | None = None,
     device: torch.device | str = "cpu",
     valid: Table | None = None,
     allow_singular: bool = False,
@@ -213,6 +217,7 @@ def resume(
         table: The rows again.
         request: The config again.
         seed: The seed again.
+        held_out_seed: The same of the held-out rows, where it was another one.
         device: Where the fit goes on.
         valid: The held-out rows again, if they were given.
         allow_singular: As it was.
@@ -228,8 +233,9 @@ def resume(
     _same("config", document["request"], request.to_json())
     _same("seed", document["seed"], seed)
     _same("rows", document["fingerprint"], fingerprint(table, valid))
-    table = _checked(table, allow_singular, seed, lambda _: None)
-    train, held_out = _split(table, valid, request.train.valid, seed, lambda _: None)
+    of_rows = seed if held_out_seed is None else held_out_seed
+    table = _checked(table, allow_singular, of_rows, lambda _: None)
+    train, held_out = _split(table, valid, request.train.valid, of_rows, lambda _: None)
     train, held_out = _trainable(encoding, request, train, held_out, lambda _: None)
     train, held_out = _within_reach(encoding, train, held_out, lambda _: None)
     settled = from_mapping(document["config"])

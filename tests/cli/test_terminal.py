@@ -54,13 +54,13 @@ def test_the_progress_display(tmp_path, data, tiny, colour):
     arguments = ["fit", "d.csv", "-c", "tiny.yaml", "--epochs", 20, "--threads", 1]
     code, text = on_a_terminal(*arguments, cwd=tmp_path, **({} if colour else {"NO_COLOR": "1"}))
     assert code == 0
-    _, _, second, *_, bar, stopped, nats, gaussian, wrote, _, _ = text.splitlines()
+    _, _, second, *_, bar, stopped, nats, gaussian, mixture, wrote, _, _ = text.splitlines()
     assert "flowcli: [/x]" in second
     # What a screen shows of a line that is written over and over is what came last.
     states = [SEQUENCE.sub("", state).rstrip() for state in bar.split("\r") if state]
     assert all(len(state) <= 80 for state in states)
     assert re.search(r"epoch \d+(\.\d)? train -\d+\.\d\d held-out -\d+\.\d\d. rate \de-\d\d [\d,]+ rows/s", states[-1])
-    assert [line.startswith("flowcli: ") for line in (stopped, nats, gaussian, wrote)]
+    assert [line.startswith("flowcli: ") for line in (stopped, nats, gaussian, mixture, wrote)]
     kinds = {match[1] for match in SEQUENCE.finditer(text)}
     assert kinds <= {"m", "K", "A", "l", "h"}
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back

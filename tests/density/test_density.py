@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from flowcli import config
-from flowcli.density import Coordinates, Density, Encoding
+from flowcli.density import Coordinates, Encoding, FlowDensity
 from flowcli.density.density import DRAWN_ROWS
 from flowcli.flows import build_joint
 from flowcli.table import Schema
@@ -157,7 +157,7 @@ def test_only_constants():
     values = np.array([[1.5, -2.0], [1.5, 2.0]])
     encoding = Encoding.fit(schema, torch.from_numpy(values[:1]))
     nothing = config.from_mapping({"flow": {"layers": []}})
-    density = Density(encoding, build_joint(nothing.flow, encoding.layout), nothing)
+    density = FlowDensity(encoding, build_joint(nothing.flow, encoding.layout), nothing)
     assert density.log_prob(values).tolist() == [0.0, -math.inf]
     assert density.sample(3, seed=0).tolist() == [[1.5, -2.0]] * 3
 
@@ -283,7 +283,7 @@ def test_fewer_scored_rows_are_a_beginning_of_more(rows: int) -> None:
     schema = Schema(tuple(Column(f"c{i}") for i in range(10)))
     encoding = Encoding.fit(schema, torch.randn(100, 10, dtype=torch.float64))
     settled = auto.settle_flow(wish.flow, size=auto.Size(5000, 10), marginal=False, components=4)
-    density = Density(encoding, shaken(build_joint(settled, encoding.layout)).float(), wish)
+    density = FlowDensity(encoding, shaken(build_joint(settled, encoding.layout)).float(), wish)
     few = [np.concatenate(part) for part in zip(*density.scored_blocks(rows, seed=1), strict=True)]
     many = [np.concatenate(part) for part in zip(*density.scored_blocks(2500, seed=1), strict=True)]
     for short, long in zip(few, many, strict=True):
@@ -293,7 +293,7 @@ def test_fewer_scored_rows_are_a_beginning_of_more(rows: int) -> None:
 def test_rows_far_beyond_the_training_rows_are_drawn_anew():
     """With limits far inside of what the density draws, all rows lie within them but for the margin."""
     fitting = prepared(table(rows(300, 2)), "realnvp", ["flow.layers.0.marginal=none"])
-    density = Density(fitting.encoding, copy.deepcopy(fitting.loop.density), fitting.config)
+    density = FlowDensity(fitting.encoding, copy.deepcopy(fitting.loop.density), fitting.config)
     coordinates = density.coordinates
     u = coordinates.forward(torch.from_numpy(fitting.train.values))[0]
     assert torch.equal(coordinates.limits, torch.stack([u.amin(0), u.amax(0)]))

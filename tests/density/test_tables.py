@@ -14,7 +14,7 @@ import torch
 
 import flowcli
 from flowcli import config, training
-from flowcli.density import Density
+from flowcli.density import FlowDensity
 from flowcli.errors import DataError, UsageError
 from flowcli.table import from_frame
 from tests.fits import last, run
@@ -38,17 +38,17 @@ def frame(rows: int = 400, seed: int = 0) -> pd.DataFrame:
 
 
 @cache
-def densities(columns: tuple[str, ...], given: tuple[str, ...] = ()) -> tuple[Density, Density]:
+def densities(columns: tuple[str, ...], given: tuple[str, ...] = ()) -> tuple[FlowDensity, FlowDensity]:
     """A density before training, and after some."""
     kinds = {name: kind for name, kind in KINDS.items() if name in columns}
     table = from_frame(frame(1200)[list(columns)], kinds=kinds, given=given, notice=lambda _: None)
     request = config.load("auto", SHORT)
     fitting = training.prepare(table, request, notice=lambda _: None)
-    start = Density(fitting.encoding, copy.deepcopy(fitting.loop.density), fitting.config)
+    start = FlowDensity(fitting.encoding, copy.deepcopy(fitting.loop.density), fitting.config)
     return start, last(run(fitting))
 
 
-def axis(column, density: Density) -> list[tuple[float, float]]:
+def axis(column, density: FlowDensity) -> list[tuple[float, float]]:
     """What a column can be, each with the measure that it stands for in a sum."""
     points: list[tuple[float, float]] = []
     if column.missing:
@@ -76,7 +76,7 @@ def axis(column, density: Density) -> list[tuple[float, float]]:
     return [*points, *zip(inverse(0.0).tolist(), (slope * (u[1] - u[0])).tolist(), strict=True)]
 
 
-def total(density: Density, fixed: dict[str, float] | None = None) -> float:
+def total(density: FlowDensity, fixed: dict[str, float] | None = None) -> float:
     """The sum of the density over everything that rows can be, but for columns whose value is fixed."""
     columns = density.schema.columns
     axes = [[(fixed[c.name], 1.0)] if fixed and c.name in fixed else axis(c, density) for c in columns]
@@ -196,14 +196,14 @@ def test_weights_count_in_the_start_the_loss_and_the_score() -> None:
     assert train.weights is not None
     assert train.weights.mean() == pytest.approx(1.0)
 
-    def share(density: Density) -> float:
+    def share(density: FlowDensity) -> float:
         """How probable the first category is."""
         assert density.joint.codes is not None
         drawn = density.joint.codes.sample(20_000, torch.Generator().manual_seed(0))
         return float((drawn[:, 0] == 0).double().mean())
 
     expected = np.average(train.values[:, 0] == 0, weights=train.weights)
-    start = Density(fitting.encoding, copy.deepcopy(fitting.loop.density), fitting.config)
+    start = FlowDensity(fitting.encoding, copy.deepcopy(fitting.loop.density), fitting.config)
     assert share(start) == pytest.approx(expected, abs=0.02)
     density = run(fitting).density()
     assert share(last(fitting)) == pytest.approx(expected, abs=0.1)  # unweighted it would be 0.5, and not 0.85

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from flowcli.density import Density, team
+from flowcli.density import FlowDensity, team
 from flowcli.density.team import Team
 from flowcli.density.workers import Workers
 from flowcli.errors import NumericsError, ResourceError
@@ -45,7 +45,7 @@ def at_once(monkeypatch):
 
 
 @cache
-def density() -> Density:
+def density() -> FlowDensity:
     """A density whose samples are on a grid in one column; and far rows are computed once more, in float64."""
     values = np.column_stack([rows(300, 2), np.round(rows(300, 1, seed=1), 1)])
     columns = [Column("a"), Column("b"), Column("c", step=0.1, decimals=1)]
@@ -131,7 +131,7 @@ def test_no_more_start_than_there_are_blocks(monkeypatch):
 
 def test_blocks_that_come_one_by_one_start_them_too(monkeypatch):
     monkeypatch.setattr(team, "WORTHWHILE", 1e-3)
-    monkeypatch.setattr(Density, "terms", slowly(Density.terms, 5e-4))
+    monkeypatch.setattr(FlowDensity, "terms", slowly(FlowDensity.terms, 5e-4))
     values = chunk(10)
     with mock.patch("os.fork", wraps=os.fork) as fork, Team(density(), 2) as several:
         assert len(list(several.terms(itertools.repeat(values, 100)))) == 100
@@ -238,14 +238,14 @@ def test_while_the_input_is_waited_for_what_is_finished_comes():
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.usefixtures("at_once")
 def test_an_error_comes_after_what_was_right(processes, monkeypatch):
-    whole = Density.terms
+    whole = FlowDensity.terms
 
     def broken(self, values, **options):
         if values[0, 0] == 5:
             raise NumericsError("a log-density is not a number")
         return whole(self, values, **options)
 
-    monkeypatch.setattr(Density, "terms", broken)
+    monkeypatch.setattr(FlowDensity, "terms", broken)
     found = []
     with pytest.raises(NumericsError, match="a log-density is not a number"), Team(density(), processes) as several:
         found.extend(several.terms(np.full((3 * SIZE, 3), float(i)) for i in itertools.count()))
