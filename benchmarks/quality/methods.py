@@ -20,8 +20,8 @@ AUTO = "auto"
 
 
 def ours() -> list[str]:
-    """flowcli's shipped configs, ``auto`` first."""
-    return [AUTO, *(name for name in configs.names() if name != AUTO)]
+    """flowcli's shipped configs, ``auto`` first, but for those of single tables."""
+    return [AUTO, *(name for name in configs.names() if name != AUTO and "/" not in name)]
 
 
 def installed(name: str) -> bool:
