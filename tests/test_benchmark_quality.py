@@ -82,11 +82,21 @@ def test_the_report_says_who_is_ahead(tmp_path: Path, monkeypatch: pytest.Monkey
     leave("auto", nats - 0.01, [(1.0, -1.0), (3.0, 0.5), (9.0, 0.9)])
     leave("zuko", nats - 0.30, [(10.0, -1.0), (40.0, 0.4)])
     leave("Gaussian", nats - 2 + 0.1 * random.normal(size=200), [(0.1, -2.0)])
+    leave("ensemble of 3", nats + 0.04 + 0.02 * random.normal(size=200), [(27.0, 0.95)])
+    fits = [
+        {"table": "penguins", "rows": 60, "split": split, "method": how, "nats": level + 0.1 * split}
+        for split in range(3)
+        for how, level in (("auto", 1.0), ("Gaussian", 0.5), ("Gaussian mixture", 0.8), ("kernels", 1.25))
+    ]
+    (tmp_path / "small.json").write_text(json.dumps(fits))
     assert read(tmp_path, "rings", "kernels", 0) is None
     monkeypatch.setattr(report, "DOCS", tmp_path)
     report.write_report(tmp_path)
     page = (tmp_path / "quality.md").read_text()
     assert "0.290 ± 0.000" in page
+    assert "| zuko: ahead |" in page
+    assert "| rings | 0.05" in page.split("Three flows as one density")[1]
+    assert "| penguins, 60 rows | 1.100 | 0.500 ± 0.000 | 0.200 ± 0.000 | -0.250 ± 0.000 |" in page
     assert "| rings | 20,000 | zuko | 40.0 | 3.0 | 0.07 |" in page
     assert "| rings | 0.0100 ± 0.0000 | 0.0050 |" in page
     assert (tmp_path / "quality.png").stat().st_size > 5000

@@ -27,7 +27,7 @@ def main() -> None:
     """Run what is asked for and not there yet, then write the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sets", nargs="*", default=list(sets.NAMES))
-    parser.add_argument("--methods", nargs="*", default=[*methods.PEERS, *methods.ours()])
+    parser.add_argument("--methods", nargs="*", default=[*methods.PEERS, *methods.shipped(), *methods.MORE])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--seconds", type=float, default=120.0, help="that a peer's flow may be fitted for")
     parser.add_argument("--again", action="store_true", help="run what is there already, too")

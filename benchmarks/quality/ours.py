@@ -9,18 +9,27 @@ import pandas as pd
 from benchmarks.quality.run import ON_CURVE, Budget, Clock, Run
 from flowcli import config as configs
 from flowcli import table, training
+from flowcli.config.schema import Config
 from flowcli.training import Evaluation
 
 MOST_POINTS = 40
+AUTO = "auto"
+
+Fit = Callable[[pd.DataFrame, pd.DataFrame, Budget, int], Run]
 
 
-def flowcli_fit(config: str) -> Callable[[pd.DataFrame, pd.DataFrame, Budget, int], Run]:
-    """A fit with one of the shipped configs, to its own end: it knows no budget."""
+def flowcli_fit(config: str, other_seed: int = 0) -> Fit:
+    """A fit with one of the shipped configs, to its own end: it knows no budget.
+
+    Args:
+        config: The config's name.
+        other_seed: What is added to the split's seed for that of the fit.
+    """
 
     def fit(train: pd.DataFrame, test: pd.DataFrame, budget: Budget, seed: int) -> Run:
         clock = Clock()
         rows = table.from_frame(train, notice=_silent)
-        fitting = training.prepare(rows, configs.load(config, []), seed=seed, notice=_silent)
+        fitting = training.prepare(rows, configs.load(config, []), seed=seed + other_seed, notice=_silent)
         values = table.frame_values(test, rows.schema.columns, notice=_silent)
         last = 0
         for event in fitting.loop.run(lambda: False):
@@ -35,6 +44,36 @@ def flowcli_fit(config: str) -> Callable[[pd.DataFrame, pd.DataFrame, Budget, in
         clock.curve.append((seconds, float(log_prob[:ON_CURVE].mean())))
         note = f"{summary['outcome']}, {summary['steps']:,} steps; {_architecture(density.config.to_json()['flow'])}"
         return Run(log_prob, seconds, clock.curve, note)
+
+    return fit
+
+
+def several(count: int) -> Fit:
+    """What ``fit --ensemble`` gives."""
+    return _series(lambda seed: training.Several(configs.load(AUTO, []), count, seed))
+
+
+def tuned(seconds: float) -> Fit:
+    """What ``fit --tune`` gives."""
+
+    def make(candidate: training.Candidate) -> Config:
+        return configs.load(candidate.config or AUTO, list(candidate.changes))
+
+    return _series(lambda seed: training.Best(make, training.Candidate(AUTO), training.FIELD, seconds, seed=seed))
+
+
+def _series(plan: Callable[[int], training.Plan]) -> Fit:
+    def fit(train: pd.DataFrame, test: pd.DataFrame, budget: Budget, seed: int) -> Run:
+        clock = Clock()
+        rows = table.from_frame(train, notice=_silent)
+        series = training.Series(training.Task(rows, seed=seed), plan(seed))
+        for _ in series.run(lambda: False):
+            pass
+        density = series.density()
+        seconds = clock.seconds
+        log_prob = density.log_prob(table.frame_values(test, rows.schema.columns, notice=_silent))
+        note = str(density.summary.get("chosen", ""))
+        return Run(log_prob, seconds, [(seconds, float(log_prob[:ON_CURVE].mean()))], note)
 
     return fit
 

@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.quality import methods, sets
 from benchmarks.quality.figure import draw
 from benchmarks.quality.results import Result, read
+from benchmarks.quality.small import SPLITS, Small, summary
 
 SEEDS = range(10)
 DOCS = Path("docs")
@@ -45,6 +46,11 @@ class Beside:
     seconds: float
     missing: float
 
+    @property
+    def errors(self) -> float:
+        """The gain in standard errors."""
+        return self.gain / self.error if self.error > 0 else 0.0
+
 
 @dataclass(frozen=True)
 class OfSet:
@@ -66,9 +72,12 @@ def write_report(folder: Path) -> None:
     if not found:
         return
     budget = max((_budget(folder, name) for name in found), default=0.0)
-    (DOCS / "quality.json").write_text(json.dumps({name: asdict(of) for name, of in found.items()}, indent=1) + "\n")
+    small = summary(folder)
+    words: dict[str, object] = {name: asdict(of) for name, of in found.items()}
+    words |= {name: {how: asdict(each) for how, each in of.items()} for name, of in small.items()}
+    (DOCS / "quality.json").write_text(json.dumps(words, indent=1) + "\n")
     draw({name: of.curves for name, of in found.items()}, DOCS / "quality.png")
-    (DOCS / "quality.md").write_text("\n".join([HEAD.format(seconds=budget), *_pages(found)]))
+    (DOCS / "quality.md").write_text("\n".join([HEAD.format(seconds=budget), *_pages(found), *_of_small(small)]))
 
 
 def _of_set(folder: Path, name: str) -> OfSet | None:
@@ -76,7 +85,7 @@ def _of_set(folder: Path, name: str) -> OfSet | None:
     if not auto:
         return None
     beside, curves = {}, {}
-    for how in [*methods.ours(), *methods.PEERS]:
+    for how in [*methods.shipped(), *methods.PEERS, *methods.MORE]:
         own = {seed: result for seed in auto if (result := read(folder, name, how, seed)) is not None}
         if own:
             beside[how] = _beside(auto, own)
@@ -137,15 +146,15 @@ def _pages(found: dict[str, OfSet]) -> Iterator[str]:
     yield "## What auto has more\n\nIn nats a row on the test rows, ± the standard error of the paired difference."
     yield "A minus is a peer that is ahead. Rows to which a peer gives no density are left out of its difference.\n"
     yield _table(
-        ["table", "rows x columns", "seeds", "auto", "s", *peers],
+        ["table", "rows x columns", "auto", "s", *peers, "the best of them"],
         [
             [
                 name,
                 f"{of.rows:,} x {of.columns}",
-                str(of.seeds),
                 f"{of.methods[methods.AUTO].nats:.3f}",
                 f"{of.methods[methods.AUTO].seconds:.0f}",
                 *(_difference(of.methods.get(how)) for how in peers),
+                _stands(of, peers),
             ]
             for name, of in found.items()
         ],
@@ -179,12 +188,58 @@ def _pages(found: dict[str, OfSet]) -> Iterator[str]:
             ],
         )
         yield "![Held-out nats over seconds](quality.png)\n"
-    configs = [how for how in methods.ours() if how != methods.AUTO]
+    yield from _own(found)
+    configs = [how for how in methods.shipped() if how != methods.AUTO]
     configs = [how for how in configs if any(how in of.methods for of in found.values())]
     if configs:
         yield "## What auto has more than the other configs\n"
         rows = [[name, *(_difference(of.methods.get(how)) for how in configs)] for name, of in found.items()]
         yield _table(["table", *configs], rows)
+
+
+def _own(found: dict[str, OfSet]) -> Iterator[str]:
+    """What more of auto is worth: another seed, three, and a choice of configs."""
+    for how, title, said in (
+        (methods.OTHER_SEED, "The same with another seed", "What auto has more than with another seed."),
+        (methods.ENSEMBLE, "Three flows as one density", "What `fit --ensemble 3` has more than auto."),
+        (methods.TUNED, "Ten minutes of choice", "What `fit --tune 10m` has more than auto."),
+    ):
+        sign = 1 if how == methods.OTHER_SEED else -1
+        own = {name: of.methods[how] for name, of in found.items() if how in of.methods}
+        if not own:
+            continue
+        yield f"## {title}\n\n{said}\n"
+        yield _table(
+            ["table", "difference", "in standard errors"],
+            [
+                [name, f"{sign * each.gain + 0:.3f} ± {each.error:.3f}", f"{sign * each.errors + 0:.1f}"]
+                for name, each in own.items()
+            ],
+        )
+
+
+def _of_small(small: dict[str, dict[str, Small]]) -> Iterator[str]:
+    if not small:
+        return
+    peers = [how for how in methods.PEERS if any(how in of for of in small.values())]
+    yield f"## Few rows\n\nWhat auto has more, mean and standard error over {SPLITS} splits.\n"
+    yield _table(
+        ["table", "auto", *peers],
+        [
+            [name, f"{of[methods.AUTO].nats:.3f}", *(f"{of[how].gain:.3f} ± {of[how].error:.3f}" for how in peers)]
+            for name, of in small.items()
+        ],
+    )
+
+
+def _stands(of: OfSet, peers: Sequence[str]) -> str:
+    """Where auto stands beside the peer that comes closest to it, in standard errors of the difference."""
+    nearest = min((how for how in peers if how in of.methods), key=lambda how: of.methods[how].gain, default=None)
+    if nearest is None:
+        return ""
+    errors = of.methods[nearest].errors
+    word = "ahead" if errors > 2 else "behind" if errors < -1 else "level" if errors < 1 else "ahead, not clearly"
+    return f"{nearest}: {word}"
 
 
 def _difference(beside: Beside | None) -> str:
