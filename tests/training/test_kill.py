@@ -23,7 +23,7 @@ NET = "flow.layers.1.layers.1.autoregressive.net"
 OPTIONS = [
     *("--threads", "1", "--save-every", "0.001", "-c", "nsf"),
     *("--set", "flow.layers.1.repeat=1", "--set", f"{NET}.hidden=[8, 8]", "--set", f"{NET}.dropout=0.1"),
-    *("--set", "train.noise=0.01", "--set", "train.batch_size=32", "--set", "train.patience=0", "--epochs", "60"),
+    *("--set", "train.noise=0.01", "--set", "train.batch_size=32", "--set", "train.patience=0", "--epochs", "20"),
 ]
 
 pytestmark = pytest.mark.slow
