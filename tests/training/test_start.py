@@ -1,0 +1,45 @@
+"""Where fits start: folds instead of luck where rows are few."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from flowcli.density import Encoding
+from flowcli.table import Schema
+from flowcli.table.schema import Column
+from flowcli.training.start import FEW_HELD_OUT, Sample, choose_starts
+
+
+def sample(values: torch.Tensor) -> Sample:
+    return Sample(values, torch.zeros(len(values), 0, dtype=torch.float64), slice(0, 0), None)
+
+
+def two_heaps(count: int, seed: int) -> torch.Tensor:
+    random = np.random.default_rng(seed)
+    return torch.from_numpy(random.normal(size=(count, 2)) + 6.0 * random.integers(0, 2, size=(count, 1)))
+
+
+def test_few_held_out_rows_do_not_decide_alone() -> None:
+    train = two_heaps(80, 0)
+    coordinates = Encoding.fit(Schema((Column("a"), Column("b"))), train).coordinates
+    between = torch.full((2, 2), 3.0, dtype=torch.float64)  # where one wide heap has more of its mass than two have
+    (start,) = choose_starts([coordinates], sample(train), sample(between), components=[1, 2], seed=0)
+    assert len(start.mixture.weights) == 2
+    assert math.isfinite(start.held_out_nats)
+    many = between[:1].repeat(FEW_HELD_OUT, 1)
+    (start,) = choose_starts([coordinates], sample(train), sample(many), components=[1, 2], seed=0)
+    assert len(start.mixture.weights) == 1
+
+
+def test_folds_score_quantile_maps_that_have_not_seen_them() -> None:
+    train, test = (torch.from_numpy(np.random.default_rng(seed).normal(size=(60, 3))) for seed in (0, 1))
+    schema = Schema((Column("a"), Column("b"), Column("c")))
+    plain = Encoding.fit(schema, train).coordinates
+    mapped = plain.with_marginal(train)
+    (start,) = choose_starts([mapped], sample(train), sample(test[:1]), components=[1], seed=0)
+    optimistic = mapped.forward(train)
+    nats = start.mixture.log_prob(optimistic[0]) + optimistic[1]
+    assert start.held_out_nats < float(nats.mean()) - 0.1
