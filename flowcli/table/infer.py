@@ -14,7 +14,7 @@ from flowcli.table.numbers import brief, exclude_flag, listed
 from flowcli.table.relations import Relation, find_relations, remainder
 from flowcli.table.schema import Column, Schema, parse_kind
 from flowcli.table.select import nearest
-from flowcli.table.spread import UNSEEN, atom_of, interval_of, is_discrete, is_positive, values_of
+from flowcli.table.spread import UNSEEN, atom_of, bend_of, interval_of, is_discrete, is_positive, values_of
 from flowcli.table.support import outside
 
 MOST_LEVELS = 20_000
@@ -207,7 +207,9 @@ def _continuous(column: Column, numbers: Numbers, step: float | None) -> Column:
             return replace(
                 column, kind="bounded", lower=lower, upper=upper, atoms=tuple(sorted({*column.atoms, *edges}))
             )
-    return replace(column, kind="positive" if is_positive(numbers, step) else "real")
+    if not is_positive(numbers, step):
+        return replace(column, kind="real")
+    return replace(column, kind="positive", bend=bend_of(numbers) if step is None else None)
 
 
 def _discrete(column: Column, numbers: Numbers) -> Column:

@@ -30,6 +30,8 @@ class Column:
             ``values``), ``category`` and ``boolean`` (one of ``levels``) or ``constant`` (always ``value``).
         lower: The lower end; of a positive column, zero unless it is given.
         upper: The upper end of a bounded or circular column.
+        bend: Of a column that was found positive and not said to be: the number below which the logarithm goes on as a
+            straight line, so that zero and less are very unlikely but not impossible.
         value: The value of a constant column.
         step: The grid that the values lie on, when they were rounded; ``None`` when they were not.
         decimals: How many digits to write after the point; ``None`` writes as many as the number needs.
@@ -47,6 +49,7 @@ class Column:
     kind: Kind = "real"
     lower: float | None = None
     upper: float | None = None
+    bend: float | None = None
     value: float | None = None
     step: float | None = None
     decimals: int | None = None
@@ -62,7 +65,7 @@ class Column:
     @property
     def support(self) -> tuple[float, float]:
         """The open interval that the values lie in."""
-        if self.kind == "positive":
+        if self.kind == "positive" and self.bend is None:
             return self.lower or 0.0, math.inf
         if self.kind in ("bounded", "circular"):
             assert self.lower is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ FEWEST_TO_BOUND = 50
 NEAR_EDGE = 0.02
 INTERVALS = ((0.0, 1.0), (0.0, 100.0))
 
+BEND, LEAST_LOG = 2.0, -690.0  # spreads of the logarithms below the least of them
 LOG_NORMAL = 0.01  # nats a row by which a log-normal has to explain the numbers better
 
 
@@ -120,6 +122,16 @@ def is_positive(numbers: Numbers, step: float | None) -> bool:
     # What is rounded to zero lies in the half of a cell above it.
     numbers = np.where(numbers == 0, (step or 0.0) / 4, numbers)
     return log_normal_gain(numbers) > LOG_NORMAL
+
+
+def bend_of(numbers: Numbers) -> float | None:
+    """Where the logarithm of positive numbers had better end, well below all of them; ``None`` next to the least float.
+
+    That no row is below zero does not tell that none can be.
+    """
+    logs = np.log(numbers)
+    lowest = float(logs.min() - BEND * logs.std())
+    return math.exp(lowest) if lowest > LEAST_LOG else None
 
 
 def log_normal_gain(numbers: Numbers) -> float:

@@ -61,6 +61,22 @@ def test_inverse_undoes_forward_and_the_log_det_is_that_of_the_jacobian(marginal
         torch.testing.assert_close(log_det[i], torch.linalg.slogdet(matrix)[1], rtol=1e-10, atol=1e-10)
 
 
+def test_below_its_bend_a_positive_column_is_a_straight_line_and_nothing_is_impossible():
+    values = torch.exp(normal(300))
+    column = Column("x", "positive", bend=0.01)
+    encoding = fit(values, column)
+    x = torch.tensor([[-3.0], [-1e-5], [0.0], [0.005], [0.011], [0.02], [5.0]], dtype=torch.float64)
+    u, log_det = encoding.forward(x)
+    assert (u[1:] > u[:-1]).all()
+    torch.testing.assert_close(inverse(encoding, u), x, rtol=1e-12, atol=1e-12)
+    for row, own in zip(x, log_det, strict=True):
+        slope = jacobian(lambda row: encoding.forward(row[None])[0][0], row)
+        torch.testing.assert_close(own, torch.log(slope.squeeze()), rtol=1e-12, atol=1e-12)
+    strict = fit(values, Column("x", "positive"))
+    for above, bent in zip(strict.forward(x[4:]), encoding.forward(x[4:]), strict=True):
+        assert torch.equal(above, bent)
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e-300, 1.0, 1e30, 1e200])
 @pytest.mark.parametrize("offset", [0.0, 1e3])
 def test_unit_scale_whatever_the_scale_of_the_column(scale, offset):

@@ -166,10 +166,12 @@ def test_samples_are_of_the_kinds_of_the_table(whole: flowcli.Model) -> None:
 
 def test_what_cannot_be_has_no_density(whole: flowcli.Model) -> None:
     row = frame(1, seed=5)
-    for column, value in (("kind", "d"), ("share", 1.5), ("wind", 361.0), ("rain", -0.1), ("count", -1)):
+    for column, value in (("kind", "d"), ("share", 1.5), ("wind", 361.0), ("count", -1)):
         changed = row.copy()
         changed[column] = value
         assert whole.log_prob(changed)[0] == -math.inf, column
+    # That no rain is below zero was found, and not said.
+    assert whole.log_prob(row.assign(rain=-0.1))[0] < whole.log_prob(row)[0] - 10
     assert np.isfinite(whole.log_prob(row.assign(count=40))[0])  # a count that nobody has seen, but might
 
 

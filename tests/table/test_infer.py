@@ -93,6 +93,16 @@ def test_what_numbers_are_taken_for(values: np.ndarray, written: Written, kind: 
     assert decision(column(values, written)) == kind
 
 
+def test_that_no_row_is_below_zero_does_not_make_it_impossible() -> None:
+    found = column(LOGS)
+    assert found.kind == "positive"
+    assert found.bend is not None
+    assert 0 < found.bend < LOGS.min() / 2
+    assert found.support == (-np.inf, np.inf)
+    assert column(LOGS, kind="positive").support == (0, np.inf)
+    assert column(1e-300 * LOGS).bend is None
+
+
 def test_a_constant_column(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     path.write_text("a,b,c\n1.50,1,0.5\n1.5,2,0.5\n1.5,2,1e-1\n")
