@@ -8,7 +8,7 @@ classes too, and the builder is one ``match`` over them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -43,12 +43,22 @@ def _name(part: Any) -> str | None:
 
 
 class Net(Options):
-    """The network that gives a transform its parameters."""
+    """The network that gives a transform its parameters.
+
+    Attributes:
+        hidden: Widths of the hidden layers; of the residual blocks, if ``residual``.
+        residual: Whether there are skip connections, over two hidden layers each.
+        activation: What bends the hidden units.
+        dropout: Share of hidden units dropped while training.
+        parents: Of autoregressive networks over coordinates: a small network for each column, of these widths, which
+            sees no more than so many of the columns before it, those that say most; without it one network sees all.
+    """
 
     hidden: Annotated[tuple[Size, ...], Field(min_length=1, max_length=64, strict=False)] | Auto = (128, 128)
     residual: bool = True
     activation: Literal["relu", "silu", "tanh"] = "silu"
     dropout: Annotated[float, Field(ge=0, lt=1)] | Auto = 0.0
+    parents: Annotated[int, Field(ge=1, le=10_000)] | Auto | None = None
 
     @model_validator(mode="after")
     def _residual_blocks_are_equally_wide(self) -> Net:
@@ -279,23 +289,14 @@ class CircularOptions(Options):
     net: Net = Net(hidden="auto", dropout="auto")
 
 
-class FlowConfig(Options):
-    """The architecture: layers in the order in which data passes them, then the base; and what comes before them.
-
-    Attributes:
-        layers: Of the flow over continuous columns.
-        base: Of the same.
-        discrete: What models the columns that have no density, where there are any.
-        circular: What models angles, where there are any.
-    """
+class Architecture(Options):
+    """The flow over continuous columns: layers in the order in which data passes them, then the base."""
 
     layers: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
     base: Base = Normal(normal=NormalOptions())
-    discrete: DiscreteOptions = DiscreteOptions()
-    circular: CircularOptions = CircularOptions()
 
     @model_validator(mode="after")
-    def _marginal_comes_first(self) -> FlowConfig:
+    def _marginal_comes_first(self) -> Self:
         if any(isinstance(layer, Marginal) for layer in _flatten(self.layers[1:])) or (
             self.layers and isinstance(self.layers[0], Repeat) and any(map(_is_marginal, _flatten(self.layers[:1])))
         ):
@@ -303,11 +304,27 @@ class FlowConfig(Options):
         return self
 
     @model_validator(mode="after")
-    def _not_absurdly_deep(self) -> FlowConfig:
+    def _not_absurdly_deep(self) -> Self:
         layers = _count(self.layers)
         if layers > MAX_LAYERS:
             raise ValueError(f"{layers:,} layers once the repeats are written out; {MAX_LAYERS:,} are the most")
         return self
+
+
+class FlowConfig(Architecture):
+    """The architecture, and what comes before it.
+
+    Attributes:
+        layers: Of the flow over continuous columns.
+        base: Of the same.
+        wide: Layers and base instead of these that are tried too where there are many columns; a few steps tell.
+        discrete: What models the columns that have no density, where there are any.
+        circular: What models angles, where there are any.
+    """
+
+    wide: Architecture | None = None
+    discrete: DiscreteOptions = DiscreteOptions()
+    circular: CircularOptions = CircularOptions()
 
 
 class TrainConfig(Options):
@@ -376,5 +393,6 @@ def _flatten(layers: Sequence[Layer]) -> list[Layer]:
 
 
 Repeat.model_rebuild()
+Architecture.model_rebuild()
 FlowConfig.model_rebuild()
 Config.model_rebuild()

@@ -25,6 +25,7 @@ from flowcli.density.tails import LEAST_INDEX, MOST_INDEX, Tails
 from flowcli.errors import FlowcliError, ModelFileError
 from flowcli.flows import Joint, build_joint, count_joint_parameters
 from flowcli.flows.layers import Permutation
+from flowcli.flows.networks import ChosenLinear
 from flowcli.table.grid import MAX_DECIMALS
 from flowcli.table.schema import Column, Schema
 
@@ -184,7 +185,7 @@ def unpack_schema(columns: list[dict[str, Any]]) -> Schema:
 
 def _is_possible(column: Column) -> bool:
     """Whether the parts of a column's description agree."""
-    numbers = [column.lower, column.upper, column.value, column.step, *column.values, *column.atoms]
+    numbers = [column.lower, column.upper, column.bend, column.value, column.step, *column.values, *column.atoms]
     numbers.extend(factor for _, factor in column.minus)
     if not all(n is None or (isinstance(n, int | float) and math.isfinite(n)) for n in numbers):
         return False
@@ -192,7 +193,7 @@ def _is_possible(column: Column) -> bool:
     edges = column.lower is not None and column.upper is not None and column.lower < column.upper
     possible = {
         "real": True,
-        "positive": True,
+        "positive": column.bend is None or (column.bend > 0 and not column.lower and column.step is None),
         "bounded": edges,
         "circular": edges,
         "discrete": len(column.values) > 0 and (column.step is not None or not column.other),
@@ -279,6 +280,8 @@ def unpack_joint(config: Config, encoding: Encoding, tensors: Mapping[str, Tenso
     for name, layer in joint.named_modules():
         if isinstance(layer, Permutation) and layer.order.sort().values.tolist() != list(range(layout.coordinates)):
             raise ModelFileError(f"{name}.order is no order of {layout.coordinates} columns")
+        if isinstance(layer, ChosenLinear) and layer.looks_ahead():
+            raise ModelFileError(f"{name}.places: a column depends on itself or on a later one")
     return joint
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from flowcli.flows.bases.base import uniform
 from flowcli.flows.context import NO_CONTEXT, Context
 from flowcli.flows.elementwise import CircularSpline
-from flowcli.flows.networks import MaskedNetwork, Stepper
+from flowcli.flows.networks import MaskedNetwork
 
 
 class Angles(nn.Module):
@@ -48,7 +48,7 @@ class Angles(nn.Module):
         """Draw angles (rows, A) from -pi up to, but without, pi; zero where an angle is not there."""
         columns = self.network.columns
         z = (2 * uniform(rows, columns, generator, self.network.last.bias).t() - 1) * math.pi
-        stepper = Stepper(self.network, rows, context)
+        stepper = self.network.steps(rows, context)
         angles, read = torch.zeros_like(z).t().contiguous(), z.new_zeros(2 * columns, rows)
         for i in range(columns):
             theta = stepper.parameters(i, read)

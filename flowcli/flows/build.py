@@ -15,7 +15,7 @@ from flowcli.flows.codes import Codes
 from flowcli.flows.elementwise import CircularSpline
 from flowcli.flows.flow import Flow
 from flowcli.flows.joint import Joint, Layout
-from flowcli.flows.networks import DenseNetwork, MaskedNetwork
+from flowcli.flows.networks import AutoregressiveNetwork, DenseNetwork, MaskedNetwork, SparseNetwork
 from flowcli.flows.one_hot import OneHot
 from flowcli.flows.size import check_joint_size, check_size
 from flowcli.flows.transform import Transform
@@ -118,8 +118,8 @@ def _layer(layer: config.Layer, columns: int, context: int) -> Transform:
             return layers.Elementwise(columns, parts.bijection(options.transform))
         case config.Autoregressive(autoregressive=options):
             bijection = parts.bijection(options.transform)
-            masked = _masked(options.net, columns, bijection.parameters, context)
-            return layers.Autoregressive(bijection, masked, reverse=options.order == "reverse")
+            reader = _autoregressive(options.net, columns, bijection.parameters, context)
+            return layers.Autoregressive(bijection, reader, reverse=options.order == "reverse")
         case config.Coupling(coupling=options):
             bijection = parts.bijection(options.transform)
             active = parts.active(options.mask, columns)
@@ -139,13 +139,30 @@ def _base(base: config.Base, columns: int, context: int) -> bases.Base:
             return bases.Mixture(columns, parts.settled(options.components, "components"), context)
         case config.AutoregressiveMixture(autoregressive_mixture=options):
             components = parts.settled(options.components, "components")
-            network = _masked(options.net, columns, 3 * components, context)
+            network = _autoregressive(options.net, columns, 3 * components, context)
             return bases.AutoregressiveMixture(columns, components, network, context)
+
+
+def _autoregressive(net: config.Net, columns: int, parameters: int, context: int) -> AutoregressiveNetwork:
+    parents = None if net.parents is None else parts.settled(net.parents, "parents")
+    if parents is None:
+        return _masked(net, columns, parameters, context)
+    return SparseNetwork(
+        columns,
+        parameters,
+        parents,
+        parts.settled(net.hidden, "hidden"),
+        residual=net.residual,
+        activation=net.activation,
+        dropout=parts.settled(net.dropout, "dropout"),
+        context=context,
+    )
 
 
 def _masked(
     net: config.Net, columns: int, parameters: int | Sequence[int], context: int, widths: Sequence[int] | None = None
 ) -> MaskedNetwork:
+    _refuse_parents(net)
     return MaskedNetwork(
         columns,
         parameters,
@@ -159,6 +176,7 @@ def _masked(
 
 
 def _dense(net: config.Net, inputs: int, outputs: int) -> DenseNetwork:
+    _refuse_parents(net)
     return DenseNetwork(
         inputs,
         outputs,
@@ -167,3 +185,9 @@ def _dense(net: config.Net, inputs: int, outputs: int) -> DenseNetwork:
         activation=net.activation,
         dropout=parts.settled(net.dropout, "dropout"),
     )
+
+
+def _refuse_parents(net: config.Net) -> None:
+    """Refuse what only networks over coordinates, column by column, have."""
+    if net.parents is not None:
+        raise ConfigError(f"parents: {net.parents}: only autoregressive layers and bases have networks with parents")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from flowcli.flows.bases.base import uniform
 from flowcli.flows.context import NO_CONTEXT, Context
 from flowcli.flows.elementwise.bijection import soft_clip
-from flowcli.flows.networks import MaskedNetwork, Stepper
+from flowcli.flows.networks import MaskedNetwork
 from flowcli.flows.one_hot import OneHot
 
 LARGEST_LOGIT = 30.0  # so that exponentials need no maximum taken off them first
@@ -68,7 +68,7 @@ class Codes(nn.Module):
     @torch.no_grad()
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
         """Draw codes (rows, V)."""
-        stepper = Stepper(self.network, rows, context)
+        stepper = self.network.steps(rows, context)
         draws = uniform(rows, len(self.digits), generator, self.guard).t()
         hot = self.guard.new_zeros(self._edges[-1], rows)
         inputs = hot.new_zeros(self.network.input_edges[-1], rows)

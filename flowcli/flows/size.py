@@ -95,7 +95,7 @@ def _layer(layer: config.Layer, columns: int, context: int) -> int:
         case config.Elementwise(elementwise=options):
             return columns * bijection(options.transform).parameters
         case config.Autoregressive(autoregressive=options):
-            return _network(options.net, columns, columns * bijection(options.transform).parameters, context)
+            return _autoregressive(options.net, columns, bijection(options.transform).parameters, context)
         case config.Coupling(coupling=options):
             count = sum(active(options.mask, columns))
             inputs = max(1, columns - count + context)
@@ -112,12 +112,19 @@ def _base(base: config.Base, columns: int, context: int) -> int:
             return _gaussians(columns, settled(options.components, "components"), context)
         case config.AutoregressiveMixture(autoregressive_mixture=options):
             components = settled(options.components, "components")
-            network = _network(options.net, columns, 3 * components * columns, context)
+            network = _autoregressive(options.net, columns, 3 * components, context)
             return _gaussians(columns, components, context) + network
 
 
 def _gaussians(columns: int, components: int, context: int) -> int:
     return components * (1 + 2 * columns + columns * columns + context) + columns * context
+
+
+def _autoregressive(net: config.Net, columns: int, parameters: int, context: int) -> int:
+    if net.parents is None:
+        return _network(net, columns, columns * parameters, context)
+    parents = min(settled(net.parents, "parents"), max(columns - 1, 1))
+    return columns * _network(net, parents, parameters, context)
 
 
 def _network(net: config.Net, inputs: int, outputs: int, context: int = 0) -> int:

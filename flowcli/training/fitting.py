@@ -183,7 +183,7 @@ def prepare(
     _check_size(encoding, request, len(train))
     candidates = _candidates(request, encoding, train, held_out, seed)
     if len(candidates) > 1:
-        notice("columns as they are, or made near-normal first? a few steps of each will tell")
+        notice("more than one way to fit these rows may be the best; a few steps of each will tell")
     first, spent = _best(
         candidates, lambda each: _begun(each.shortened(len(train)), train, held_out, seed, device).loop, time_limit
     )
@@ -440,7 +440,8 @@ def _candidates(request: config.Config, encoding: Encoding, train: Side, held_ou
     """The ways to fit that are worth trying, the likeliest first; mostly there is one.
 
     The mixtures that EM finds mostly tell whether a quantile map is worth its while. Where they speak against one, but
-    not clearly, only steps can tell: sharp edges are nothing that a mixture sees.
+    not clearly, only steps can tell: sharp edges are nothing that a mixture sees. Nor do they tell whether, in many
+    columns, another architecture is better.
     """
     marginals = auto.wants_marginal(request.flow)
     plain, columns = encoding.coordinates, len(encoding.coordinates)
@@ -476,12 +477,18 @@ def _candidates(request: config.Config, encoding: Encoding, train: Side, held_ou
     counts = auto.candidate_components(request.flow.base, len(train), columns)
     starts = choose_starts(choices, sample, held_sample, components=counts, seed=seed)
     best, *others = starts
-    first = candidate(best.coordinates, best)
+    found = [candidate(best.coordinates, best)]
+    if not auto.long_enough(found[0].settled.train, rows=len(train)):
+        return found
     if others and best.coordinates.marginal is None:
         behind = best.held_out_nats - others[0].held_out_nats
-        if auto.worth_trying(first.settled.train, behind, rows=len(train), columns=columns):
-            return [first, *(candidate(other.coordinates, other) for other in others)]
-    return [first]
+        if auto.worth_trying(behind, columns=columns):
+            found += [candidate(other.coordinates, other) for other in others]
+    mapped = choices[-1]
+    if mapped.marginal is not None and (flow := auto.wide(request.flow, size=auto.Size.of(encoding, len(train)))):
+        settled = found[0].settled.model_copy(update={"flow": flow})
+        found.append(Candidate(encoding.with_coordinates(mapped), settled, None))
+    return found
 
 
 def _best(
@@ -553,6 +560,8 @@ def _start(joint: Joint, encoding: Encoding, rows: TrainingRows, start: Start | 
         layer.start(_with_gaps(z, _contexts(joint, first, place)))
         parts = zip(torch.split(z, SCORING_ROWS), _contexts(joint, first, place), strict=True)
         z = torch.cat([layer(part, context)[0] for part, context in parts])
+    if isinstance(flow.base, bases.AutoregressiveMixture):
+        flow.base.network.look(_with_gaps(z, _contexts(joint, first, len(flow.layers))))
     if start is None or not isinstance(flow.base, bases.Mixture | bases.AutoregressiveMixture):
         return
     mixture, shift, gate = start.mixture, start.shift, start.gate

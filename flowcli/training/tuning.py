@@ -68,8 +68,9 @@ FIELD = (
     Candidate("16 bins", ("flow.layers.1.layers.1.autoregressive.transform.spline.bins=16",)),
     Candidate("noise", ("train.noise=0.02",)),
     Candidate("one spline layer", ("flow.layers.1.repeat=1",)),
-    Candidate("weight decay", ("train.weight_decay=0.01",)),
+    Candidate("weight decay", ("train.weight_decay=1",)),
     Candidate("nsf", config="nsf"),
+    Candidate("sparse", config="sparse"),
     Candidate("maf-mixture", config="maf-mixture"),
     Candidate("gaussianization", config="gaussianization"),
 )

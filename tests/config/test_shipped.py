@@ -21,6 +21,7 @@ EXPECTED = {
     "nsf",
     "nsf-coupling",
     "realnvp",
+    "sparse",
 }
 
 
@@ -76,6 +77,7 @@ def accepts(schema, value, definitions):
     if value not in schema.get("enum", [value]) or value != schema.get("const", value):
         return False
     kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float)}
+    kinds["null"] = type(None)
     if "type" in schema:
         is_bool = isinstance(value, bool)
         if not isinstance(value, kinds[schema["type"]]) or is_bool != (schema["type"] == "boolean"):

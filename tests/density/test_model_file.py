@@ -244,6 +244,19 @@ def test_a_permutation_that_is_none_is_refused(tmp_path):
             density.load(path)
 
 
+def test_a_column_that_depends_on_itself_is_refused(tmp_path):
+    path = tmp_path / "model.flow"
+    density.save(fitted(table(rows(100, 3)), "sparse"), path)
+    document, tensors = container.read(path, "flowcli")
+    name = next(n for n in sorted(tensors) if n.endswith(".places"))
+    for column, parent in ((1, 1), (1, 2), (2, -1)):
+        changed = tensors[name].clone()
+        changed[column, 0] = parent
+        container.write(path, "flowcli", document, tensors | {name: changed})
+        with pytest.raises(ModelFileError, match="depends on itself"):
+            density.load(path)
+
+
 def test_a_newer_format_names_the_version_that_it_needs(path, rewrite):
     rewrite(lambda document, tensors: document.update(format=model_file.OF_ENSEMBLES + 1, version="7.3.0"))
     with pytest.raises(ModelFileError, match=r"needs flowcli >= 7\.3\.0"):

@@ -10,7 +10,7 @@ import torch
 from flowcli.flows import bases, elementwise, layers
 from flowcli.flows.bases import Base
 from flowcli.flows.elementwise import Bijection
-from flowcli.flows.networks import DenseNetwork, MaskedNetwork
+from flowcli.flows.networks import DenseNetwork, MaskedNetwork, SparseNetwork
 from flowcli.flows.transform import Transform
 
 Part = TypeVar("Part", bound=torch.nn.Module)
@@ -35,6 +35,12 @@ NETS = {
 
 def masked(columns: int, parameters: int, net: str, context: int) -> MaskedNetwork:
     return MaskedNetwork(columns, parameters, context=context, **NETS[net])
+
+
+def sparse(columns: int, parameters: int, net: str, context: int, parents: int = 3) -> SparseNetwork:
+    network = SparseNetwork(columns, parameters, parents, context=context, **NETS[net])
+    network.look(torch.randn(50, columns, generator=torch.Generator().manual_seed(1)))
+    return network
 
 
 def _autoregressive(bijection: str, net: str, *, reverse: bool = False) -> Callable[[int, int], Transform]:
@@ -67,6 +73,12 @@ TRANSFORMS: dict[str, Callable[[int, int], Transform]] = {
     "autoregressive-spline-reverse": _autoregressive("spline", "plain", reverse=True),
     "autoregressive-mixture-cdf": _autoregressive("mixture-cdf", "residual"),
     "autoregressive-narrow": _autoregressive("affine", "narrow"),
+    "sparse-spline": lambda d, c: layers.Autoregressive(
+        bend := BIJECTIONS["spline"](), sparse(d, bend.parameters, "residual", c)
+    ),
+    "sparse-affine-reverse": lambda d, c: layers.Autoregressive(
+        bend := BIJECTIONS["affine"](), sparse(d, bend.parameters, "plain", c), reverse=True
+    ),
     "coupling-affine-even": _coupling("affine", "plain", 0),
     "coupling-spline-odd": _coupling("spline", "residual", 1),
     "coupling-mixture-cdf": _coupling("mixture-cdf", "plain", 0),

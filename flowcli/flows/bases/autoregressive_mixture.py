@@ -15,7 +15,7 @@ from flowcli.flows.bases.gaussians import Gaussians
 from flowcli.flows.context import NO_CONTEXT, Context
 from flowcli.flows.elementwise.bijection import soft_clip
 from flowcli.flows.elementwise.bits import BITS, exp2_
-from flowcli.flows.networks import MaskedNetwork, Stepper, tracks
+from flowcli.flows.networks import AutoregressiveNetwork, tracks
 
 
 class AutoregressiveMixture(Base):
@@ -42,7 +42,7 @@ class AutoregressiveMixture(Base):
         context: C, the number of conditioning variables.
     """
 
-    def __init__(self, columns: int, components: int, network: MaskedNetwork, context: int = 0) -> None:
+    def __init__(self, columns: int, components: int, network: AutoregressiveNetwork, context: int = 0) -> None:
         super().__init__()
         self.gaussians = Gaussians(columns, components, context)
         self.network = network
@@ -89,7 +89,7 @@ class AutoregressiveMixture(Base):
         gaussians = self.gaussians
         components, columns = gaussians.means.shape
         factors, rows = gaussians.factors(), len(numbers)
-        stepper = Stepper(self.network, rows, context)
+        stepper = self.network.steps(rows, context)
         draws, noise = (part.contiguous() for part in numbers.t().chunk(2))
         z = torch.empty_like(noise)
         # A column, component by component, in one piece of memory each.
@@ -125,7 +125,7 @@ class AutoregressiveMixture(Base):
         gaussians, rows = self.gaussians, len(numbers)
         marginals = gaussians.marginals(context.observed)
         log_diagonal = marginals.log_diagonal
-        stepper = Stepper(self.network, rows, context)
+        stepper = self.network.steps(rows, context)
         draws, noise = numbers.t().chunk(2)
         components = len(gaussians.means)
         z = torch.zeros_like(noise)

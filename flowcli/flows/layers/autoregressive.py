@@ -10,7 +10,7 @@ from torch import Tensor
 from flowcli.flows.context import NO_CONTEXT, Context
 from flowcli.flows.elementwise import Bijection
 from flowcli.flows.layers.conditioned import ALL, bend, summed
-from flowcli.flows.networks import MaskedNetwork, Stepper
+from flowcli.flows.networks import AutoregressiveNetwork
 from flowcli.flows.transform import Transform
 
 
@@ -23,15 +23,18 @@ class Autoregressive(Transform):
 
     Args:
         bijection: How a column is bent.
-        network: A masked network with P parameters per column.
+        network: A network with P parameters per column.
         reverse: Whether the last column comes first.
     """
 
-    def __init__(self, bijection: Bijection[Any], network: MaskedNetwork, *, reverse: bool = False) -> None:
+    def __init__(self, bijection: Bijection[Any], network: AutoregressiveNetwork, *, reverse: bool = False) -> None:
         super().__init__()
         self.bijection = bijection
         self.network = network
         self.reverse = reverse
+
+    def start(self, x: Tensor) -> None:  # noqa: D102
+        self.network.look(x.flip(1) if self.reverse else x)
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
         there = None if context.observed is None else self._by_column(context.observed)
@@ -43,7 +46,7 @@ class Autoregressive(Transform):
         columns = self._by_column(z)
         x = torch.empty_like(columns)
         log_det = z.new_zeros(len(z))
-        stepper = Stepper(self.network, len(z), context)
+        stepper = self.network.steps(len(z), context)
         there = [None] * len(columns) if context.observed is None else self._by_column(context.observed)
         for i in range(len(columns)):
             bent = self.bijection.inverse(columns[i : i + 1], stepper.parameters(i, x)[:, None])

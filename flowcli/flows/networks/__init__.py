@@ -1,10 +1,23 @@
-"""Networks that give transforms their parameters: masked (autoregressive) and dense (coupling)."""
+"""Networks that give transforms their parameters: masked and sparse (autoregressive), and dense (coupling)."""
 
 from __future__ import annotations
 
+from flowcli.flows.networks.autoregressive import AutoregressiveNetwork, Steps
+from flowcli.flows.networks.blocks import ChosenLinear
 from flowcli.flows.networks.dense import DenseNetwork
 from flowcli.flows.networks.masked import MaskedNetwork
 from flowcli.flows.networks.network import Network, tracks
+from flowcli.flows.networks.sparse import SparseNetwork
 from flowcli.flows.networks.stepper import Stepper
 
-__all__ = ["DenseNetwork", "MaskedNetwork", "Network", "Stepper", "tracks"]
+__all__ = [
+    "AutoregressiveNetwork",
+    "ChosenLinear",
+    "DenseNetwork",
+    "MaskedNetwork",
+    "Network",
+    "SparseNetwork",
+    "Stepper",
+    "Steps",
+    "tracks",
+]

@@ -51,6 +51,11 @@ class Affine(NamedTuple):
     bias: Tensor
     steps: Sequence[Step]
 
+    @property
+    def inputs(self) -> int:
+        """How many numbers are read."""
+        return self.weight.shape[1]
+
     def __call__(self, value: Tensor) -> Tensor:
         """Return W v + b, (O, B)."""
         out = value.new_empty(len(self.weight), value.shape[1])

@@ -11,16 +11,16 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from torch import Tensor
-
 from flowcli.flows.context import NO_CONTEXT, Context
 from flowcli.flows.networks.activation import ActivationName
+from flowcli.flows.networks.autoregressive import AutoregressiveNetwork
 from flowcli.flows.networks.linear import MaskedLinear
-from flowcli.flows.networks.network import Network, hidden_pairs
+from flowcli.flows.networks.network import hidden_pairs
+from flowcli.flows.networks.stepper import Stepper
 
 
-class MaskedNetwork(Network):
-    """A network (B, D) -> planar parameters (P, B, D), zero at the start, in which column i sees those before it.
+class MaskedNetwork(AutoregressiveNetwork):
+    """One network for all columns, in which column i sees those before it.
 
     Columns may be wider than one number, and have different numbers of parameters; these come one after the other then
     (``evaluate``), and not in planes.
@@ -66,19 +66,8 @@ class MaskedNetwork(Network):
         # Where each column's numbers begin among the inputs, and its parameters among the outputs.
         self.input_edges, self.output_edges = inputs, [0, *accumulate(planes * count for count in each)]
 
-    def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> Tensor:
-        """Return the parameters of every column, (P, B, D)."""
-        return self.theta(x.t(), context).transpose(1, 2)
-
-    def theta(self, x: Tensor, context: Context = NO_CONTEXT) -> Tensor:
-        """Return the parameters of every column (P, D, B), of rows given column by column (D, B)."""
-        return self.planes(self.evaluate(x, context), self.planes_each)
-
-    def planes(self, outputs: Tensor, count: int) -> Tensor:  # noqa: D102
-        return outputs.view(len(outputs) // count, count, outputs.shape[1]).transpose(0, 1)
-
-    def units(self, planes: Tensor) -> Tensor:  # noqa: D102
-        return planes.transpose(0, 1).reshape(planes.shape[0] * planes.shape[1], planes.shape[2])
+    def steps(self, rows: int, context: Context = NO_CONTEXT) -> Stepper:  # noqa: D102
+        return Stepper(self, rows, context)
 
 
 def unit_degrees(width: int, columns: int, context: int) -> list[int]:

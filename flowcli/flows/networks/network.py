@@ -1,4 +1,4 @@
-"""What dense and masked networks share: one pass from inputs to outputs, units by rows, with the gradient written out.
+"""What all networks share: one pass from inputs to outputs, units by rows, with the gradient written out.
 
 The first layer's values v_0 pass through hidden layers v_s = W_s act(v_{s-1}) + b_s, plus v_{s-2} at each second one if
 there are residual blocks ("pre-activation", He et al., 2016), and one more layer reads the last activations. All
@@ -19,10 +19,12 @@ from torch.autograd.function import once_differentiable
 from flowcli.flows.context import Context
 from flowcli.flows.networks.activation import ACTIVATIONS, ActivationName
 from flowcli.flows.networks.affine import Affine
+from flowcli.flows.networks.blocks import BlockAffine, BlockLinear
 from flowcli.flows.networks.dropout import kept
 from flowcli.flows.networks.linear import DenseLinear, MaskedLinear
 
-Linear = DenseLinear | MaskedLinear
+Linear = DenseLinear | MaskedLinear | BlockLinear
+Map = Affine | BlockAffine
 Layer = TypeVar("Layer")
 
 
@@ -43,7 +45,7 @@ class Active(NamedTuple):
 class Tape(NamedTuple):
     """What the gradient needs of a pass."""
 
-    affines: list[Affine]
+    affines: list[Map]
     x: Tensor
     given: Tensor | None
     actives: list[Active]
@@ -82,7 +84,7 @@ class Network(nn.Module, ABC):
         self.residual, self.dropout = residual, dropout
         self.activation = ACTIVATIONS[activation]
         self.linears: list[Linear] = [first, *hidden, last]  # first to last
-        self._frozen: list[Affine] | None = None
+        self._frozen: list[Map] | None = None
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
@@ -92,7 +94,7 @@ class Network(nn.Module, ABC):
         context = None if self.context is None else self.context.weight
         return [context, *(p for linear in self.linears for p in (linear.weight, linear.bias))]
 
-    def affines(self) -> list[Affine]:
+    def affines(self) -> list[Map]:
         """What to compute with, first to last: made of the parameters as they are, or as they were when frozen."""
         frozen, bias = self._frozen, self.last.bias
         if frozen is not None and (frozen[0].bias.dtype, frozen[0].bias.device) == (bias.dtype, bias.device):
@@ -165,7 +167,7 @@ class Network(nn.Module, ABC):
         """Whether that hidden layer, counted from 1, ends a residual block."""
         return self.residual and number % 2 == 0
 
-    def _pass(self, x: Tensor, given: Tensor | None, affines: list[Affine], actives: list[Active] | None) -> Tensor:
+    def _pass(self, x: Tensor, given: Tensor | None, affines: list[Map], actives: list[Active] | None) -> Tensor:
         value = affines[0](x)
         if self.context is not None:
             assert given is not None
@@ -178,12 +180,12 @@ class Network(nn.Module, ABC):
                 stream = value.add_(stream)
         return value
 
-    def _masks(self, affines: list[Affine], like: Tensor) -> dict[int, Tensor]:
+    def _masks(self, affines: list[Map], like: Tensor) -> dict[int, Tensor]:
         """Which units are kept before each layer that has some dropped; all are drawn at once."""
         if not self.training or not self.dropout:
             return {}
         sizes = {
-            number: affine.weight.shape[1]
+            number: affine.inputs
             for number, affine in enumerate(affines[1:], 1)
             if self.adds_stream(number) or not self.residual
         }
@@ -212,7 +214,7 @@ def hidden_pairs(hidden: Sequence[Layer], *, residual: bool, make: Callable[[Lay
     return [make(before, after) for before, after in pairs]
 
 
-def _of_parameters(linear: Linear, affine: Affine, gradient: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+def _of_parameters(linear: Linear, affine: Map, gradient: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
     """The gradients of a layer's weight and bias."""
     return linear.weight_gradient(affine.outer(gradient, value)), linear.bias_gradient(gradient.sum(1))
 

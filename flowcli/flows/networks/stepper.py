@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from flowcli.flows.context import NO_CONTEXT, Context
-from flowcli.flows.networks.masked import MaskedNetwork
+
+if TYPE_CHECKING:
+    from flowcli.flows.networks.masked import MaskedNetwork
 
 
 class Stepper:
@@ -43,13 +46,7 @@ class Stepper:
         self._edges = [[bisect_left(d, column) for column in range(network.columns + 1)] for d in degrees]
 
     @torch.no_grad()
-    def parameters(self, column: int, x: Tensor) -> Tensor:
-        """The parameters of one column, (P, B).
-
-        Args:
-            column: The column, counted from 0; to be asked for in turn.
-            x: Columns by rows, (D, B) or as many numbers as they have, of which those before ``column`` are read.
-        """
+    def parameters(self, column: int, x: Tensor) -> Tensor:  # noqa: D102
         network, source = self._network, x
         known = network.input_edges[column]
         stream = self._values[0]
