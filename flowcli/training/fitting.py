@@ -181,11 +181,14 @@ def prepare(
     index = tail_indices(encoding.coordinates, encoding.line(train.tensor))
     encoding = encoding.with_coordinates(encoding.coordinates.with_tails(index))
     _check_size(encoding, request, len(train))
-    candidates = _candidates(request, encoding, train, held_out, seed)
-    if len(candidates) > 1:
+    candidates, wide = _candidates(request, encoding, train, held_out, seed)
+    if len(candidates) > 1 or wide is not None:
         notice("more than one way to fit these rows may be the best; a few steps of each will tell")
     first, spent = _best(
-        candidates, lambda each: _begun(each.shortened(len(train)), train, held_out, seed, device).loop, time_limit
+        candidates,
+        wide,
+        lambda each: _begun(each.shortened(len(train)), train, held_out, seed, device).loop,
+        time_limit,
     )
     begun = _begun(first, train, held_out, seed, device, notice, notice if compile else None)
     begun.loop.seconds = spent
@@ -436,8 +439,10 @@ class Begun:
     held_out: Side
 
 
-def _candidates(request: config.Config, encoding: Encoding, train: Side, held_out: Side, seed: int) -> list[Candidate]:
-    """The ways to fit that are worth trying, the likeliest first; mostly there is one.
+def _candidates(
+    request: config.Config, encoding: Encoding, train: Side, held_out: Side, seed: int
+) -> tuple[list[Candidate], Candidate | None]:
+    """The ways to fit that are worth trying, the likeliest first, and another architecture; mostly there is one way.
 
     The mixtures that EM finds mostly tell whether a quantile map is worth its while. Where they speak against one, but
     not clearly, only steps can tell: sharp edges are nothing that a mixture sees. Nor do they tell whether, in many
@@ -473,39 +478,55 @@ def _candidates(request: config.Config, encoding: Encoding, train: Side, held_ou
         return Candidate(own, settled, gated(start, sample, held_sample) if start is not None and from_em else None)
 
     if not columns or (wanted is None and len(choices) == 1):
-        return [candidate(choices[-1], None)]
+        return [candidate(choices[-1], None)], None
     counts = auto.candidate_components(request.flow.base, len(train), columns)
     starts = choose_starts(choices, sample, held_sample, components=counts, seed=seed)
     best, *others = starts
     found = [candidate(best.coordinates, best)]
     if not auto.long_enough(found[0].settled.train, rows=len(train)):
-        return found
+        return found, None
     if others and best.coordinates.marginal is None:
         behind = best.held_out_nats - others[0].held_out_nats
         if auto.worth_trying(behind, columns=columns):
             found += [candidate(other.coordinates, other) for other in others]
-    mapped = choices[-1]
-    if mapped.marginal is not None and (flow := auto.wide(request.flow, size=auto.Size.of(encoding, len(train)))):
-        settled = found[0].settled.model_copy(update={"flow": flow})
-        found.append(Candidate(encoding.with_coordinates(mapped), settled, None))
-    return found
+    flow, mapped = auto.wide(request.flow, size=auto.Size.of(encoding, len(train))), choices[-1]
+    if flow is None or mapped.marginal is None:
+        return found, None
+    settled = found[0].settled.model_copy(update={"flow": flow})
+    return found, Candidate(encoding.with_coordinates(mapped), settled, None)
 
 
 def _best(
-    candidates: list[Candidate], trial: Callable[[Candidate], Loop], time_limit: float | None = None
+    candidates: list[Candidate],
+    wide: Candidate | None,
+    trial: Callable[[Candidate], Loop],
+    time_limit: float | None = None,
 ) -> tuple[Candidate, float]:
-    """The candidate with the best held-out nats after the trial of each, and the seconds that trials took."""
-    if len(candidates) == 1:
-        return candidates[0], 0.0
+    """The candidate with the best held-out nats after the trial of each, and the seconds that trials took.
+
+    The other architecture is the quickest to try. Unless it is soon ahead of the mixtures that the others start from,
+    it is none for these rows; if it is, the likeliest of the others is left to compare it with.
+    """
     share = None if time_limit is None else auto.SHARE_OF_TRIAL * time_limit
-    reached, spent = [], 0.0
-    for candidate in candidates:
+    spent = 0.0
+
+    def reached(candidate: Candidate) -> float:
+        nonlocal spent
         loop = trial(candidate)
         for _ in loop.run(lambda: False, share):
             pass
-        reached.append(loop.best_nats)
         spent += loop.seconds
-    return candidates[reached.index(max(reached))], spent
+        return loop.best_nats
+
+    found: list[tuple[float, Candidate]] = []
+    if wide is not None:
+        nats, first = reached(wide), candidates[0]
+        if first.start is None or nats > first.start.held_out_nats:
+            found, candidates = [(nats, wide)], [first]
+    if not found and len(candidates) == 1:
+        return candidates[0], spent
+    found += [(reached(candidate), candidate) for candidate in candidates]
+    return max(found, key=lambda each: each[0])[1], spent
 
 
 def _begun(

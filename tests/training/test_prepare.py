@@ -219,13 +219,13 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     monkeypatch.setattr(auto, "TRIAL_STEPS", 40)
     reached = {}
 
-    def watched(candidates, trial, time_limit, best=fitting_room._best):
+    def watched(candidates, wide, trial, time_limit, best=fitting_room._best):
         def noted(candidate):
             loop = trial(candidate)
             reached[candidate.encoding.coordinates.marginal is not None] = loop
             return loop
 
-        return best(candidates, noted, time_limit)
+        return best(candidates, wide, noted, time_limit)
 
     monkeypatch.setattr(fitting_room, "_best", watched)
     random = np.random.default_rng(0)
@@ -247,3 +247,20 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     said.clear()
     prepared(table(squares), "auto", ["train.epochs=2"], short=(), notice=said.append)
     assert not any("a few steps of each" in line for line in said)
+
+
+def test_where_columns_are_many_small_networks_are_tried_and_kept_where_they_are_better(monkeypatch):
+    monkeypatch.setattr(auto, "TRIAL_STEPS", 150)
+    monkeypatch.setattr(auto, "UNCLEAR", 0.0)  # one way over mixtures alone
+    random = np.random.default_rng(0)
+    chain = [random.normal(size=3000)]
+    for _ in range(auto.WIDE - 1):
+        chain.append(np.cos(2 * chain[-1]) + 0.2 * random.normal(size=3000))
+    mixed = random.normal(size=(3000, auto.WIDE)) @ random.normal(size=(auto.WIDE, auto.WIDE)) + 4 * random.integers(0, 2, size=(3000, 1))
+    for values, parents in ((np.stack(chain, 1), auto.PARENTS), (mixed, None)):
+        said = []
+        fitting = prepared(table(values), "auto", [], short=(), notice=said.append)
+        assert any("a few steps of each" in line for line in said)
+        layer = fitting.config.to_json()["flow"]["layers"][-1]
+        assert layer.get("autoregressive", {}).get("net", {}).get("parents") == parents
+        assert (parents is None) == ("autoregressive_mixture" in fitting.config.to_json()["flow"]["base"])
