@@ -12,64 +12,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from flowcli.config import from_mapping
 from flowcli.config import schema as config
 from flowcli.density import Coordinates, Encoding, FlowDensity
-from flowcli.errors import ConfigError, DataError, ModelFileError, UsageError
+from flowcli.errors import DataError, ModelFileError, UsageError
 from flowcli.flows import Context, Joint, Transform, bases, build_joint, check_joint_size
 from flowcli.table import Table
 from flowcli.table.schema import Column
 from flowcli.training import auto
 from flowcli.training.compiled import compiled
 from flowcli.training.loop import SCORING_ROWS, Loop, mean_and_error
-from flowcli.training.mixture import LARGEST_SAMPLE, fit_mixture
+from flowcli.training.mixture import fit_mixture
 from flowcli.training.rows import TrainingRows, generator, mixed, spread_over_cells
+from flowcli.training.sides import FARTHEST, Side, far
 from flowcli.training.split import among, hold_out
-from flowcli.training.start import Sample, Start, choose_starts, gated
+from flowcli.training.start import Start
 from flowcli.training.tail_index import tail_indices
+from flowcli.training.ways import Way, Ways, best
 
 Notice = Callable[[str], None]
 FEW_ROWS_PER_COLUMN = 10
 FEWEST_ROWS = 3  # two to train on, one to hold out
 COLLINEAR = 1e-12
-# In units of a column's spread: the square of what is farther out leaves the numbers of a float32 fit.
-FARTHEST = 1e9
-OUTLYING = 100_000  # in the same units: beyond this, no heavy tail of a usual kind reaches in a table
-
-
-@dataclass(frozen=True)
-class Side:
-    """The rows on one side of a fit.
-
-    Attributes:
-        values: In the units of the table, (N, N_c).
-        weights: One on average, (N,); ``None`` where all count alike.
-    """
-
-    values: NDArray[np.float64]
-    weights: NDArray[np.float64] | None = None
-
-    def __len__(self) -> int:
-        """N."""
-        return len(self.values)
-
-    @property
-    def tensor(self) -> Tensor:
-        """The values."""
-        return torch.from_numpy(self.values)
-
-    @property
-    def weight_tensor(self) -> Tensor | None:
-        """The weights."""
-        return None if self.weights is None else torch.from_numpy(self.weights)
-
-    def keep(self, rows: NDArray[np.bool_]) -> Side:
-        """Some of the rows."""
-        weights = None if self.weights is None else self.weights[rows]
-        return Side(self.values[rows], None if weights is None else weights / weights.mean())
+OUTLYING = 100_000  # of a column's spreads: beyond this, no heavy tail of a usual kind reaches in a table
 
 
 @dataclass
@@ -181,15 +148,12 @@ def prepare(
     index = tail_indices(encoding.coordinates, encoding.line(train.tensor))
     encoding = encoding.with_coordinates(encoding.coordinates.with_tails(index))
     _check_size(encoding, request, len(train))
-    candidates, wide = _candidates(request, encoding, train, held_out, seed)
-    if len(candidates) > 1 or wide is not None:
-        notice("more than one way to fit these rows may be the best; a few steps of each will tell")
-    first, spent = _best(
-        candidates,
-        wide,
-        lambda each: _begun(each.shortened(len(train)), train, held_out, seed, device).loop,
-        time_limit,
-    )
+    ways = Ways(request, encoding, train, held_out, seed)
+
+    def trial(way: Way) -> Loop:
+        return _begun(way.shortened(len(train)), train, held_out, seed, device).loop
+
+    first, spent = best(ways, trial, notice, time_limit)
     begun = _begun(first, train, held_out, seed, device, notice, notice if compile else None)
     begun.loop.seconds = spent
     loop, rest = begun.loop, (begun.train, begun.held_out, seed, fingerprint(table, valid))
@@ -351,7 +315,7 @@ def _split(table: Table, valid: Table | None, share: float, seed: int, notice: N
     mask, copies = hold_out(table.values, share, seed, ~numbers, numbers & ~unrounded)
     if copies:
         notice(f"{copies:,} rows are copies of others; copies are held out together or not at all")
-    mask &= ~_far(encoding, table.values)
+    mask &= ~far(encoding, table.values)
     if mask.all() or not mask.any():
         raise DataError("fewer than two different rows; there is nothing to fit", source=table.source)
     whole = Side(table.values, table.weights)
@@ -364,13 +328,6 @@ def _split(table: Table, valid: Table | None, share: float, seed: int, notice: N
 def _whole(table: Table) -> Side:
     """All rows of a table."""
     return Side(table.values, table.weights).keep(np.ones(len(table.values), dtype=np.bool_))
-
-
-def _far(encoding: Encoding, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which rows lie so far out that a fit cannot compute with them, (N,)."""
-    rows, log_det = encoding.forward(torch.from_numpy(values))
-    u = rows[:, : encoding.layout.coordinates]
-    return np.asarray(((u.abs() > FARTHEST).any(1) | (log_det == -math.inf)).numpy())
 
 
 def _warn_of_outliers(encoding: Encoding, train: Side, notice: Notice) -> None:
@@ -396,7 +353,7 @@ def _trainable(
 
 def _within_reach(encoding: Encoding, train: Side, held_out: Side, notice: Notice) -> tuple[Side, Side]:
     """The rows without those that lie so far out that a fit cannot compute with them."""
-    far_train, far_held_out = (_far(encoding, part.values) for part in (train, held_out))
+    far_train, far_held_out = (far(encoding, part.values) for part in (train, held_out))
     if count := int(far_train.sum() + far_held_out.sum()):
         notice(
             f"rows over {FARTHEST:g} times a column's spread away from the others are left out of the fit: {count:,};"
@@ -416,20 +373,6 @@ def _check_size(encoding: Encoding, request: config.Config, rows: int) -> None:
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One way to fit: the coordinates, a config with nothing left to decide, and the mixture to start from."""
-
-    encoding: Encoding
-    settled: config.Config
-    start: Start | None
-
-    def shortened(self, rows: int) -> Candidate:
-        """The same with so few steps that trying it costs little."""
-        train = auto.trial(self.settled.train, rows=rows)
-        return replace(self, settled=self.settled.model_copy(update={"train": train}))
-
-
-@dataclass(frozen=True)
 class Begun:
     """A fit at its start, with the rows that it can compute with."""
 
@@ -439,98 +382,8 @@ class Begun:
     held_out: Side
 
 
-def _candidates(
-    request: config.Config, encoding: Encoding, train: Side, held_out: Side, seed: int
-) -> tuple[list[Candidate], Candidate | None]:
-    """The ways to fit that are worth trying, the likeliest first, and another architecture; mostly there is one way.
-
-    The mixtures that EM finds mostly tell whether a quantile map is worth its while. Where they speak against one, but
-    not clearly, only steps can tell: sharp edges are nothing that a mixture sees. Nor do they tell whether, in many
-    columns, another architecture is better.
-    """
-    marginals = auto.wants_marginal(request.flow)
-    plain, columns = encoding.coordinates, len(encoding.coordinates)
-    if len(marginals) > 1 and _far(encoding, train.values).any():
-        marginals = [True]  # no choice then: without a quantile map such rows would be left out
-    wanted, from_em = _mixture_wish(request.flow.base)
-    sample, held_sample = (
-        Sample.of(encoding, side.tensor, side.weight_tensor, seed, purpose, most)
-        for side, purpose, most in ((train, 6, LARGEST_SAMPLE), (held_out, 7, len(held_out)))
-    )
-    choices = [plain]
-    if columns and any(marginals):
-        spread = spread_over_cells(encoding, len(train), generator(seed, 11))
-        mapped = plain.with_marginal(encoding.line(train.tensor, spread))
-        choices = [mapped if marginal else plain for marginal in marginals]
-
-    def candidate(coordinates: Coordinates, start: Start | None) -> Candidate:
-        own = encoding.with_coordinates(coordinates)
-        components = 1 if start is None else len(start.mixture.weights)
-        if isinstance(wanted, int) and start is not None and from_em and wanted != components:
-            raise ConfigError(f"components: {wanted} are more than the {len(train)} rows; use fewer")
-        flow = auto.settle_flow(
-            request.flow,
-            size=auto.Size.of(own, len(train)),
-            marginal=marginals[0] if len(marginals) == 1 else coordinates.marginal is not None,
-            components=components,
-        )
-        settled = request.model_copy(update={"flow": flow, "train": auto.settle_train(request.train, rows=len(train))})
-        return Candidate(own, settled, gated(start, sample, held_sample) if start is not None and from_em else None)
-
-    if not columns or (wanted is None and len(choices) == 1):
-        return [candidate(choices[-1], None)], None
-    counts = auto.candidate_components(request.flow.base, len(train), columns)
-    starts = choose_starts(choices, sample, held_sample, components=counts, seed=seed)
-    best, *others = starts
-    found = [candidate(best.coordinates, best)]
-    if not auto.long_enough(found[0].settled.train, rows=len(train)):
-        return found, None
-    if others and best.coordinates.marginal is None:
-        behind = best.held_out_nats - others[0].held_out_nats
-        if auto.worth_trying(behind, columns=columns):
-            found += [candidate(other.coordinates, other) for other in others]
-    flow, mapped = auto.wide(request.flow, size=auto.Size.of(encoding, len(train))), choices[-1]
-    if flow is None or mapped.marginal is None:
-        return found, None
-    settled = found[0].settled.model_copy(update={"flow": flow})
-    return found, Candidate(encoding.with_coordinates(mapped), settled, None)
-
-
-def _best(
-    candidates: list[Candidate],
-    wide: Candidate | None,
-    trial: Callable[[Candidate], Loop],
-    time_limit: float | None = None,
-) -> tuple[Candidate, float]:
-    """The candidate with the best held-out nats after the trial of each, and the seconds that trials took.
-
-    The other architecture is the quickest to try. Unless it is soon ahead of the mixtures that the others start from,
-    it is none for these rows; if it is, the likeliest of the others is left to compare it with.
-    """
-    share = None if time_limit is None else auto.SHARE_OF_TRIAL * time_limit
-    spent = 0.0
-
-    def reached(candidate: Candidate) -> float:
-        nonlocal spent
-        loop = trial(candidate)
-        for _ in loop.run(lambda: False, share):
-            pass
-        spent += loop.seconds
-        return loop.best_nats
-
-    found: list[tuple[float, Candidate]] = []
-    if wide is not None:
-        nats, first = reached(wide), candidates[0]
-        if first.start is None or nats > first.start.held_out_nats:
-            found, candidates = [(nats, wide)], [first]
-    if not found and len(candidates) == 1:
-        return candidates[0], spent
-    found += [(reached(candidate), candidate) for candidate in candidates]
-    return max(found, key=lambda each: each[0])[1], spent
-
-
 def _begun(
-    candidate: Candidate,
+    way: Way,
     train: Side,
     held_out: Side,
     seed: int,
@@ -539,27 +392,16 @@ def _begun(
     compiling: Notice | None = None,
 ) -> Begun:
     """One way to fit, at its start."""
-    encoding, settled = candidate.encoding, candidate.settled
+    encoding, settled = way.encoding, way.settled
     train, held_out = _within_reach(encoding, train, held_out, notice)
     encoding = encoding.with_coordinates(encoding.coordinates.with_limits(encoding.line(train.tensor)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mixed(seed, 8))
         joint = build_joint(settled.flow, encoding.layout, encoding.numbers)
         rows = TrainingRows(encoding, train.tensor, seed, weights=train.weight_tensor)
-        _start(joint, encoding, rows, candidate.start, seed)
+        _start(joint, encoding, rows, way.start, seed)
     loop = _loop(joint, encoding, settled, train, held_out, seed, device, compiling)
     return Begun(encoding, loop, train, held_out)
-
-
-def _mixture_wish(base: config.Base) -> tuple[int | config.Auto | None, bool]:
-    """How many components the base is to have, if it is a mixture, and whether EM starts it."""
-    match base:
-        case config.Mixture(mixture=options):
-            return options.components, options.start == "em"
-        case config.AutoregressiveMixture(autoregressive_mixture=options):
-            return options.components, options.start == "em"
-        case _:
-            return None, False
 
 
 @torch.no_grad()

@@ -11,9 +11,9 @@ import torch
 
 from flowcli.config import schema as config
 from flowcli.density import Density, Ensemble, FlowDensity
-from flowcli.training.fitting import Side
 from flowcli.training.loop import mean_and_error
 from flowcli.training.series import Finished, Trial
+from flowcli.training.sides import Side
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from flowcli.density import Density, FlowDensity
 from flowcli.density.model_file import describe, pack, restore_flow
 from flowcli.errors import ConfigError, FlowcliError, ModelFileError, NumericsError, UsageError
 from flowcli.table import Table
-from flowcli.training.fitting import Fitting, Notice, Side, prepare, resume
+from flowcli.training.fitting import Fitting, Notice, prepare, resume
 from flowcli.training.loop import Event
+from flowcli.training.sides import Side
 
 State = tuple[dict[str, Any], dict[str, Tensor]]
 

@@ -53,6 +53,12 @@ class Sample:
         weights = None if self.weights is None else self.weights[rows]
         return Sample(self.numbers[rows], self.given[rows], self.codes, weights)
 
+    def some(self, count: int, random: torch.Generator) -> Sample:
+        """So many of the rows at most, by chance."""
+        if len(self.numbers) <= count:
+            return self
+        return self.select(torch.randperm(len(self.numbers), generator=random)[:count])
+
     @classmethod
     def of(
         cls, encoding: Encoding, values: Tensor, weights: Tensor | None, seed: int, purpose: int, most: int

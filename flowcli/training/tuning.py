@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from flowcli.config import schema as config
 from flowcli.density import Density, FlowDensity
-from flowcli.training.fitting import Side
 from flowcli.training.loop import mean_and_error
 from flowcli.training.plans import together
 from flowcli.training.series import Finished, Trial
+from flowcli.training.sides import Side
 
 THIRD = 3  # of the candidates, one goes on; and its fit is so many times as long
 SHORTEST, SHORTEST_SHARE = 3.0, 0.25  # seconds of a fit that tells something, and as a share of the first fit

@@ -11,6 +11,7 @@ from flowcli.errors import ConfigError, DataError
 from flowcli.table.schema import Column
 from flowcli.training import auto
 from flowcli.training import fitting as fitting_room
+from flowcli.training import ways as ways_room
 from tests.fits import SHORT, last, prepared, rows, run, table
 
 NONE = "flow.layers.0.marginal=none"
@@ -219,15 +220,15 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     monkeypatch.setattr(auto, "TRIAL_STEPS", 40)
     reached = {}
 
-    def watched(candidates, wide, trial, time_limit, best=fitting_room._best):
-        def noted(candidate):
-            loop = trial(candidate)
-            reached[candidate.encoding.coordinates.marginal is not None] = loop
+    def watched(ways, trial, notice, time_limit, best=ways_room.best):
+        def noted(way):
+            loop = trial(way)
+            reached[way.encoding.coordinates.marginal is not None] = loop
             return loop
 
-        return best(candidates, wide, noted, time_limit)
+        return best(ways, noted, notice, time_limit)
 
-    monkeypatch.setattr(fitting_room, "_best", watched)
+    monkeypatch.setattr(fitting_room, "best", watched)
     random = np.random.default_rng(0)
     row = random.integers(4, size=6000)
     squares = np.column_stack([2 * random.integers(2, size=6000) + row % 2, row]) + random.random((6000, 2))
@@ -256,8 +257,8 @@ def test_where_columns_are_many_small_networks_are_tried_and_kept_where_they_are
     chain = [random.normal(size=3000)]
     for _ in range(auto.WIDE - 1):
         chain.append(np.cos(2 * chain[-1]) + 0.2 * random.normal(size=3000))
-    mixed = random.normal(size=(3000, auto.WIDE)) @ random.normal(size=(auto.WIDE, auto.WIDE)) + 4 * random.integers(0, 2, size=(3000, 1))
-    for values, parents in ((np.stack(chain, 1), auto.PARENTS), (mixed, None)):
+    heaps = random.normal(size=(3000, 32)) @ random.normal(size=(32, 32)) + 4 * random.integers(0, 2, size=(3000, 1))
+    for values, parents in ((np.stack(chain, 1), auto.PARENTS), (heaps, None)):
         said = []
         fitting = prepared(table(values), "auto", [], short=(), notice=said.append)
         assert any("a few steps of each" in line for line in said)

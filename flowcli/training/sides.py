@@ -1,0 +1,55 @@
+"""The rows to train on, and those that are held out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flowcli.density import Encoding
+
+# In units of a column's spread: the square of what is farther out leaves the numbers of a float32 fit.
+FARTHEST = 1e9
+
+
+@dataclass(frozen=True)
+class Side:
+    """The rows on one side of a fit.
+
+    Attributes:
+        values: In the units of the table, (N, N_c).
+        weights: One on average, (N,); ``None`` where all count alike.
+    """
+
+    values: NDArray[np.float64]
+    weights: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.values)
+
+    @property
+    def tensor(self) -> Tensor:
+        """The values."""
+        return torch.from_numpy(self.values)
+
+    @property
+    def weight_tensor(self) -> Tensor | None:
+        """The weights."""
+        return None if self.weights is None else torch.from_numpy(self.weights)
+
+    def keep(self, rows: NDArray[np.bool_]) -> Side:
+        """Some of the rows."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Side(self.values[rows], None if weights is None else weights / weights.mean())
+
+
+def far(encoding: Encoding, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which rows lie so far out that a fit cannot compute with them, (N,)."""
+    rows, log_det = encoding.forward(torch.from_numpy(values))
+    u = rows[:, : encoding.layout.coordinates]
+    return np.asarray(((u.abs() > FARTHEST).any(1) | (log_det == -math.inf)).numpy())

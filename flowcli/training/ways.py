@@ -1,0 +1,182 @@
+"""Which way to fit some rows: in which coordinates, with which architecture, and from where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from flowcli.config import schema as config
+from flowcli.density import Coordinates, Encoding
+from flowcli.errors import ConfigError
+from flowcli.training import auto
+from flowcli.training.loop import Loop
+from flowcli.training.mixture import LARGEST_SAMPLE
+from flowcli.training.rows import generator, spread_over_cells
+from flowcli.training.sides import Side, far
+from flowcli.training.start import Sample, Start, choose_starts, gated
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to fit.
+
+    Attributes:
+        encoding: From rows to coordinates.
+        settled: The config with nothing left to decide.
+        start: The mixture to start from, if there is one.
+    """
+
+    encoding: Encoding
+    settled: config.Config
+    start: Start | None
+
+    def shortened(self, rows: int) -> Way:
+        """The same with so few steps that trying it costs little."""
+        train = auto.trial(self.settled.train, rows=rows)
+        return replace(self, settled=self.settled.model_copy(update={"train": train}))
+
+
+class Ways:
+    """The ways to fit that a config leaves open.
+
+    Args:
+        request: The config.
+        encoding: Of the rows, without a quantile map.
+        train: The training rows.
+        held_out: The held-out rows.
+        seed: Of all random numbers.
+    """
+
+    def __init__(self, request: config.Config, encoding: Encoding, train: Side, held_out: Side, seed: int) -> None:
+        self._request, self._encoding, self._rows, self._seed = request, encoding, len(train), seed
+        self._marginals = auto.wants_marginal(request.flow)
+        if len(self._marginals) > 1 and far(encoding, train.values).any():
+            self._marginals = [True]  # no choice then: without a quantile map such rows would be left out
+        self._sample, self._held_sample = (
+            Sample.of(encoding, side.tensor, side.weight_tensor, seed, purpose, most)
+            for side, purpose, most in ((train, 6, LARGEST_SAMPLE), (held_out, 7, len(held_out)))
+        )
+        plain = encoding.coordinates
+        self._choices = [plain]
+        if len(plain) and any(self._marginals):
+            spread = spread_over_cells(encoding, len(train), generator(seed, 11))
+            mapped = plain.with_marginal(encoding.line(train.tensor, spread))
+            self._choices = [mapped if marginal else plain for marginal in self._marginals]
+
+    @property
+    def columns(self) -> int:
+        """D, of the coordinates."""
+        return len(self._encoding.coordinates)
+
+    def wide(self) -> Way | None:
+        """The other architecture for many columns, where they are many and the config has one."""
+        flow = auto.wide(self._request.flow, size=auto.Size.of(self._encoding, self._rows))
+        mapped = self._choices[-1]
+        if flow is None or mapped.marginal is None or not self._long_enough:
+            return None
+        return Way(self._encoding.with_coordinates(mapped), self._settled(flow), None)
+
+    def quick_nats(self) -> float:
+        """The held-out nats of mixtures of few Gaussians that EM finds in few rows."""
+        random = generator(self._seed, 13)
+        sample, held = (each.some(auto.ROWS_OF_FEW, random) for each in (self._sample, self._held_sample))
+        found = choose_starts(self._choices, sample, held, components=auto.FEW_COMPONENTS, seed=self._seed)
+        return found[0].held_out_nats
+
+    def likely(self) -> list[Way]:
+        """The ways with the config's own architecture that are worth trying, the likeliest first; mostly one.
+
+        The mixtures that EM finds mostly tell whether a quantile map is worth its while. Where they speak against one,
+        but not clearly, only steps can tell: sharp edges are nothing that a mixture sees.
+
+        Raises:
+            ConfigError: There are fewer rows than components.
+            NumericsError: No start could be found.
+        """
+        wanted, from_em = _mixture_wish(self._request.flow.base)
+        if not self.columns or (wanted is None and len(self._choices) == 1):
+            return [self._way(self._choices[-1], None, from_em=False)]
+        counts = auto.candidate_components(self._request.flow.base, self._rows, self.columns)
+        starts = choose_starts(self._choices, self._sample, self._held_sample, components=counts, seed=self._seed)
+        first, *others = starts
+        components = len(first.mixture.weights)
+        if isinstance(wanted, int) and from_em and wanted != components:
+            raise ConfigError(f"components: {wanted} are more than the {self._rows} rows; use fewer")
+        found = [self._way(first.coordinates, first, from_em=from_em)]
+        if others and first.coordinates.marginal is None and self._long_enough:
+            behind = first.held_out_nats - others[0].held_out_nats
+            if auto.worth_trying(behind, columns=self.columns):
+                found += [self._way(other.coordinates, other, from_em=from_em) for other in others]
+        return found
+
+    @property
+    def _long_enough(self) -> bool:
+        train = auto.settle_train(self._request.train, rows=self._rows)
+        return auto.long_enough(train, rows=self._rows)
+
+    def _way(self, coordinates: Coordinates, start: Start | None, *, from_em: bool) -> Way:
+        encoding = self._encoding.with_coordinates(coordinates)
+        flow = auto.settle_flow(
+            self._request.flow,
+            size=auto.Size.of(encoding, self._rows),
+            marginal=self._marginals[0] if len(self._marginals) == 1 else coordinates.marginal is not None,
+            components=1 if start is None else len(start.mixture.weights),
+        )
+        begin = None if start is None or not from_em else gated(start, self._sample, self._held_sample)
+        return Way(encoding, self._settled(flow), begin)
+
+    def _settled(self, flow: config.FlowConfig) -> config.Config:
+        train = auto.settle_train(self._request.train, rows=self._rows)
+        return self._request.model_copy(update={"flow": flow, "train": train})
+
+
+def best(
+    ways: Ways, trial: Callable[[Way], Loop], notice: Callable[[str], None], time_limit: float | None = None
+) -> tuple[Way, float]:
+    """The way with the best held-out nats after a trial of each, and the seconds that trials took.
+
+    The architecture for many columns is the quickest to try, so it comes first. If it is far ahead of mixtures by then,
+    it is chosen; if it is behind, dropped; otherwise the likeliest of the other ways has a trial as well.
+    """
+    share = None if time_limit is None else auto.SHARE_OF_TRIAL * time_limit
+    spent = 0.0
+
+    def reached(way: Way) -> float:
+        nonlocal spent
+        loop = trial(way)
+        for _ in loop.run(lambda: False, share):
+            pass
+        spent += loop.seconds
+        return loop.best_nats
+
+    said = "more than one way to fit these rows may be the best; a few steps of each will tell"
+    found: list[tuple[float, Way]] = []
+    wide = ways.wide()
+    if wide is not None:
+        notice(said)
+        found = [(reached(wide), wide)]
+        ahead = found[0][0] - ways.quick_nats()
+        if ahead > auto.CLEARLY * ways.columns:
+            return wide, spent
+        if ahead < 0:
+            found = []
+    likely = ways.likely()
+    if found:
+        likely = likely[:1]
+    elif len(likely) == 1:
+        return likely[0], spent
+    elif wide is None:
+        notice(said)
+    found += [(reached(way), way) for way in likely]
+    return max(found, key=lambda each: each[0])[1], spent
+
+
+def _mixture_wish(base: config.Base) -> tuple[int | config.Auto | None, bool]:
+    """How many components the base is to have, if it is a mixture, and whether EM starts it."""
+    match base:
+        case config.Mixture(mixture=options):
+            return options.components, options.start == "em"
+        case config.AutoregressiveMixture(autoregressive_mixture=options):
+            return options.components, options.start == "em"
+        case _:
+            return None, False
