@@ -96,7 +96,7 @@ def test_the_report_says_who_is_ahead(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "0.290 ± 0.000" in page
     assert "| zuko: ahead |" in page
     assert "| rings | 0.05" in page.split("Three flows as one density")[1]
-    assert "| penguins, 60 rows | 1.100 | 0.500 ± 0.000 | 0.200 ± 0.000 | -0.250 ± 0.000 |" in page
+    assert "| penguins, 60 rows | 3 | 1.100 | 0.500 ± 0.000 | 0.200 ± 0.000 | -0.250 ± 0.000 |" in page
     assert "| rings | 20,000 | zuko | 40.0 | 3.0 | 0.07 |" in page
     assert "| rings | 0.0100 ± 0.0000 | 0.0050 |" in page
     assert (tmp_path / "quality.png").stat().st_size > 5000

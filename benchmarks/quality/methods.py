@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from benchmarks.quality.run import Budget, Numbers, Run
+from benchmarks.quality.run import AUTO, Budget, Numbers, Run
 from flowcli import config as configs
 
 Method = Callable[[pd.DataFrame, pd.DataFrame, Budget, int], Run]
@@ -16,7 +16,6 @@ Method = Callable[[pd.DataFrame, pd.DataFrame, Budget, int], Run]
 SIMPLE = ("Gaussian", "Gaussian mixture", "kernels")
 FLOWS = ("zuko", "nflows", "flowjax", "pzflow")
 PEERS = (*SIMPLE, *FLOWS)
-AUTO = "auto"
 # The same rows fitted with another seed; three seeds as one density; the best of many configs within ten minutes.
 OTHER_SEED, ENSEMBLE, TUNED = "auto, other seed", "ensemble of 3", "tuned for 10 minutes"
 MORE = (OTHER_SEED, ENSEMBLE, TUNED)

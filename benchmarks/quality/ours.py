@@ -6,14 +6,13 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from benchmarks.quality.run import ON_CURVE, Budget, Clock, Run
+from benchmarks.quality.run import AUTO, ON_CURVE, Budget, Clock, Run
 from flowcli import config as configs
 from flowcli import table, training
 from flowcli.config.schema import Config
 from flowcli.training import Evaluation
 
 MOST_POINTS = 40
-AUTO = "auto"
 
 Fit = Callable[[pd.DataFrame, pd.DataFrame, Budget, int], Run]
 

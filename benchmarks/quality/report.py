@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.quality import methods, sets
 from benchmarks.quality.figure import draw
 from benchmarks.quality.results import Result, read
-from benchmarks.quality.small import SPLITS, Small, summary
+from benchmarks.quality.small import Small, summary
 
 SEEDS = range(10)
 DOCS = Path("docs")
@@ -58,7 +58,6 @@ class OfSet:
 
     rows: int
     columns: int
-    seeds: int
     gap: float | None
     gap_error: float | None
     methods: dict[str, Beside]
@@ -96,7 +95,6 @@ def _of_set(folder: Path, name: str) -> OfSet | None:
     return OfSet(
         rows=rows[0],
         columns=rows[1],
-        seeds=len(auto),
         gap=None if gap is None else float(gap.mean()),
         gap_error=None if gap is None else float(gap.std() / np.sqrt(len(gap))),
         methods=beside,
@@ -200,7 +198,11 @@ def _pages(found: dict[str, OfSet]) -> Iterator[str]:
 def _own(found: dict[str, OfSet]) -> Iterator[str]:
     """What more of auto is worth: another seed, three, and a choice of configs."""
     for how, title, said in (
-        (methods.OTHER_SEED, "The same with another seed", "What auto has more than with another seed."),
+        (
+            methods.OTHER_SEED,
+            "The same with another seed",
+            "What auto has more than with another seed of the fit, on the same rows.",
+        ),
         (methods.ENSEMBLE, "Three flows as one density", "What `fit --ensemble 3` has more than auto."),
         (methods.TUNED, "Ten minutes of choice", "What `fit --tune 10m` has more than auto."),
     ):
@@ -222,11 +224,17 @@ def _of_small(small: dict[str, dict[str, Small]]) -> Iterator[str]:
     if not small:
         return
     peers = [how for how in methods.PEERS if any(how in of for of in small.values())]
-    yield f"## Few rows\n\nWhat auto has more, mean and standard error over {SPLITS} splits.\n"
+    yield "## Few rows\n\nWhat auto has more, mean and standard error over splits. Those of a small table share rows,"
+    yield "so that the errors are somewhat too small.\n"
     yield _table(
-        ["table", "auto", *peers],
+        ["table", "splits", "auto", *peers],
         [
-            [name, f"{of[methods.AUTO].nats:.3f}", *(f"{of[how].gain:.3f} ± {of[how].error:.3f}" for how in peers)]
+            [
+                name,
+                str(of[methods.AUTO].splits),
+                f"{of[methods.AUTO].nats:.3f}",
+                *(f"{of[how].gain:.3f} ± {of[how].error:.3f}" for how in peers),
+            ]
             for name, of in small.items()
         ],
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 Score = Callable[[Numbers], Numbers]
 
+AUTO = "auto"  # flowcli as it is without options
 VALIDATION = 0.1  # of the rows to fit, for whatever is chosen while fitting
 ON_CURVE = 4_000  # test rows that each point of a curve stands for
 

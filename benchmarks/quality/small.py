@@ -33,12 +33,14 @@ class Small:
     Attributes:
         nats: Mean over splits and rows.
         gain: What auto has more.
-        error: Its standard error over splits.
+        error: Its standard error over splits, which share rows.
+        splits: How many.
     """
 
     nats: float
     gain: float
     error: float
+    splits: int
 
 
 def main() -> None:
@@ -92,6 +94,7 @@ def _small(auto: dict[int, float], own: dict[int, float], splits: list[int]) -> 
         nats=float(np.mean([own[split] for split in splits])),
         gain=float(gains.mean()),
         error=float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else float("nan"),
+        splits=len(gains),
     )
 
 

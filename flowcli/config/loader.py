@@ -66,11 +66,19 @@ def _bytes(name: str) -> bytes:
         raise ResourceError(f"{shown}: cannot be read: {error.strerror or error}") from None
 
 
+def _without_wide(values: dict[str, Any], changed: Sequence[Path]) -> None:
+    """Leave another architecture out where the first one was changed on purpose."""
+    flow = values.get("flow")
+    if isinstance(flow, dict) and any(path[:2] in (("flow", "layers"), ("flow", "base")) for path in changed):
+        flow.pop("wide", None)
+
+
 def _checked(document: Document, changes: Sequence[str]) -> Config:
     origins: list[tuple[Path, str]] = []
     for change in changes:
         path = overrides.apply(document.values, change)
         origins.append((path, overrides.label(change)))
+    _without_wide(document.values, [path for path, _ in origins])
 
     def place(path: Path) -> tuple[int, str]:
         """Where a path was written: by the last --set at or above it, or in the file."""

@@ -317,7 +317,8 @@ class FlowConfig(Architecture):
     Attributes:
         layers: Of the flow over continuous columns.
         base: Of the same.
-        wide: Layers and base instead of these that are tried too where there are many columns; a few steps tell.
+        wide: Layers and base instead of these that are tried too where there are many columns; a few steps tell. Where
+            ``--set`` changes ``layers`` or ``base``, it is left out.
         discrete: What models the columns that have no density, where there are any.
         circular: What models angles, where there are any.
     """
@@ -325,6 +326,17 @@ class FlowConfig(Architecture):
     wide: Architecture | None = None
     discrete: DiscreteOptions = DiscreteOptions()
     circular: CircularOptions = CircularOptions()
+
+    @model_validator(mode="after")
+    def _wide_needs_no_start(self) -> Self:
+        if self.wide is None:
+            return self
+        first = self.wide.layers[0] if self.wide.layers else None
+        if not (isinstance(first, Marginal) and first.marginal == "quantile"):
+            raise ValueError("the layers of 'wide' begin with 'marginal: quantile'")
+        if isinstance(self.wide.base, Mixture | AutoregressiveMixture):
+            raise ValueError("the base of 'wide' is no mixture, since none is looked for to start it from")
+        return self
 
 
 class TrainConfig(Options):

@@ -189,7 +189,7 @@ def _of_numbers(column: Column, numbers: Numbers, written: Written) -> Column:
     # The density of the rest begins where the atom's cell ends, so that none of it is rounded to the atom.
     begin = atom + (step or 0.0) / 2
     if column.kind != "bounded":
-        return replace(column, kind="positive", lower=begin)
+        return replace(column, kind="positive", lower=begin, bend=None)
     assert column.lower is not None
     return replace(column, lower=max(column.lower, begin))
 

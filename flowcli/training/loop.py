@@ -145,6 +145,7 @@ class Loop:
         self._nats = self._room(len(density.parts) * len(held_out)).view(len(density.parts), -1)
         self._first = torch.zeros_like(self._nats, dtype=torch.float64, device="cpu")
         self._best_parts = [-math.inf] * len(density.parts)
+        self._kept_parts = [-math.inf] * len(density.parts)  # the same of the weights that are kept
         self._batches, self._loaded = torch.empty(0), -1  # the rows of an epoch in their order
         self.average = Average(density, settings.average, self._flat, share=side_by_side)
         room = partial(self._flat.room, share=side_by_side)
@@ -170,8 +171,8 @@ class Loop:
 
     @property
     def best_nats(self) -> float:
-        """The highest mean log-density of the held-out rows so far."""
-        return max((e.held_out_nats for e in self.history), default=-math.inf)
+        """The highest mean log-density of the held-out rows so far, of those that were believed."""
+        return max((e.held_out_nats for e in self.history if e.best), default=-math.inf)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -374,7 +375,7 @@ class Loop:
             learning_rate=self._learning_rate,
             rows_per_second=rows / self._interval_seconds if self._interval_seconds else 0.0,
             seconds=self.seconds,
-            best=held_out > self.best_nats and self._is_clear((of_parts - self._first).sum(0)),
+            best=self._is_clear((of_parts - self._first).sum(0)) and held_out > self.best_nats,
         )
         if self._sound(evaluation):
             self._take_in(evaluation, of_parts)
@@ -385,7 +386,7 @@ class Loop:
         if self.step == 0 or len(gains) >= FEW_HELD_OUT:
             return True
         gain, error = mean_and_error(gains, self._held_out_weights)
-        return math.isnan(error) or gain > CLEAR * error
+        return gain > CLEAR * error  # which one row alone, whose error nobody knows, is never
 
     def _take_in(self, evaluation: Evaluation, of_parts: Tensor) -> None:
         """Keep the weights of each part where they are the best so far, and count how long all of them have been.
@@ -398,8 +399,9 @@ class Loop:
             if nats > self._best_parts[place]:
                 self._best_parts[place] = nats
                 improved = True
-                if self._is_clear(part - self._first[place]):
-                    self.best.parts[place].load_state_dict(self.average.density.parts[place].state_dict())
+            if nats > self._kept_parts[place] and self._is_clear(part - self._first[place]):
+                self._kept_parts[place] = nats
+                self.best.parts[place].load_state_dict(self.average.density.parts[place].state_dict())
         if improved:
             self._since_best = 0
         else:
@@ -451,6 +453,7 @@ class Loop:
             "interval_seconds": self._interval_seconds,
             "learning_rate": self._learning_rate,
             "best_parts": [nats if math.isfinite(nats) else None for nats in self._best_parts],
+            "kept_parts": [nats if math.isfinite(nats) else None for nats in self._kept_parts],
             "history": [_storable(asdict(evaluation)) for evaluation in self.history],
         }
         tensors = {"loss_sum": self._losses.clone(), "first": self._first.clone()}
@@ -474,7 +477,9 @@ class Loop:
         self._halvings, self._setbacks = document["halvings"], document["setbacks"]
         self._since_best, self._loss_count = document["since_best"], document["loss_count"]
         self._log_det_sum, self._interval_seconds = document["log_det_sum"], document["interval_seconds"]
-        self._best_parts = [-math.inf if nats is None else nats for nats in document["best_parts"]]
+        self._best_parts, self._kept_parts = (
+            [-math.inf if nats is None else nats for nats in document[parts]] for parts in ("best_parts", "kept_parts")
+        )
         self.history = [_restored(entry) for entry in document["history"]]
         self._first = tensors["first"].clone()
         losses = tensors["loss_sum"]

@@ -34,7 +34,7 @@ def hold_out(
         The mask of rows held out, (N,), and how many rows are copies of an earlier one.
     """
     wanted = min(LARGEST_HELD_OUT, max(1, round(share * len(values))))
-    groups = _groups(values)
+    groups = groups_of(values)
     natural = np.zeros(len(values), dtype=np.bool_) if discrete is None else discrete.copy()
     if rounded is not None:
         most = max(2, min(MOST_COPIES, wanted // 5))
@@ -53,11 +53,11 @@ def hold_out(
 
 def among(rows: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which rows (N, D) are equal to one of the others (M, D), (N,)."""
-    groups = _groups(np.concatenate([rows, others]))
+    groups = groups_of(np.concatenate([rows, others]))
     return np.asarray(np.isin(groups[: len(rows)], groups[len(rows) :]))
 
 
-def _groups(values: NDArray[np.float64]) -> NDArray[np.int64]:
+def groups_of(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """A number for each row (N, D), the same for equal rows, (N,)."""
     frame = pd.DataFrame(values)
     return np.asarray(frame.groupby(list(frame.columns), sort=False, dropna=False).ngroup())

@@ -1,8 +1,8 @@
 """Where a fit starts: with or without a quantile map, and at which mixture.
 
-Both are chosen by the held-out nats of mixtures that EM finds in seconds. On every table tried so far they pointed
-the same way as the finished fits. Where too few rows are held out to tell, training rows are scored too, each fold of
-them by mixtures of the others: on 60 penguins that brought the start from -15.83 to -15.61 nats.
+Both are chosen by the held-out nats of mixtures that EM finds in seconds. Where they are clear they pointed the same
+way as finished fits on every table that was tried. Where too few rows are held out to tell, training rows are scored
+too, each fold of them by mixtures of the others: on 60 penguins that brought the start from -15.83 to -15.61 nats.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from flowcli.flows.bases import Mixture
 from flowcli.flows.one_hot import OneHot
 from flowcli.training.mixture import FittedMixture, fit_mixture, in_blocks
 from flowcli.training.rows import generator, mean, spread_over_cells
+from flowcli.training.split import groups_of
 
 # Ridges are in units of the coordinates' scale; the larger ones are for few rows in many columns.
 RIDGES = (1e-6, 1e-2, 1e-1)
@@ -105,7 +106,13 @@ class Start:
 
 
 def choose_starts(
-    choices: Sequence[Coordinates], train: Sample, held_out: Sample, *, components: Sequence[int], seed: int
+    choices: Sequence[Coordinates],
+    train: Sample,
+    held_out: Sample,
+    *,
+    components: Sequence[int],
+    seed: int,
+    folds: int = FOLDS,
 ) -> list[Start]:
     """Find for each choice the start with the best held-out nats, going from few components to more while that helps.
 
@@ -115,6 +122,7 @@ def choose_starts(
         held_out: Of the held-out rows.
         components: Numbers of components to try, rising.
         seed: Of all random numbers.
+        folds: Of the training rows, to choose by as well where few rows are held out.
 
     Returns:
         The starts, the best first.
@@ -126,7 +134,7 @@ def choose_starts(
     for choice in choices:
         best: Start | None = None
         for moved in (False, True) if train.given.shape[1] else (False,):
-            best = _better(best, _climb(choice, train, held_out, components, seed, moved=moved))
+            best = _better(best, _climb(choice, train, held_out, components, seed, folds=folds, moved=moved))
         found.append(best)
     starts = sorted((start for start in found if start is not None), key=lambda start: -start.held_out_nats)
     if not starts:
@@ -236,22 +244,33 @@ class _Trial(NamedTuple):
         mixture = fit_mixture(self.u, components, seed=seed, ridge=ridge, weights=self.weights)
         return mixture, mean(mixture.log_prob(self.held_u, self.observed) + self.log_det, self.held_weights)
 
+    def scored(self, components: int, *, ridge: float, seed: int) -> tuple[float, float]:
+        """How much the rows to score weigh together, and their mean log-density under such a mixture."""
+        return self.held_weight, self.fit(components, ridge=ridge, seed=seed)[1]
 
-def _trials(coordinates: Coordinates, train: Sample, held_out: Sample, seed: int, *, moved: bool) -> list[_Trial]:
-    """The rows as they are; where few are held out, folds of the training rows too, with quantile maps of their own."""
-    trials = [_Trial.of(coordinates, train, held_out, moved=moved)]
-    if len(held_out.numbers) >= FEW_HELD_OUT or len(train.numbers) < 2 * FOLDS:
-        return trials
-    order = torch.randperm(len(train.numbers), generator=generator(seed, 12))
-    for number in range(FOLDS):
-        rest = train.select(torch.cat([order[other::FOLDS] for other in range(FOLDS) if other != number]))
+    @property
+    def held_weight(self) -> float:
+        """How much the rows to score weigh together."""
+        return float(len(self.held_u) if self.held_weights is None else self.held_weights.sum())
+
+
+def _folds(coordinates: Coordinates, train: Sample, seed: int, count: int, *, moved: bool) -> list[_Trial]:
+    """Training rows scored by the others, with quantile maps of their own; equal rows are in one fold."""
+    weights = torch.ones(len(train.numbers)) if train.weights is None else train.weights
+    rows = torch.nonzero(weights > 0)[:, 0]
+    groups = torch.tensor(groups_of(train.numbers[rows].numpy()))
+    if not len(groups) or int(groups.max()) + 1 < 2 * count:
+        return []
+    fold_of = torch.randperm(int(groups.max()) + 1, generator=generator(seed, 12))[groups] % count
+    found = []
+    for number in range(count):
+        rest, fold = train.select(rows[fold_of != number]), train.select(rows[fold_of == number])
         own = coordinates if coordinates.marginal is None else coordinates.with_marginal(rest.numbers)
-        fold = train.select(order[number::FOLDS])
         u, log_det = own.forward(fold.numbers)
         fold = fold.select(torch.isfinite(log_det) & (u.abs() < FAR_OUT).all(1))
         if len(fold.numbers):
-            trials.append(_Trial.of(own, rest, fold, moved=moved))
-    return trials
+            found.append(_Trial.of(own, rest, fold, moved=moved))
+    return found
 
 
 def _climb(
@@ -261,6 +280,7 @@ def _climb(
     components: Sequence[int],
     seed: int,
     *,
+    folds: int,
     moved: bool,
 ) -> Start | None:
     """The best ridge for the fewest components, then more components while the held-out nats rise.
@@ -271,19 +291,22 @@ def _climb(
         held_out: Held-out rows.
         components: Numbers of components, rising.
         seed: Of EM's start.
+        folds: Of the training rows, where few rows are held out.
         moved: Whether what is given moves the coordinates.
     """
-    trials = _trials(coordinates, train, held_out, seed, moved=moved)
+    whole = _Trial.of(coordinates, train, held_out, moved=moved)
+    few = folds > 0 and len(held_out.numbers) < FEW_HELD_OUT
+    others = _folds(coordinates, train, seed, folds, moved=moved) if few else []
 
     def attempt(count: int, ridge: float) -> Start | None:
         """A start with one mixture; ``None`` where there is no such mixture."""
         try:
-            fits = [trial.fit(count, ridge=ridge, seed=seed) for trial in trials]
+            mixture, nats = whole.fit(count, ridge=ridge, seed=seed)
+            scores = [(whole.held_weight, nats), *(each.scored(count, ridge=ridge, seed=seed) for each in others)]
         except NumericsError:  # not a start then; there are others to choose from
             return None
-        sizes = [len(trial.held_u) for trial in trials]
-        nats = sum(size * nats for size, (_, nats) in zip(sizes, fits, strict=True)) / sum(sizes)
-        return Start(coordinates, fits[0][0], nats, ridge, trials[0].shift) if math.isfinite(nats) else None
+        nats = sum(weight * nats for weight, nats in scores) / sum(weight for weight, _ in scores)
+        return Start(coordinates, mixture, nats, ridge, whole.shift) if math.isfinite(nats) else None
 
     best: Start | None = None
     for ridge in RIDGES:

@@ -76,11 +76,17 @@ class Ways:
             return None
         return Way(self._encoding.with_coordinates(mapped), self._settled(flow), None)
 
-    def quick_nats(self) -> float:
-        """The held-out nats of mixtures of few Gaussians that EM finds in few rows."""
-        random = generator(self._seed, 13)
-        sample, held = (each.some(auto.ROWS_OF_FEW, random) for each in (self._sample, self._held_sample))
-        found = choose_starts(self._choices, sample, held, components=auto.FEW_COMPONENTS, seed=self._seed)
+    def quick_nats(self) -> float | None:
+        """The held-out nats of mixtures of few Gaussians that EM finds in few rows.
+
+        ``None`` where they are no match for those of whole rows: these have more than coordinates, or cells.
+        """
+        layout = self._encoding.layout
+        if layout.outcomes or layout.angles or self._encoding.rounded:
+            return None
+        sample = self._sample.some(auto.ROWS_OF_FEW, generator(self._seed, 13))
+        counts = auto.FEW_COMPONENTS
+        found = choose_starts(self._choices, sample, self._held_sample, components=counts, seed=self._seed, folds=0)
         return found[0].held_out_nats
 
     def likely(self) -> list[Way]:
@@ -136,7 +142,8 @@ def best(
     """The way with the best held-out nats after a trial of each, and the seconds that trials took.
 
     The architecture for many columns is the quickest to try, so it comes first. If it is far ahead of mixtures by then,
-    it is chosen; if it is behind, dropped; otherwise the likeliest of the other ways has a trial as well.
+    it is chosen; if it is behind, dropped; otherwise, or where nobody can tell, the likeliest of the other ways has a
+    trial as well.
     """
     share = None if time_limit is None else auto.SHARE_OF_TRIAL * time_limit
     spent = 0.0
@@ -155,10 +162,11 @@ def best(
     if wide is not None:
         notice(said)
         found = [(reached(wide), wide)]
-        ahead = found[0][0] - ways.quick_nats()
-        if ahead > auto.CLEARLY * ways.columns:
+        quick = ways.quick_nats()
+        ahead = None if quick is None else found[0][0] - quick
+        if ahead is not None and ahead > auto.CLEARLY * ways.columns:
             return wide, spent
-        if ahead < 0:
+        if ahead is not None and ahead < 0:
             found = []
     likely = ways.likely()
     if found:

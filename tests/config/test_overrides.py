@@ -114,3 +114,22 @@ def test_a_path_that_does_not_fit_the_values_is_refused(values, override, messag
 def test_a_base_that_is_not_written_out_is_made():
     made = config.from_mapping({"flow": {}}, ["flow.base.mixture.components=3"])
     assert made.to_json()["flow"]["base"] == {"mixture": {"components": 3, "start": "em"}}
+
+
+def test_what_is_changed_on_purpose_has_no_other_architecture_beside_it():
+    assert config.load("auto").flow.wide is not None
+    assert config.load("auto", ["train.epochs=3"]).flow.wide is not None
+    for change in ("flow.layers.1.repeat=5", "flow.base=normal"):
+        assert config.load("auto", [change]).flow.wide is None
+
+
+@pytest.mark.parametrize(
+    ("wide", "message"),
+    [
+        ({"layers": [{"elementwise": {"transform": "affine"}}]}, "begin with 'marginal: quantile'"),
+        ({"layers": [{"marginal": "quantile"}], "base": "mixture"}, "no mixture"),
+    ],
+)
+def test_another_architecture_that_could_not_start_is_refused(wide, message):
+    with pytest.raises(ConfigError, match=message):
+        config.from_mapping({"flow": {**VALUES["flow"], "wide": wide}})

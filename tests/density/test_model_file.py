@@ -249,9 +249,9 @@ def test_a_column_that_depends_on_itself_is_refused(tmp_path):
     density.save(fitted(table(rows(100, 3)), "sparse"), path)
     document, tensors = container.read(path, "flowcli")
     name = next(n for n in sorted(tensors) if n.endswith(".places"))
-    for column, parent in ((1, 1), (1, 2), (2, -1)):
+    for column, place, parent in ((1, 0, 1), (1, 0, 2), (2, 0, -1), (0, 0, 10**9), (0, 1, -1)):
         changed = tensors[name].clone()
-        changed[column, 0] = parent
+        changed[column, place] = parent
         container.write(path, "flowcli", document, tensors | {name: changed})
         with pytest.raises(ModelFileError, match="depends on itself"):
             density.load(path)

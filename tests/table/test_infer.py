@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flowcli.density.model_file import unpack_schema
 from flowcli.errors import DataError, UsageError
-from flowcli.table import Column, Written, decision, frame_values, from_frame, infer_schema, read_table
+from flowcli.table import Column, Schema, Written, decision, frame_values, from_frame, infer_schema, read_table
 
 RNG = np.random.default_rng(0)
 WALK = RNG.integers(-300, 300, size=2000)
@@ -101,6 +102,11 @@ def test_that_no_row_is_below_zero_does_not_make_it_impossible() -> None:
     assert found.support == (-np.inf, np.inf)
     assert column(LOGS, kind="positive").support == (0, np.inf)
     assert column(1e-300 * LOGS).bend is None
+    # Beside a value of their own the others do begin somewhere.
+    for atom in (0.0, 0.5, -999.0):
+        found = column(np.where(RNG.random(4000) < 0.3, atom, max(atom, 0) + LOGS))
+        assert (found.kind, found.atoms, found.bend) == ("positive", (atom,), None)
+        assert unpack_schema(Schema((found,)).to_json()).columns == (found,)
 
 
 def test_a_constant_column(tmp_path: Path) -> None:

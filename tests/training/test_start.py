@@ -34,6 +34,22 @@ def test_few_held_out_rows_do_not_decide_alone() -> None:
     assert len(start.mixture.weights) == 1
 
 
+def test_copies_of_a_row_are_in_one_fold_and_rows_without_weight_in_none() -> None:
+    random = np.random.default_rng(0)
+    distinct = torch.from_numpy(random.normal(size=(60, 3)))
+    coordinates = Encoding.fit(Schema((Column("a"), Column("b"), Column("c"))), distinct).coordinates
+    held = sample(torch.from_numpy(random.normal(size=(5, 3))))
+    copied = sample(distinct.repeat(6, 1))
+    (start,) = choose_starts([coordinates], copied, held, components=[1, 2, 4, 8], seed=0)
+    assert len(start.mixture.weights) <= 2
+    for seed in range(5):
+        weights = torch.zeros(60, dtype=torch.float64)
+        weights[torch.randperm(60, generator=torch.Generator().manual_seed(seed))[:12]] = 1.0
+        few = Sample(distinct, torch.zeros(60, 0, dtype=torch.float64), slice(0, 0), weights)
+        (start,) = choose_starts([coordinates], few, held, components=[1], seed=seed)
+        assert math.isfinite(start.held_out_nats)
+
+
 def test_folds_score_quantile_maps_that_have_not_seen_them() -> None:
     train, test = (torch.from_numpy(np.random.default_rng(seed).normal(size=(60, 3))) for seed in (0, 1))
     schema = Schema((Column("a"), Column("b"), Column("c")))

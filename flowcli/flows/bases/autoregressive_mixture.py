@@ -1,4 +1,4 @@
-"""A mixture of Gaussians whose exact conditionals a masked network corrects."""
+"""A mixture of Gaussians whose exact conditionals a network corrects."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class AutoregressiveMixture(Base):
     Args:
         columns: D.
         components: K.
-        network: A masked network with 3 K parameters per column.
+        network: An autoregressive network with 3 K parameters per column.
         context: C, the number of conditioning variables.
     """
 

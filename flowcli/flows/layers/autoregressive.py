@@ -15,10 +15,10 @@ from flowcli.flows.transform import Transform
 
 
 class Autoregressive(Transform):
-    """Column i is bent with parameters that a masked network reads off the columns before i, and off the context.
+    """Column i is bent with parameters that a network reads off the columns before i, and off the context.
 
-    The inverse goes column by column, yet costs about one forward pass, because each step computes only the hidden
-    units that the last column unlocked; it carries no gradient. Papers: MAF (Papamakarios et al., 2017), with the masks
+    The inverse goes column by column, yet costs about one forward pass, because each step computes only what the last
+    column unlocked; it carries no gradient. Papers: MAF (Papamakarios et al., 2017), with the masks
     of MADE (Germain et al., 2015).
 
     Args:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from flowcli.flows.networks.autoregressive import AutoregressiveNetwork, Steps
+from flowcli.flows.networks.autoregressive import AutoregressiveNetwork
 from flowcli.flows.networks.blocks import ChosenLinear
 from flowcli.flows.networks.dense import DenseNetwork
 from flowcli.flows.networks.masked import MaskedNetwork
 from flowcli.flows.networks.network import Network, tracks
 from flowcli.flows.networks.sparse import SparseNetwork
-from flowcli.flows.networks.stepper import Stepper
 
 __all__ = [
     "AutoregressiveNetwork",
@@ -17,7 +16,5 @@ __all__ = [
     "MaskedNetwork",
     "Network",
     "SparseNetwork",
-    "Stepper",
-    "Steps",
     "tracks",
 ]

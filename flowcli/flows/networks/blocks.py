@@ -136,6 +136,6 @@ class ChosenLinear(BlockLinear):
             self.places[column, :count] = strength[column, :column].topk(count).indices.sort().values
 
     def looks_ahead(self) -> bool:
-        """Whether a block reads its own column or a later one, which no density can come of."""
+        """Whether a block reads its own column, a later one, or one that is not there: no density can come of that."""
         own = torch.arange(self.blocks, device=self.places.device)[:, None]
-        return bool(((self.there > 0) & ((self.places >= own) | (self.places < 0))).any())
+        return bool(((self.places < 0) | (self.places >= own.clamp_min(1))).any())

@@ -20,8 +20,8 @@ class SparseNetwork(AutoregressiveNetwork):
     """Column i's parameters from the few columns before it that say most about it, its *parents*.
 
     In many columns most have little to say about most others, and a network that sees them all learns noise. Which
-    ones are seen is chosen once, by the mutual information of pairs of columns in the training rows (as Chow and Liu,
-    1968, choose one each), so this is a Bayesian network with learned conditionals.
+    ones are seen is chosen once, by the mutual information of pairs of columns in the training rows (by which Chow and
+    Liu, 1968, choose trees), so this is a Bayesian network with learned conditionals.
 
     Args:
         columns: D.

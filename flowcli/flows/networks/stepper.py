@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Stepper:
-    """The parameters of column 0, 1, 2, ... in turn, as inverting an autoregressive map needs them.
+    """The steps of a masked network.
 
     A rerun of the whole network for every column would cost D passes. Here each step computes only the hidden units
     that the last column unlocked, one slice of each layer, from units that are known by then. Values are stored
