@@ -75,7 +75,7 @@ def test_the_report_says_who_is_ahead(tmp_path: Path, monkeypatch: pytest.Monkey
     nats = random.normal(size=200)
 
     def leave(how: str, log_prob: np.ndarray, curve: list[tuple[float, float]]) -> None:
-        words = {"seconds": curve[-1][0], "curve": curve, "note": "", "budget": 60.0}
+        words = {"seconds": curve[-1][0], "curve": curve, "note": "", "budget": 60.0, "cores": 2}
         file = file_of(tmp_path, "rings", how, 0)
         np.savez_compressed(file, log_prob=log_prob, truth=nats, words=np.array(json.dumps(words)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -20,7 +21,10 @@ def main(name: str, how: str, seed: str, seconds: str, file: str) -> None:
     rows = split(name, int(seed))
     run = method(how)(rows.train, rows.test, Budget(float(seconds)), int(seed))
     truth = np.empty(0) if rows.truth is None else rows.truth
-    words = json.dumps({"seconds": run.seconds, "curve": run.curve, "note": run.note, "budget": float(seconds)})
+    cores = len(os.sched_getaffinity(0))
+    words = json.dumps(
+        {"seconds": run.seconds, "curve": run.curve, "note": run.note, "budget": float(seconds), "cores": cores}
+    )
     part = Path(file).with_suffix(".part.npz")
     np.savez_compressed(part, log_prob=run.log_prob, truth=truth, words=np.array(words))
     part.rename(file)

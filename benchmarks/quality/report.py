@@ -24,7 +24,8 @@ real tables, 20,000 and 20,000 rows where the density is known. Rounded numbers 
 all alike. flowcli runs as `flowcli fit` does with no option. The peers: a full Gaussian, a mixture of up to 32 by BIC,
 a kernel density with a cross-validated bandwidth (scikit-learn), and spline flows of zuko, nflows and flowjax (5
 transforms, hidden layers of 128, 8 bins; standardised columns, AdamW with a cosine, clipping, the best weights by a
-validation tenth, early stopping) and pzflow's default, for {seconds:.0f} seconds each on the same two cores.
+validation tenth, early stopping) and pzflow's default, for {seconds:.0f} seconds each. Seconds are compared only where
+both had the same cores and nothing else ran.
 """
 
 
@@ -120,9 +121,9 @@ def _to_quality(folder: Path, name: str, auto: dict[int, Result]) -> dict[str, f
     ratios, pairs, names = [], [], []
     for seed, ours in auto.items():
         flows = {how: r for how in methods.FLOWS if (r := read(folder, name, how, seed)) is not None}
-        if not flows:
+        best = max(flows, key=lambda how: flows[how].nats, default="")
+        if not best or flows[best].words["cores"] != ours.words["cores"]:
             continue
-        best = max(flows, key=lambda how: flows[how].nats)
         end = max(reached for _, reached in flows[best].words["curve"])
         theirs, own = flows[best].seconds_to(end), ours.seconds_to(end)
         ratios.append(own / theirs)

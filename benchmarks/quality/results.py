@@ -19,7 +19,7 @@ class Result:
     Attributes:
         log_prob: Of the test rows, (M,); NaN where a method has no density.
         truth: The true one, (M,), or empty.
-        words: Seconds, curve, budget, and a note.
+        words: Seconds, curve, budget, a note, and how many cores there were.
     """
 
     log_prob: NDArray[np.float64]
