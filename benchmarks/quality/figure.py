@@ -11,6 +11,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import NullFormatter
 
 from benchmarks.quality import methods
 
@@ -50,11 +51,11 @@ def draw(curves: Mapping[str, Mapping[str, Curve]], file: Path) -> None:
             )
         axis.set_title(name, fontsize=9)
         axis.set_xscale("log")
-        top, low = max(ends), min(ends)
-        room = max(top - low, 0.05)
-        axis.set_ylim(
-            max(low - 0.5 * room, top - 3 * (sorted(ends)[-1] - sorted(ends)[len(ends) // 2] + 0.05)), top + 0.1 * room
-        )
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        # Of the worst only the end is of interest, and not that if it would leave the others no room.
+        top, middle = max(ends), sorted(ends)[len(ends) // 2]
+        room = max(top - middle, 0.05)
+        axis.set_ylim(top - 2.5 * room, top + 0.2 * room)
         axis.tick_params(labelsize=7)
         axis.spines[["top", "right"]].set_visible(False)
     for axis in list(axes.flat)[len(curves) :]:

@@ -15,6 +15,8 @@ from benchmarks.quality.results import Result, read
 from benchmarks.quality.small import Small, summary
 
 SEEDS = range(10)
+LEAST_TIMED = 8_000  # rows to fit: on smaller tables everybody is quick
+FAR = 1e6  # nats; a peer that is so far behind has no density to speak of
 DOCS = Path("docs")
 HEAD = """# Held-out nats beside other tools
 
@@ -26,6 +28,13 @@ a kernel density with a cross-validated bandwidth (scikit-learn), and spline flo
 transforms, hidden layers of 128, 8 bins; standardised columns, AdamW with a cosine, clipping, the best weights by a
 validation tenth, early stopping) and pzflow's default, for {seconds:.0f} seconds each. Seconds are compared only where
 both had the same cores and nothing else ran.
+
+    python -m benchmarks.quality          # again: all of it takes hours; --sets, --methods and --seeds take parts
+    python -m benchmarks.quality.small    # the tables of few rows
+
+How `auto` came to be as it is, and what was tried and lost, is in decisions
+[0011](decisions/0011-what-auto-does.md), [0012](decisions/0012-sparse-networks-for-many-columns.md) and
+[0014](decisions/0014-few-rows.md).
 """
 
 
@@ -37,6 +46,7 @@ class Beside:
         nats: Mean over seeds and rows.
         gain: What auto has more, in nats a row.
         error: Standard error of that difference, row by row.
+        own_error: Standard error of ``nats``, by rows.
         seconds: Median over seeds.
         missing: Share of the rows without a density.
     """
@@ -44,6 +54,7 @@ class Beside:
     nats: float
     gain: float
     error: float
+    own_error: float
     seconds: float
     missing: float
 
@@ -100,7 +111,7 @@ def _of_set(folder: Path, name: str) -> OfSet | None:
         gap_error=None if gap is None else float(gap.std() / np.sqrt(len(gap))),
         methods=beside,
         curves=curves,
-        to_quality=_to_quality(folder, name, auto),
+        to_quality=_to_quality(folder, name, auto) if rows[0] >= LEAST_TIMED else None,
     )
 
 
@@ -111,6 +122,7 @@ def _beside(auto: dict[int, Result], own: dict[int, Result]) -> Beside:
         nats=float(np.mean([result.nats for result in own.values()])),
         gain=float(known.mean()),
         error=float(known.std() / np.sqrt(len(known))),
+        own_error=float(np.mean([result.error for result in own.values()])),
         seconds=float(np.median([result.seconds for result in own.values()])),
         missing=1 - len(known) / len(differences),
     )
@@ -121,9 +133,10 @@ def _to_quality(folder: Path, name: str, auto: dict[int, Result]) -> dict[str, f
     ratios, pairs, names = [], [], []
     for seed, ours in auto.items():
         flows = {how: r for how in methods.FLOWS if (r := read(folder, name, how, seed)) is not None}
-        best = max(flows, key=lambda how: flows[how].nats, default="")
-        if not best or flows[best].words["cores"] != ours.words["cores"]:
+        flows = {how: r for how, r in flows.items() if r.words["cores"] == ours.words["cores"]}
+        if not flows:
             continue
+        best = max(flows, key=lambda how: flows[how].nats)
         end = max(reached for _, reached in flows[best].words["curve"])
         theirs, own = flows[best].seconds_to(end), ours.seconds_to(end)
         ratios.append(own / theirs)
@@ -187,6 +200,7 @@ def _pages(found: dict[str, OfSet]) -> Iterator[str]:
             ],
         )
         yield "![Held-out nats over seconds](quality.png)\n"
+        yield "Fits in the figure that are not in the table had one core, so that their seconds say little.\n"
     yield from _own(found)
     configs = [how for how in methods.shipped() if how != methods.AUTO]
     configs = [how for how in configs if any(how in of.methods for of in found.values())]
@@ -213,9 +227,14 @@ def _own(found: dict[str, OfSet]) -> Iterator[str]:
             continue
         yield f"## {title}\n\n{said}\n"
         yield _table(
-            ["table", "difference", "in standard errors"],
+            ["table", "difference, row by row", "in its standard errors", "standard error of one of the means"],
             [
-                [name, f"{sign * each.gain + 0:.3f} ± {each.error:.3f}", f"{sign * each.errors + 0:.1f}"]
+                [
+                    name,
+                    f"{sign * each.gain + 0:.3f} ± {each.error:.3f}",
+                    f"{sign * each.errors + 0:.1f}",
+                    f"{each.own_error:.3f}",
+                ]
                 for name, each in own.items()
             ],
         )
@@ -254,7 +273,7 @@ def _stands(of: OfSet, peers: Sequence[str]) -> str:
 def _difference(beside: Beside | None) -> str:
     if beside is None:
         return ""
-    text = f"{beside.gain:.3f} ± {beside.error:.3f}"
+    text = f"{beside.gain:.3f} ± {beside.error:.3f}" if beside.gain < FAR else f"over {FAR:,.0f}"
     return text + (f" ({beside.missing:.1%} without)" if beside.missing else "")
 
 

@@ -32,6 +32,12 @@ class Result:
         return float(np.nanmean(self.log_prob))
 
     @property
+    def error(self) -> float:
+        """The standard error of that mean."""
+        known = self.log_prob[~np.isnan(self.log_prob)]
+        return float(known.std() / np.sqrt(len(known)))
+
+    @property
     def seconds(self) -> float:
         """Of the fit."""
         return float(self.words["seconds"])
