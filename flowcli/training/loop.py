@@ -32,7 +32,7 @@ MOST_SETBACKS = 3
 PLATEAU = 5  # evaluations without a better one, after which that schedule halves the rate
 SCORING_ROWS = 1024
 # With so few held-out rows, weights have to be better than those at the start by so many standard errors: of many
-# evaluations some are by chance. Six of 60 penguins held out, that and folds at the start bring -16.22 to -15.61 nats.
+# evaluations some are by chance. Six of 60 penguins held out, that and folds at the start bring -16.22 to about -15.63.
 FEW_HELD_OUT, CLEAR = 50, 2.0
 LEAST_ROWS = 64  # of a batch, for a process to be worth waiting for
 
