@@ -200,7 +200,7 @@ def _pages(found: dict[str, OfSet]) -> Iterator[str]:
             ],
         )
         yield "![Held-out nats over seconds](quality.png)\n"
-        yield "Fits in the figure that are not in the table had one core, so that their seconds say little.\n"
+        yield "Other fits in the figure had other cores or ran beside others, so that their seconds say little.\n"
     yield from _own(found)
     configs = [how for how in methods.shipped() if how != methods.AUTO]
     configs = [how for how in configs if any(how in of.methods for of in found.values())]
