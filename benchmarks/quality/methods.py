@@ -8,10 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from benchmarks.quality.run import AUTO, Budget, Numbers, Run
+from benchmarks.quality.run import AUTO, Budget, Method, Numbers, Run
 from flowcli import config as configs
-
-Method = Callable[[pd.DataFrame, pd.DataFrame, Budget, int], Run]
 
 SIMPLE = ("Gaussian", "Gaussian mixture", "kernels")
 FLOWS = ("zuko", "nflows", "flowjax", "pzflow")
@@ -48,18 +46,15 @@ def method(name: str) -> Method:
             from benchmarks.quality.jax_flows import flowjax_nsf as found
         case "pzflow":
             from benchmarks.quality.jax_flows import pzflow_default as found
-        case _ if name in MORE:
+        case _:
             from benchmarks.quality import ours
 
-            return {
+            more = {
                 OTHER_SEED: ours.flowcli_fit(AUTO, 1_000),
                 ENSEMBLE: ours.several(3),
                 TUNED: ours.tuned(600.0),
-            }[name]
-        case _:
-            from benchmarks.quality.ours import flowcli_fit
-
-            return flowcli_fit(name)
+            }
+            return more[name] if name in more else ours.flowcli_fit(name)
     return _of_arrays(found)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from benchmarks.quality.run import AUTO, ON_CURVE, Budget, Clock, Run
+from benchmarks.quality.run import AUTO, ON_CURVE, Budget, Clock, Method, Run
 from flowcli import config as configs
 from flowcli import table, training
 from flowcli.config.schema import Config
@@ -14,10 +14,8 @@ from flowcli.training import Evaluation
 
 MOST_POINTS = 40
 
-Fit = Callable[[pd.DataFrame, pd.DataFrame, Budget, int], Run]
 
-
-def flowcli_fit(config: str, other_seed: int = 0) -> Fit:
+def flowcli_fit(config: str, other_seed: int = 0) -> Method:
     """A fit with one of the shipped configs, to its own end: it knows no budget.
 
     Args:
@@ -47,12 +45,12 @@ def flowcli_fit(config: str, other_seed: int = 0) -> Fit:
     return fit
 
 
-def several(count: int) -> Fit:
+def several(count: int) -> Method:
     """What ``fit --ensemble`` gives."""
     return _series(lambda seed: training.Several(configs.load(AUTO, []), count, seed))
 
 
-def tuned(seconds: float) -> Fit:
+def tuned(seconds: float) -> Method:
     """What ``fit --tune`` gives."""
 
     def make(candidate: training.Candidate) -> Config:
@@ -61,7 +59,7 @@ def tuned(seconds: float) -> Fit:
     return _series(lambda seed: training.Best(make, training.Candidate(AUTO), training.FIELD, seconds, seed=seed))
 
 
-def _series(plan: Callable[[int], training.Plan]) -> Fit:
+def _series(plan: Callable[[int], training.Plan]) -> Method:
     def fit(train: pd.DataFrame, test: pd.DataFrame, budget: Budget, seed: int) -> Run:
         clock = Clock()
         rows = table.from_frame(train, notice=_silent)

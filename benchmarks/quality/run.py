@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
@@ -43,6 +44,9 @@ class Run:
     seconds: float
     curve: list[tuple[float, float]] = field(default_factory=list)
     note: str = ""
+
+
+Method = Callable[[pd.DataFrame, pd.DataFrame, Budget, int], Run]  # rows to fit and to test, and a seed
 
 
 class Clock:

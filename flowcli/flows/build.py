@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from flowcli.flows.elementwise import CircularSpline
 from flowcli.flows.flow import Flow
 from flowcli.flows.joint import Joint, Layout
 from flowcli.flows.networks import AutoregressiveNetwork, DenseNetwork, MaskedNetwork, SparseNetwork
+from flowcli.flows.networks.activation import ActivationName
 from flowcli.flows.one_hot import OneHot
 from flowcli.flows.size import check_joint_size, check_size
 from flowcli.flows.transform import Transform
@@ -144,47 +146,40 @@ def _base(base: config.Base, columns: int, context: int) -> bases.Base:
 
 
 def _autoregressive(net: config.Net, columns: int, parameters: int, context: int) -> AutoregressiveNetwork:
-    parents = None if net.parents is None else parts.settled(net.parents, "parents")
-    if parents is None:
+    if net.parents is None:
         return _masked(net, columns, parameters, context)
-    return SparseNetwork(
-        columns,
-        parameters,
-        parents,
-        parts.settled(net.hidden, "hidden"),
-        residual=net.residual,
-        activation=net.activation,
-        dropout=parts.settled(net.dropout, "dropout"),
-        context=context,
-    )
+    parents = parts.settled(net.parents, "parents")
+    return SparseNetwork(columns, parameters, parents, context=context, **_shape(net))
 
 
 def _masked(
     net: config.Net, columns: int, parameters: int | Sequence[int], context: int, widths: Sequence[int] | None = None
 ) -> MaskedNetwork:
     _refuse_parents(net)
-    return MaskedNetwork(
-        columns,
-        parameters,
-        parts.settled(net.hidden, "hidden"),
-        residual=net.residual,
-        activation=net.activation,
-        dropout=parts.settled(net.dropout, "dropout"),
-        context=context,
-        widths=widths,
-    )
+    return MaskedNetwork(columns, parameters, context=context, widths=widths, **_shape(net))
 
 
 def _dense(net: config.Net, inputs: int, outputs: int) -> DenseNetwork:
     _refuse_parents(net)
-    return DenseNetwork(
-        inputs,
-        outputs,
-        parts.settled(net.hidden, "hidden"),
-        residual=net.residual,
-        activation=net.activation,
-        dropout=parts.settled(net.dropout, "dropout"),
-    )
+    return DenseNetwork(inputs, outputs, **_shape(net))
+
+
+class _Shape(TypedDict):
+    """What all networks have, whatever they see."""
+
+    hidden: tuple[int, ...]
+    residual: bool
+    activation: ActivationName
+    dropout: float
+
+
+def _shape(net: config.Net) -> _Shape:
+    return {
+        "hidden": parts.settled(net.hidden, "hidden"),
+        "residual": net.residual,
+        "activation": net.activation,
+        "dropout": parts.settled(net.dropout, "dropout"),
+    }
 
 
 def _refuse_parents(net: config.Net) -> None:

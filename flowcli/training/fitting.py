@@ -423,13 +423,15 @@ def _start(joint: Joint, encoding: Encoding, rows: TrainingRows, start: Start | 
         layer.start(_with_gaps(z, _contexts(joint, first, place)))
         parts = zip(torch.split(z, SCORING_ROWS), _contexts(joint, first, place), strict=True)
         z = torch.cat([layer(part, context)[0] for part, context in parts])
+    if not isinstance(flow.base, bases.Mixture | bases.AutoregressiveMixture):
+        return
+    there = _with_gaps(z, _contexts(joint, first, len(flow.layers)))
     if isinstance(flow.base, bases.AutoregressiveMixture):
-        flow.base.network.look(_with_gaps(z, _contexts(joint, first, len(flow.layers))))
-    if start is None or not isinstance(flow.base, bases.Mixture | bases.AutoregressiveMixture):
+        flow.base.network.look(there)
+    if start is None:
         return
     mixture, shift, gate = start.mixture, start.shift, start.gate
     if not torch.allclose(z, before, rtol=1e-4, atol=1e-4):  # the layers do not start at the identity
-        there = _with_gaps(z, _contexts(joint, first, len(flow.layers)))
         mixture = fit_mixture(there, len(mixture.weights), seed=seed, ridge=start.ridge, weights=weights)
         shift = gate = None  # which belonged to the mixture before
     flow.base.gaussians.set(*mixture, gate, shift)

@@ -49,6 +49,8 @@ class Ways:
 
     def __init__(self, request: config.Config, encoding: Encoding, train: Side, held_out: Side, seed: int) -> None:
         self._request, self._encoding, self._rows, self._seed = request, encoding, len(train), seed
+        self._train = auto.settle_train(request.train, rows=len(train))
+        self._trials_pay = auto.long_enough(self._train, rows=len(train))
         self._marginals = auto.wants_marginal(request.flow)
         if len(self._marginals) > 1 and far(encoding, train.values).any():
             self._marginals = [True]  # no choice then: without a quantile map such rows would be left out
@@ -72,7 +74,7 @@ class Ways:
         """The other architecture for many columns, where they are many and the config has one."""
         flow = auto.wide(self._request.flow, size=auto.Size.of(self._encoding, self._rows))
         mapped = self._choices[-1]
-        if flow is None or mapped.marginal is None or not self._long_enough:
+        if flow is None or mapped.marginal is None or not self._trials_pay:
             return None
         return Way(self._encoding.with_coordinates(mapped), self._settled(flow), None)
 
@@ -109,16 +111,11 @@ class Ways:
         if isinstance(wanted, int) and from_em and wanted != components:
             raise ConfigError(f"components: {wanted} are more than the {self._rows} rows; use fewer")
         found = [self._way(first.coordinates, first, from_em=from_em)]
-        if others and first.coordinates.marginal is None and self._long_enough:
+        if others and first.coordinates.marginal is None and self._trials_pay:
             behind = first.held_out_nats - others[0].held_out_nats
             if auto.worth_trying(behind, columns=self.columns):
                 found += [self._way(other.coordinates, other, from_em=from_em) for other in others]
         return found
-
-    @property
-    def _long_enough(self) -> bool:
-        train = auto.settle_train(self._request.train, rows=self._rows)
-        return auto.long_enough(train, rows=self._rows)
 
     def _way(self, coordinates: Coordinates, start: Start | None, *, from_em: bool) -> Way:
         encoding = self._encoding.with_coordinates(coordinates)
@@ -132,8 +129,7 @@ class Ways:
         return Way(encoding, self._settled(flow), begin)
 
     def _settled(self, flow: config.FlowConfig) -> config.Config:
-        train = auto.settle_train(self._request.train, rows=self._rows)
-        return self._request.model_copy(update={"flow": flow, "train": train})
+        return self._request.model_copy(update={"flow": flow, "train": self._train})
 
 
 def best(
@@ -163,10 +159,9 @@ def best(
         notice(said)
         found = [(reached(wide), wide)]
         quick = ways.quick_nats()
-        ahead = None if quick is None else found[0][0] - quick
-        if ahead is not None and ahead > auto.CLEARLY * ways.columns:
+        if quick is not None and found[0][0] > quick + auto.CLEARLY * ways.columns:
             return wide, spent
-        if ahead is not None and ahead < 0:
+        if quick is not None and found[0][0] < quick:
             found = []
     likely = ways.likely()
     if found:
