@@ -189,7 +189,7 @@ def fit(
     for event in series.run(lambda: False):
         if show is not None and (ensemble > 1 or not isinstance(event, training.Begun | training.Ended)):
             show(event)
-    return Model(series.density())
+    return Model(series.completed(series.density()))
 
 
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Model:

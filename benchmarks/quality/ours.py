@@ -28,13 +28,15 @@ def flowcli_fit(config: str, other_seed: int = 0) -> Method:
         rows = table.from_frame(train, notice=_silent)
         fitting = training.prepare(rows, configs.load(config, []), seed=seed + other_seed, notice=_silent)
         values = table.frame_values(test, rows.schema.columns, notice=_silent)
-        last = 0
+        last = fitting.loop.step
+        if fitting.loop.history:  # of a trial, from which the fit goes on
+            clock.note(lambda: float(fitting.density().log_prob(values[:ON_CURVE]).mean()))
         for event in fitting.loop.run(lambda: False):
             far = isinstance(event, Evaluation) and event.step - last >= event.steps / MOST_POINTS
             if isinstance(event, Evaluation) and event.best and (far or event.step == 0):
                 last = event.step
                 clock.note(lambda: float(fitting.density().log_prob(values[:ON_CURVE]).mean()))
-        density = fitting.density()
+        density = training.with_held_out_rows(fitting.density(), fitting.train, fitting.held_out)
         seconds = clock.seconds
         summary = density.summary
         log_prob = density.log_prob(values)
@@ -66,7 +68,7 @@ def _series(plan: Callable[[int], training.Plan]) -> Method:
         series = training.Series(training.Task(rows, seed=seed), plan(seed))
         for _ in series.run(lambda: False):
             pass
-        density = series.density()
+        density = series.completed(series.density())
         seconds = clock.seconds
         log_prob = density.log_prob(table.frame_values(test, rows.schema.columns, notice=_silent))
         note = str(density.summary.get("chosen", ""))

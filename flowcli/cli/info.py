@@ -81,6 +81,7 @@ def _print(model: str, density: Density, document: dict[str, Any]) -> None:
     from flowcli.table import decision
 
     summary = density.summary
+    late = " until the end" if summary.get("held_out_rows_fitted") else ""
     flows = ""
     if isinstance(density, Ensemble):
         flows = f"{len(density.members)}, weighing {', '.join(f'{weight:.3g}' for weight in density.weights)}"
@@ -91,7 +92,7 @@ def _print(model: str, density: Density, document: dict[str, Any]) -> None:
         ("parameters", f"{density.parameters:,}"),
         *((("flows", flows),) if flows else ()),
         *((("chosen", summary["chosen"]),) if "chosen" in summary else ()),
-        ("fitted to", f"{summary.get('rows', 0):,} rows, {summary.get('held_out_rows', 0):,} held out"),
+        ("fitted to", f"{summary.get('rows', 0):,} rows, {summary.get('held_out_rows', 0):,} held out{late}"),
         ("held out", f"{summary.get('held_out_nats', 0):.4f} ± {summary.get('held_out_error', 0):.4f} nats per row"),
         (
             "training",

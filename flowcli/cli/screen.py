@@ -155,8 +155,15 @@ class Screen:
                 self._progress.stop()
             self._progress = None
 
-    def end(self, series: Series, density: Density, model: Path) -> None:
-        """The summary: how good, how it compares, and what to do next."""
+    def end(self, series: Series, density: Density, model: Path, *, all_rows: bool) -> None:
+        """The summary: how good, how it compares, and what to do next.
+
+        Args:
+            series: The fits.
+            density: What came of them, as the held-out rows judged it.
+            model: Where it was written.
+            all_rows: Whether what was written has seen the held-out rows since.
+        """
         import numpy as np
 
         from flowcli.evaluation import simple_log_probs
@@ -183,6 +190,8 @@ class Screen:
             say(f"{name} has {_mean(rival, weights)} there, {difference}")
             if not better:
                 say(f"note: so {name} is the better model here; are there enough rows?")
+        if all_rows:
+            say("no weights were better than the mixture at the start, so that was fitted to the held-out rows too")
         path = shlex.quote(str(model))
         say(f"wrote {path}; next:")
         say(f"  flowcli logprob {path} NEW.csv --with-input")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowcli.training.all_rows import with_held_out_rows
 from flowcli.training.fitting import Fitting, prepare, resume
 from flowcli.training.loop import Evaluation, Event, Setback, Settings, Tick
 from flowcli.training.plans import One, Several
@@ -28,4 +29,5 @@ __all__ = [
     "Tick",
     "prepare",
     "resume",
+    "with_held_out_rows",
 ]

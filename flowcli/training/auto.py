@@ -21,10 +21,10 @@ FEWEST_STEPS, MOST_STEPS = 1_000, 15_000
 # Where epochs are short, many of them: 150 instead of 60 gained 0.10 nats on MAGIC, 0.13 on phoneme, 0.25 on avocados,
 # and 300 no more. Where they are long, time counts for more.
 EPOCHS, MANY_EPOCHS, SHORT = 60, 150, 5_000
-# Steps of a trial where mixtures cannot tell whether a quantile map is worth its while, and how many nats a column it
-# may be behind for that. The right one was ahead by then on every set that was tried (rings, checkerboard, MAGIC,
-# phoneme, avocados), and by 0.1 nats on the checkerboard, whose mixtures had said the contrary by 0.33.
-TRIAL_STEPS, SHARE_OF_TRIAL, UNCLEAR = 300, 0.1, 0.25
+# Steps of each way where mixtures cannot tell if a quantile map is worth its while, and how many nats a row they may be
+# against it for that. By then the right way was ahead on every set that was tried (rings, checkerboard, MAGIC, phoneme,
+# avocados), and by 0.03 nats on the checkerboard, whose mixtures had said the contrary by 0.47.
+TRIAL_STEPS, SHARE_OF_TRIAL, UNCLEAR = 300, 0.1, 1.0
 # From so many columns on, each may have a small network of its own that sees the few columns that say most about it. On
 # a chain of 64 columns that is 0.9 nats off the truth, where networks that see all columns are 5; with 36 columns of
 # satimage it is 0.9 nats behind, with 16 of penbased 1.0, with 30 of wdbc 4.
@@ -33,7 +33,9 @@ WIDE, PARENTS, SPARSE_WIDTH, SPARSE_DROPOUT = 32, 4, 24, 0.05
 # (the chain: 0.23); behind, they are none for the rows (satimage: -0.12, a mixture in 32: -0.28, texture: -0.74);
 # between (64 columns of digits: 0.04) the other architecture has a trial as well.
 FEW_COMPONENTS, ROWS_OF_FEW, CLEARLY = (1, 2, 4), 5_000, 0.1
-FLAT = 2  # columns; in so few, many components are no burden: 32 brought rings from 0.014 to 0.005 nats off the truth
+# More components than this only where each of their parameters has so many rows: 32 instead of 8 gained 0.34 nats on
+# diamonds (which have 33), and with 13 lost 0.11 on MAGIC and 0.05 on phoneme.
+ALWAYS, MOST_COMPONENTS, ROWS_A_PARAMETER = 8, 32, 25
 # Of few rows a network learns too much before it is looked at again: with the slower rate, penguins gained 0.05 nats.
 FEW_ROWS, SLOW, QUICK = 1_000, 1e-3, 3e-3
 
@@ -45,9 +47,11 @@ def candidate_components(base: config.Base, rows: int, columns: int) -> list[int
     """
     match base:
         case config.Mixture(mixture=options):
-            wanted, most = options.components, 32
+            wanted, most = options.components, MOST_COMPONENTS
         case config.AutoregressiveMixture(autoregressive_mixture=corrected):
-            wanted, most = corrected.components, 32 if columns <= FLAT else 8
+            each = columns * (columns + 3) // 2 + 1  # parameters of a component
+            wanted = corrected.components
+            most = max(ALWAYS, min(MOST_COMPONENTS, rows // (ROWS_A_PARAMETER * each)))
         case _:
             return [1]
     if wanted != "auto":
@@ -134,18 +138,6 @@ def long_enough(train: config.TrainConfig, *, rows: int) -> bool:
     """Whether a trial is but a small part of a fit."""
     steps = _settled(train.epochs) * max(1, rows // _settled(train.batch_size))
     return steps * SHARE_OF_TRIAL >= TRIAL_STEPS
-
-
-def worth_trying(behind: float, *, columns: int) -> bool:
-    """Whether a few steps should tell if the other start is the better one, which is behind by so many nats."""
-    return behind < UNCLEAR * columns
-
-
-def trial(train: config.TrainConfig, *, rows: int) -> config.TrainConfig:
-    """The training options of a trial."""
-    per_epoch = max(1, rows // _settled(train.batch_size))
-    epochs = max(1, round(TRIAL_STEPS / per_epoch))
-    return train.model_copy(update={"epochs": epochs, "warmup": min(_settled(train.warmup), TRIAL_STEPS // 10)})
 
 
 def settings(train: config.TrainConfig, *, rows: int) -> Settings:

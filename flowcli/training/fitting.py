@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,11 +18,12 @@ from flowcli.config import from_mapping
 from flowcli.config import schema as config
 from flowcli.density import Coordinates, Encoding, FlowDensity
 from flowcli.errors import DataError, ModelFileError, UsageError
-from flowcli.flows import Context, Joint, Transform, bases, build_joint, check_joint_size
+from flowcli.flows import Joint, Transform, bases, build_joint, check_joint_size
 from flowcli.table import Table
 from flowcli.table.schema import Column
 from flowcli.training import auto
 from flowcli.training.compiled import compiled
+from flowcli.training.latents import contexts, with_gaps
 from flowcli.training.loop import SCORING_ROWS, Loop, mean_and_error
 from flowcli.training.mixture import fit_mixture
 from flowcli.training.rows import TrainingRows, generator, mixed, spread_over_cells
@@ -30,7 +31,7 @@ from flowcli.training.sides import FARTHEST, Side, far
 from flowcli.training.split import among, hold_out
 from flowcli.training.start import Start
 from flowcli.training.tail_index import tail_indices
-from flowcli.training.ways import Way, Ways, best
+from flowcli.training.ways import Begun, Way, Ways, best
 
 Notice = Callable[[str], None]
 FEW_ROWS_PER_COLUMN = 10
@@ -52,6 +53,7 @@ class Fitting:
         held_out: The held-out rows.
         seed: Of all random numbers.
         fingerprint: Of the data, to know it again.
+        ridge: Of the mixture that EM found to start from, if it did.
     """
 
     request: config.Config
@@ -62,6 +64,7 @@ class Fitting:
     held_out: Side
     seed: int
     fingerprint: str
+    ridge: float | None = None
 
     def density(self) -> FlowDensity:
         """The best density so far, on the CPU, with a summary of how it came about."""
@@ -79,6 +82,7 @@ class Fitting:
             "best_step": best.step,
             "seconds": round(self.loop.seconds, 3),
             "seed": self.seed,
+            "ridge": self.ridge,
             "history": [
                 {
                     "step": e.step,
@@ -100,6 +104,7 @@ class Fitting:
             "columns": self.encoding.schema.to_json(),
             "seed": self.seed,
             "fingerprint": self.fingerprint,
+            "ridge": self.ridge,
             "loop": document,
         }, tensors
 
@@ -150,14 +155,18 @@ def prepare(
     _check_size(encoding, request, len(train))
     ways = Ways(request, encoding, train, held_out, seed)
 
-    def trial(way: Way) -> Loop:
-        return _begun(way.shortened(len(train)), train, held_out, seed, device).loop
+    def begin(way: Way) -> Begun:
+        return _begun(way, train, held_out, seed, device)
 
-    first, spent = best(ways, trial, notice, time_limit)
-    begun = _begun(first, train, held_out, seed, device, notice, notice if compile else None)
-    begun.loop.seconds = spent
-    loop, rest = begun.loop, (begun.train, begun.held_out, seed, fingerprint(table, valid))
-    return Fitting(request, first.settled, begun.encoding, loop, *rest)
+    begun = best(ways, begin, notice, time_limit)
+    encoding, loop, settled = begun.encoding, begun.loop, begun.way.settled
+    left_out = len(train) - len(begun.train) + len(held_out) - len(begun.held_out)
+    train, held_out = begun.train, begun.held_out
+    _say_left_out(left_out, notice)
+    if compile:
+        loop = _continued(loop.state(), encoding, settled, train, held_out, seed, device, notice)
+    ridge = None if begun.way.start is None else begun.way.start.ridge
+    return Fitting(request, settled, encoding, loop, train, held_out, seed, fingerprint(table, valid), ridge)
 
 
 def resume(
@@ -204,19 +213,17 @@ def resume(
     table = _checked(table, allow_singular, of_rows, lambda _: None)
     train, held_out = _split(table, valid, request.train.valid, of_rows, lambda _: None)
     train, held_out = _trainable(encoding, request, train, held_out, lambda _: None)
-    train, held_out = _within_reach(encoding, train, held_out, lambda _: None)
+    train, held_out = _within_reach(encoding, train, held_out)
     settled = from_mapping(document["config"])
-    with torch.random.fork_rng(devices=[]):
-        joint = build_joint(settled.flow, encoding.layout, encoding.numbers)
-    loop = _loop(joint, encoding, settled, train, held_out, seed, device, notice if compile else None)
+    compiling = notice if compile else None
     try:
-        loop.restore(document["loop"], tensors)
+        loop = _continued((document["loop"], tensors), encoding, settled, train, held_out, seed, device, compiling)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"--resume: the state of the fit cannot be understood ({error!r}); --force starts again"
         ) from error
     notice(f"going on from step {loop.step:,} of {loop.settings.steps:,}")
-    return Fitting(request, settled, encoding, loop, train, held_out, seed, document["fingerprint"])
+    return Fitting(request, settled, encoding, loop, train, held_out, seed, document["fingerprint"], document["ridge"])
 
 
 def fingerprint(table: Table, valid: Table | None) -> str:
@@ -348,20 +355,28 @@ def _trainable(
     """The rows that layers may see where no quantile map brings outliers nearer."""
     if any(auto.wants_marginal(request.flow)):
         return train, held_out
-    return _within_reach(encoding.with_coordinates(encoding.coordinates.plain), train, held_out, notice)
+    near = _within_reach(encoding.with_coordinates(encoding.coordinates.plain), train, held_out)
+    _say_left_out(len(train) + len(held_out) - sum(map(len, near)), notice)
+    return near
 
 
-def _within_reach(encoding: Encoding, train: Side, held_out: Side, notice: Notice) -> tuple[Side, Side]:
+def _within_reach(encoding: Encoding, train: Side, held_out: Side) -> tuple[Side, Side]:
     """The rows without those that lie so far out that a fit cannot compute with them."""
     far_train, far_held_out = (far(encoding, part.values) for part in (train, held_out))
-    if count := int(far_train.sum() + far_held_out.sum()):
-        notice(
-            f"rows over {FARTHEST:g} times a column's spread away from the others are left out of the fit: {count:,};"
-            " layers that begin with 'marginal: quantile' can be trained on them"
-        )
     if far_held_out.all():
         raise DataError("all held-out rows lie too far from the training rows to compare them")
-    return (train.keep(~far_train), held_out.keep(~far_held_out)) if count else (train, held_out)
+    if far_train.any() or far_held_out.any():
+        return train.keep(~far_train), held_out.keep(~far_held_out)
+    return train, held_out
+
+
+def _say_left_out(rows: int, notice: Notice) -> None:
+    """Say that so many rows have no part in the fit, if there are any."""
+    if rows:
+        notice(
+            f"rows over {FARTHEST:g} times a column's spread away from the others are left out of the fit: {rows:,};"
+            " layers that begin with 'marginal: quantile' can be trained on them"
+        )
 
 
 def _check_size(encoding: Encoding, request: config.Config, rows: int) -> None:
@@ -372,36 +387,18 @@ def _check_size(encoding: Encoding, request: config.Config, rows: int) -> None:
     check_joint_size(largest, encoding.layout, encoding.numbers)
 
 
-@dataclass(frozen=True)
-class Begun:
-    """A fit at its start, with the rows that it can compute with."""
-
-    encoding: Encoding
-    loop: Loop
-    train: Side
-    held_out: Side
-
-
-def _begun(
-    way: Way,
-    train: Side,
-    held_out: Side,
-    seed: int,
-    device: torch.device | str,
-    notice: Notice = lambda _: None,
-    compiling: Notice | None = None,
-) -> Begun:
+def _begun(way: Way, train: Side, held_out: Side, seed: int, device: torch.device | str) -> Begun:
     """One way to fit, at its start."""
-    encoding, settled = way.encoding, way.settled
-    train, held_out = _within_reach(encoding, train, held_out, notice)
-    encoding = encoding.with_coordinates(encoding.coordinates.with_limits(encoding.line(train.tensor)))
+    train, held_out = _within_reach(way.encoding, train, held_out)
+    coordinates = way.encoding.coordinates
+    encoding = way.encoding.with_coordinates(coordinates.with_limits(way.encoding.line(train.tensor)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mixed(seed, 8))
-        joint = build_joint(settled.flow, encoding.layout, encoding.numbers)
+        joint = build_joint(way.settled.flow, encoding.layout, encoding.numbers)
         rows = TrainingRows(encoding, train.tensor, seed, weights=train.weight_tensor)
         _start(joint, encoding, rows, way.start, seed)
-    loop = _loop(joint, encoding, settled, train, held_out, seed, device, compiling)
-    return Begun(encoding, loop, train, held_out)
+    loop = _loop(joint, encoding, way.settled, train, held_out, seed, device)
+    return Begun(way, encoding, loop, train, held_out)
 
 
 @torch.no_grad()
@@ -420,12 +417,12 @@ def _start(joint: Joint, encoding: Encoding, rows: TrainingRows, start: Start | 
     before = z = joint.layout.split(first)[0]
     for place, layer in enumerate(flow.layers):
         assert isinstance(layer, Transform)
-        layer.start(_with_gaps(z, _contexts(joint, first, place)))
-        parts = zip(torch.split(z, SCORING_ROWS), _contexts(joint, first, place), strict=True)
+        layer.start(with_gaps(z, contexts(joint, first, place)))
+        parts = zip(torch.split(z, SCORING_ROWS), contexts(joint, first, place), strict=True)
         z = torch.cat([layer(part, context)[0] for part, context in parts])
     if not isinstance(flow.base, bases.Mixture | bases.AutoregressiveMixture):
         return
-    there = _with_gaps(z, _contexts(joint, first, len(flow.layers)))
+    there = with_gaps(z, contexts(joint, first, len(flow.layers)))
     if isinstance(flow.base, bases.AutoregressiveMixture):
         flow.base.network.look(there)
     if start is None:
@@ -437,21 +434,22 @@ def _start(joint: Joint, encoding: Encoding, rows: TrainingRows, start: Start | 
     flow.base.gaussians.set(*mixture, gate, shift)
 
 
-def _contexts(joint: Joint, rows: Tensor, layers: int) -> Iterator[Context]:
-    """What comes out of so many layers depends on besides itself, for blocks of rows (N, W): together too much."""
-    assert joint.flow is not None
-    for block in torch.split(rows, SCORING_ROWS):
-        context = joint.context(block)
-        for layer in joint.flow.layers[:layers]:
-            assert isinstance(layer, Transform)
-            context = layer.passed(context)
-        yield context
-
-
-def _with_gaps(z: Tensor, contexts: Iterable[Context]) -> Tensor:
-    """Rows (N, D) with NaN for what is not there."""
-    parts = zip(torch.split(z, SCORING_ROWS), contexts, strict=True)
-    return torch.cat([p if c.observed is None else p.where(c.observed > 0, math.nan) for p, c in parts])
+def _continued(
+    state: tuple[Mapping[str, Any], Mapping[str, Tensor]],
+    encoding: Encoding,
+    settled: config.Config,
+    train: Side,
+    held_out: Side,
+    seed: int,
+    device: torch.device | str,
+    compiling: Notice | None,
+) -> Loop:
+    """A loop over the same rows as the one that gave this state, from there."""
+    with torch.random.fork_rng(devices=[]):
+        joint = build_joint(settled.flow, encoding.layout, encoding.numbers)
+    loop = _loop(joint, encoding, settled, train, held_out, seed, device, compiling)
+    loop.restore(*state)
+    return loop
 
 
 def _loop(
@@ -462,7 +460,7 @@ def _loop(
     held_out: Side,
     seed: int,
     device: torch.device | str,
-    compiling: Notice | None,
+    compiling: Notice | None = None,
 ) -> Loop:
     """The loop over these rows, everything on the device; its steps are compiled if somebody takes the notices."""
     rows = TrainingRows(encoding, train.tensor, seed, device, train.weight_tensor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal
@@ -181,8 +181,8 @@ class Loop:
 
     def run(
         self, should_stop: Callable[[], bool], time_limit: float | None = None, tick_every: float | None = None
-    ) -> Iterator[Event]:
-        """Train to the end, yielding where the fit stands.
+    ) -> Generator[Event, None, None]:
+        """Train to the end, yielding where the fit stands; who closes it early may run it again from there.
 
         Args:
             should_stop: Asked after every step; when it says yes, the fit can be continued from ``state``.

@@ -82,12 +82,14 @@ def fit_mixture(
     ridge: float = 1e-6,
     max_iterations: int = 100,
     weights: Tensor | None = None,
+    most: int = LARGEST_SAMPLE,
+    start: FittedMixture | None = None,
 ) -> FittedMixture:
     """Fit a mixture of full-covariance Gaussians by EM (Dempster, Laird and Rubin, 1977).
 
-    It starts from rows that are far apart (k-means++; Arthur and Vassilvitskii, 2007). Cells that are missing are
-    summed over exactly, as missing at random (Ghahramani and Jordan, 1994); rows whose pattern of missing cells is a
-    rare one, and rows without any cell, are left out.
+    It starts from a mixture, or from rows that are far apart (k-means++; Arthur and Vassilvitskii, 2007). Cells which
+    are missing are summed over exactly, as missing at random (Ghahramani and Jordan, 1994); rows whose pattern of
+    missing cells is a rare one, and rows without any cell, are left out.
 
     Args:
         z: Rows (N, D) of about unit scale, NaN where a cell is missing.
@@ -96,14 +98,16 @@ def fit_mixture(
         ridge: What is added to the diagonals of the covariances.
         max_iterations: EM stops there, converged or not: it is a start, not an answer.
         weights: Of the rows, (N,), one on average; ``None`` where all count alike.
+        most: How many of the rows EM sees.
+        start: A mixture to start from.
 
     Raises:
         NumericsError: The rows have no such mixture, because some are too far from the others.
     """
     random = generator(seed, 4)
     rows = z.double().cpu()
-    if len(rows) > LARGEST_SAMPLE:
-        chosen = torch.randperm(len(rows), generator=random)[:LARGEST_SAMPLE]
+    if len(rows) > most:
+        chosen = torch.randperm(len(rows), generator=random)[:most]
         rows, weights = rows[chosen], None if weights is None else weights[chosen]
     incomplete = bool(rows.isnan().any())
     if incomplete:
@@ -112,21 +116,28 @@ def fit_mixture(
     if not len(rows) or not torch.isfinite(rows.nan_to_num().square().sum()):
         raise _not_fitted(components, "some rows are too far from the others" if len(rows) else "all cells are missing")
     columns = rows.T.contiguous()
-    complete = rows.nan_to_num()
-    centres = _far_apart(complete, min(components, len(rows)), random)
-    shares = torch.nn.functional.one_hot(torch.cdist(complete, centres).argmin(1), len(centres)).T.double()
     patterns = _patterns(rows) if incomplete else []
-    count = len(centres)
-    filled = _Filled(complete.T.expand(count, -1, -1), patterns, columns.new_zeros(len(patterns), 1, 1, 1))
+
+    def expected(mixture: FittedMixture) -> tuple[Tensor, Tensor | _Filled]:
+        return _expected(mixture, columns, patterns) if incomplete else (mixture.log_joint(columns), columns)
+
+    filled: Tensor | _Filled = columns
+    if start is None:
+        complete = rows.nan_to_num()
+        centres = _far_apart(complete, min(components, len(rows)), random)
+        shares = torch.nn.functional.one_hot(torch.cdist(complete, centres).argmin(1), len(centres)).T.double()
+        if incomplete:
+            none = columns.new_zeros(len(patterns), 1, 1, 1)
+            filled = _Filled(complete.T.expand(len(centres), -1, -1), patterns, none)
+    else:
+        log_joint, filled = expected(start)
+        shares = torch.softmax(log_joint, 0)
     reached = -math.inf
     for _ in range(max_iterations):
         if weights is not None:
             shares = shares * weights
-        mixture = _most_likely(filled if incomplete else columns, shares, ridge)
-        if incomplete:
-            log_joint, filled = _expected(mixture, columns, patterns)
-        else:
-            log_joint = mixture.log_joint(columns)
+        mixture = _most_likely(filled, shares, ridge)
+        log_joint, filled = expected(mixture)
         log_prob = torch.logsumexp(log_joint, dim=0)
         before, reached = reached, float(log_prob.mean() if weights is None else (log_prob * weights).mean())
         if reached - before < LEAST_GAIN:

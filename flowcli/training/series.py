@@ -19,6 +19,7 @@ from flowcli.density import Density, FlowDensity
 from flowcli.density.model_file import describe, pack, restore_flow
 from flowcli.errors import ConfigError, FlowcliError, ModelFileError, NumericsError, UsageError
 from flowcli.table import Table
+from flowcli.training.all_rows import with_held_out_rows
 from flowcli.training.fitting import Fitting, Notice, prepare, resume
 from flowcli.training.loop import Event
 from flowcli.training.sides import Side
@@ -290,6 +291,12 @@ class Series:
         if self.running and self.fitting.loop.history:
             self._take_in()
         return self.plan.whole(self.finished, self._kept, self.fitting.train, self.fitting.held_out)
+
+    def completed(self, density: Density) -> Density:
+        """What ``density`` gave, when nothing will be judged by the held-out rows any more; see ``all_rows``."""
+        if self.task.valid is not None:  # rows that somebody chose to keep apart
+            return density
+        return with_held_out_rows(density, self.fitting.train, self.fitting.held_out)
 
     def state(self) -> State:
         """A document and tensors from which a series goes on; the running fit to the bit."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
 
 from flowcli.config import schema as config
 from flowcli.density import Coordinates, Encoding
@@ -29,11 +30,6 @@ class Way:
     encoding: Encoding
     settled: config.Config
     start: Start | None
-
-    def shortened(self, rows: int) -> Way:
-        """The same with so few steps that trying it costs little."""
-        train = auto.trial(self.settled.train, rows=rows)
-        return replace(self, settled=self.settled.model_copy(update={"train": train}))
 
 
 class Ways:
@@ -113,7 +109,7 @@ class Ways:
         found = [self._way(first.coordinates, first, from_em=from_em)]
         if others and first.coordinates.marginal is None and self._trials_pay:
             behind = first.held_out_nats - others[0].held_out_nats
-            if auto.worth_trying(behind, columns=self.columns):
+            if behind < auto.UNCLEAR:
                 found += [self._way(other.coordinates, other, from_em=from_em) for other in others]
         return found
 
@@ -132,46 +128,79 @@ class Ways:
         return self._request.model_copy(update={"flow": flow, "train": self._train})
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A fit that can run.
+
+    Attributes:
+        way: Which it goes.
+        encoding: The way's, with what is known of the rows that the fit can compute with.
+        loop: The fit.
+        train: These rows.
+        held_out: And those of the held-out rows.
+    """
+
+    way: Way
+    encoding: Encoding
+    loop: Loop
+    train: Side
+    held_out: Side
+
+
 def best(
-    ways: Ways, trial: Callable[[Way], Loop], notice: Callable[[str], None], time_limit: float | None = None
-) -> tuple[Way, float]:
-    """The way with the best held-out nats after a trial of each, and the seconds that trials took.
+    ways: Ways, begin: Callable[[Way], Begun], notice: Callable[[str], None], time_limit: float | None = None
+) -> Begun:
+    """The fit that is ahead after a few steps of each way that may be the best, to go on from there.
 
     The architecture for many columns is the quickest to try, so it comes first. If it is far ahead of mixtures by then,
     it is chosen; if it is behind, dropped; otherwise, or where nobody can tell, the likeliest of the other ways has a
-    trial as well.
+    few steps as well.
+
+    Args:
+        ways: The ways.
+        begin: Sets up a fit at its start.
+        notice: Takes lines for the user.
+        time_limit: Seconds that the whole fit will have. What the others took of them counts among the seconds of the
+            one that goes on.
     """
-    share = None if time_limit is None else auto.SHARE_OF_TRIAL * time_limit
-    spent = 0.0
-
-    def reached(way: Way) -> float:
-        nonlocal spent
-        loop = trial(way)
-        for _ in loop.run(lambda: False, share):
-            pass
-        spent += loop.seconds
-        return loop.best_nats
-
     said = "more than one way to fit these rows may be the best; a few steps of each will tell"
-    found: list[tuple[float, Way]] = []
-    wide = ways.wide()
+    found: list[Begun] = []
+    wide, spent = ways.wide(), 0.0
     if wide is not None:
         notice(said)
-        found = [(reached(wide), wide)]
+        first = _tried(begin(wide), time_limit)
         quick = ways.quick_nats()
-        if quick is not None and found[0][0] > quick + auto.CLEARLY * ways.columns:
-            return wide, spent
-        if quick is not None and found[0][0] < quick:
-            found = []
+        if quick is not None and first.loop.best_nats > quick + auto.CLEARLY * ways.columns:
+            return first
+        if quick is None or first.loop.best_nats >= quick:
+            found = [first]
+        spent = first.loop.seconds
     likely = ways.likely()
     if found:
         likely = likely[:1]
     elif len(likely) == 1:
-        return likely[0], spent
+        only = begin(likely[0])
+        only.loop.seconds += spent
+        return only
     elif wide is None:
         notice(said)
-    found += [(reached(way), way) for way in likely]
-    return max(found, key=lambda each: each[0])[1], spent
+    for way in likely:
+        found.append(_tried(begin(way), time_limit))
+        spent += found[-1].loop.seconds
+    chosen = max(found, key=lambda each: each.loop.best_nats)
+    chosen.loop.seconds = spent
+    return chosen
+
+
+def _tried(begun: Begun, time_limit: float | None) -> Begun:
+    """The same fit after as many steps as tell something."""
+    share = None if time_limit is None else auto.SHARE_OF_TRIAL * time_limit
+    loop = begun.loop
+    with closing(loop.run(lambda: False, time_limit, tick_every=share)) as events:
+        for event in events:
+            if event.step >= auto.TRIAL_STEPS or (share is not None and loop.seconds >= share):
+                break
+    return begun
 
 
 def _mixture_wish(base: config.Base) -> tuple[int | config.Auto | None, bool]:

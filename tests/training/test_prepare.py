@@ -220,11 +220,11 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     monkeypatch.setattr(auto, "TRIAL_STEPS", 40)
     reached = {}
 
-    def watched(ways, trial, notice, time_limit, best=ways_room.best):
+    def watched(ways, begin, notice, time_limit, best=ways_room.best):
         def noted(way):
-            loop = trial(way)
-            reached[way.encoding.coordinates.marginal is not None] = loop
-            return loop
+            begun = begin(way)
+            reached[way.encoding.coordinates.marginal is not None] = begun.loop
+            return begun
 
         return best(ways, noted, notice, time_limit)
 
@@ -235,11 +235,12 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     said = []
     fitting = prepared(table(squares), "auto", ["train.epochs=20"], short=(), notice=said.append)
     assert any("a few steps of each" in line for line in said)
-    assert {loop.step for loop in reached.values()} == {42}  # two epochs, of which one step fits each batch
+    assert {loop.step for loop in reached.values()} == {42}  # an evaluation is due then
     better = reached[True].best_nats > reached[False].best_nats
     assert (fitting.encoding.coordinates.marginal is not None) == better
-    assert (fitting.config.train.epochs, fitting.loop.step) == (20, 0)
-    assert fitting.loop.seconds == sum(loop.seconds for loop in reached.values()) > 0  # the time limit counts them
+    assert fitting.loop is reached[better]  # nothing that it learned is lost
+    assert (fitting.config.train.epochs, fitting.loop.settings.steps, fitting.loop.outcome) == (20, 840, "running")
+    assert fitting.loop.seconds > reached[not better].seconds > 0  # the time limit counts both
     again = prepared(table(squares), "auto", ["train.epochs=20"], short=())
     first, second = (each.loop.density.state_dict() for each in (fitting, again))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -248,6 +249,20 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     said.clear()
     prepared(table(squares), "auto", ["train.epochs=2"], short=(), notice=said.append)
     assert not any("a few steps of each" in line for line in said)
+
+
+def test_a_fit_that_had_a_trial_can_be_compiled_and_goes_on_from_there(monkeypatch):
+    """What is compiled is another loop, with the same weights, history and state of the optimizer."""
+    monkeypatch.setattr(auto, "TRIAL_STEPS", 40)
+    random = np.random.default_rng(0)
+    square = random.random((6000, 2))
+    plain, compiled = (
+        prepared(table(square), "auto", ["train.epochs=20"], short=(), compile=compile) for compile in (False, True)
+    )
+    assert compiled.loop.step == plain.loop.step
+    assert [e.held_out_nats for e in compiled.loop.history] == [e.held_out_nats for e in plain.loop.history]
+    first, second = (each.loop.density.state_dict() for each in (plain, compiled))
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_where_columns_are_many_small_networks_are_tried_and_kept_where_they_are_better(monkeypatch):
