@@ -74,15 +74,16 @@ def test_the_report_says_who_is_ahead(tmp_path: Path, monkeypatch: pytest.Monkey
     random = np.random.default_rng(0)
     nats = random.normal(size=200)
 
-    def leave(how: str, log_prob: np.ndarray, curve: list[tuple[float, float]]) -> None:
+    def leave(how: str, log_prob: np.ndarray, curve: list[tuple[float, float]], **several: np.ndarray) -> None:
         words = {"seconds": curve[-1][0], "curve": curve, "note": "", "budget": 60.0, "cores": 2}
         file = file_of(tmp_path, "rings", how, 0)
-        np.savez_compressed(file, log_prob=log_prob, truth=nats, words=np.array(json.dumps(words)))
+        np.savez_compressed(file, log_prob=log_prob, truth=nats, words=np.array(json.dumps(words)), **several)
 
     leave("auto", nats - 0.01, [(1.0, -1.0), (3.0, 0.5), (9.0, 0.9)])
     leave("zuko", nats - 0.30, [(10.0, -1.0), (40.0, 0.4)])
     leave("Gaussian", nats - 2 + 0.1 * random.normal(size=200), [(0.1, -2.0)])
-    leave("ensemble of 3", nats + 0.04 + 0.02 * random.normal(size=200), [(27.0, 0.95)])
+    members = nats + np.array([[-0.01], [-0.03], [-0.02]])
+    leave("ensemble of 3", nats + 0.04 + 0.02 * random.normal(size=200), [(27.0, 0.95)], members=members)
     fits = [
         {"table": "penguins", "rows": 60, "split": split, "method": how, "nats": level + 0.1 * split}
         for split in range(3)
@@ -95,6 +96,7 @@ def test_the_report_says_who_is_ahead(tmp_path: Path, monkeypatch: pytest.Monkey
     page = (tmp_path / "quality.md").read_text()
     assert "0.290 ± 0.000" in page
     assert "| zuko: ahead |" in page
+    assert "| rings | 0.020 ± 0.000 |" in page.split("The same with another seed")[1]
     assert "| rings | 0.05" in page.split("Three flows as one density")[1]
     assert "| penguins, 60 rows | 3 | 1.100 | 0.500 ± 0.000 | 0.200 ± 0.000 | -0.250 ± 0.000 |" in page
     assert "| rings | 20,000 | zuko | 40.0 | 3.0 | 0.07 |" in page

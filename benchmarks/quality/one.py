@@ -25,8 +25,9 @@ def main(name: str, how: str, seed: str, seconds: str, file: str) -> None:
     words = json.dumps(
         {"seconds": run.seconds, "curve": run.curve, "note": run.note, "budget": float(seconds), "cores": cores}
     )
+    several = {} if run.members is None else {"members": run.members}
     part = Path(file).with_suffix(".part.npz")
-    np.savez_compressed(part, log_prob=run.log_prob, truth=truth, words=np.array(words))
+    np.savez_compressed(part, log_prob=run.log_prob, truth=truth, words=np.array(words), **several)
     part.rename(file)
 
 

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.quality.run import AUTO, ON_CURVE, Budget, Clock, Method, Run
 from flowcli import config as configs
 from flowcli import table, training
 from flowcli.config.schema import Config
+from flowcli.density import Ensemble
 from flowcli.training import Evaluation
 
 MOST_POINTS = 40
 
 
-def flowcli_fit(config: str, other_seed: int = 0) -> Method:
-    """A fit with one of the shipped configs, to its own end: it knows no budget.
-
-    Args:
-        config: The config's name.
-        other_seed: What is added to the split's seed for that of the fit.
-    """
+def flowcli_fit(config: str) -> Method:
+    """A fit with one of the shipped configs, to its own end: it knows no budget."""
 
     def fit(train: pd.DataFrame, test: pd.DataFrame, budget: Budget, seed: int) -> Run:
         clock = Clock()
         rows = table.from_frame(train, notice=_silent)
-        fitting = training.prepare(rows, configs.load(config, []), seed=seed + other_seed, notice=_silent)
+        fitting = training.prepare(rows, configs.load(config, []), seed=seed, notice=_silent)
         values = table.frame_values(test, rows.schema.columns, notice=_silent)
         last = fitting.loop.step
         if fitting.loop.history:  # of a trial, from which the fit goes on
@@ -70,9 +67,12 @@ def _series(plan: Callable[[int], training.Plan]) -> Method:
             pass
         density = series.completed(series.density())
         seconds = clock.seconds
-        log_prob = density.log_prob(table.frame_values(test, rows.schema.columns, notice=_silent))
+        values = table.frame_values(test, rows.schema.columns, notice=_silent)
+        log_prob = density.log_prob(values)
+        members = density.members if isinstance(density, Ensemble) else []
+        own = np.stack([member.log_prob(values) for member in members]) if members else None
         note = str(density.summary.get("chosen", ""))
-        return Run(log_prob, seconds, [(seconds, float(log_prob[:ON_CURVE].mean()))], note)
+        return Run(log_prob, seconds, [(seconds, float(log_prob[:ON_CURVE].mean()))], note, own)
 
     return fit
 

@@ -18,6 +18,7 @@ SEEDS = range(10)
 LEAST_TIMED = 8_000  # rows to fit: on smaller tables everybody is quick
 FAR = 1e6  # nats; a peer that is so far behind has no density to speak of
 DOCS = Path("docs")
+OTHER_SEED = "auto, other seed"
 HEAD = """# Held-out nats beside other tools
 
 Made by `python -m benchmarks.quality` from what its fits left behind; never by hand. Higher is better. Every method has
@@ -26,8 +27,8 @@ real tables, 20,000 and 20,000 rows where the density is known. Rounded numbers 
 all alike. flowcli runs as `flowcli fit` does with no option. The peers: a full Gaussian, a mixture of up to 32 by BIC,
 a kernel density with a cross-validated bandwidth (scikit-learn), and spline flows of zuko, nflows and flowjax (5
 transforms, hidden layers of 128, 8 bins; standardised columns, AdamW with a cosine, clipping, the best weights by a
-validation tenth, early stopping) and pzflow's default, for {seconds:.0f} seconds each. Seconds are compared only where
-both had the same cores and nothing else ran.
+validation tenth, early stopping) and pzflow's default, for {seconds:.0f} seconds of one core each, or half as long on
+two. Seconds are compared only where both had the same cores and nothing else ran.
 
     python -m benchmarks.quality          # again: all of it takes hours; --sets, --methods and --seeds take parts
     python -m benchmarks.quality.small    # the tables of few rows
@@ -96,11 +97,15 @@ def _of_set(folder: Path, name: str) -> OfSet | None:
     if not auto:
         return None
     beside, curves = {}, {}
-    for how in [*methods.shipped(), *methods.PEERS, *methods.MORE]:
+    for how in [*methods.shipped(), *methods.PEERS, methods.TUNED]:
         own = {seed: result for seed in auto if (result := read(folder, name, how, seed)) is not None}
         if own:
             beside[how] = _beside(auto, own)
             curves[how] = next(iter(own.values())).words["curve"]
+    several = {seed: r for seed in SEEDS if (r := read(folder, name, methods.ENSEMBLE, seed)) is not None}
+    if several:  # whose first flow is auto, and the second is auto with another seed
+        first, second = ({seed: result.member(number) for seed, result in several.items()} for number in range(2))
+        beside |= {OTHER_SEED: _beside(first, second), methods.ENSEMBLE: _beside(first, several)}
     rows = sets.split(name, 0).train.shape
     truths = [(r.truth - r.log_prob) for r in auto.values() if len(r.truth)]
     gap = np.concatenate(truths) if truths else None
@@ -149,8 +154,9 @@ def _to_quality(folder: Path, name: str, auto: dict[int, Result]) -> dict[str, f
 
 
 def _budget(folder: Path, name: str) -> float:
+    """Seconds times cores that peer flows had."""
     found = [read(folder, name, how, seed) for how in methods.FLOWS for seed in SEEDS]
-    return max((r.words["budget"] for r in found if r is not None), default=0.0)
+    return max((r.words["budget"] * r.words["cores"] for r in found if r is not None), default=0.0)
 
 
 def _pages(found: dict[str, OfSet]) -> Iterator[str]:
@@ -214,14 +220,14 @@ def _own(found: dict[str, OfSet]) -> Iterator[str]:
     """What more of auto is worth: another seed, three, and a choice of configs."""
     for how, title, said in (
         (
-            methods.OTHER_SEED,
+            OTHER_SEED,
             "The same with another seed",
             "What auto has more than with another seed of the fit, on the same rows.",
         ),
         (methods.ENSEMBLE, "Three flows as one density", "What `fit --ensemble 3` has more than auto."),
         (methods.TUNED, "Ten minutes of choice", "What `fit --tune 10m` has more than auto."),
     ):
-        sign = 1 if how == methods.OTHER_SEED else -1
+        sign = 1 if how == OTHER_SEED else -1
         own = {name: of.methods[how] for name, of in found.items() if how in of.methods}
         if not own:
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,18 @@ class Result:
         log_prob: Of the test rows, (M,); NaN where a method has no density.
         truth: The true one, (M,), or empty.
         words: Seconds, curve, budget, a note, and how many cores there were.
+        members: The log-densities of several fits that make up this one, (K, M), where there are.
     """
 
     log_prob: NDArray[np.float64]
     truth: NDArray[np.float64]
     words: dict[str, Any]
+    members: NDArray[np.float64] | None = None
+
+    def member(self, number: int) -> Result:
+        """One of the fits that make up this one."""
+        assert self.members is not None
+        return replace(self, log_prob=self.members[number])
 
     @property
     def nats(self) -> float:
@@ -58,7 +65,8 @@ def read(folder: Path, name: str, how: str, seed: int) -> Result | None:
     if not file.exists():
         return None
     with np.load(file) as found:
-        return Result(found["log_prob"], found["truth"], json.loads(str(found["words"])))
+        members = found["members"] if "members" in found else None
+        return Result(found["log_prob"], found["truth"], json.loads(str(found["words"])), members)
 
 
 def _plain(text: str) -> str:

@@ -38,12 +38,14 @@ class Run:
         seconds: From the rows to the fitted density.
         curve: Seconds, and mean log-density of (at most ``ON_CURVE``) test rows under the best density until then.
         note: A few words on what came of it.
+        members: The same as ``log_prob`` of each fit that the density consists of, where there are several, (K, M).
     """
 
     log_prob: Numbers
     seconds: float
     curve: list[tuple[float, float]] = field(default_factory=list)
     note: str = ""
+    members: Numbers | None = None
 
 
 Method = Callable[[pd.DataFrame, pd.DataFrame, Budget, int], Run]  # rows to fit and to test, and a seed
