@@ -65,8 +65,7 @@ def read(folder: Path, name: str, how: str, seed: int) -> Result | None:
     if not file.exists():
         return None
     with np.load(file) as found:
-        members = found["members"] if "members" in found else None
-        return Result(found["log_prob"], found["truth"], json.loads(str(found["words"])), members)
+        return Result(found["log_prob"], found["truth"], json.loads(str(found["words"])), found.get("members"))
 
 
 def _plain(text: str) -> str:
