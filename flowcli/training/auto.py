@@ -23,8 +23,8 @@ FEWEST_STEPS, MOST_STEPS = 1_000, 15_000
 EPOCHS, MANY_EPOCHS, SHORT = 60, 150, 5_000
 # Steps of each way where mixtures cannot tell if a quantile map is worth its while, and how many nats a row they may be
 # against it for that. By then the right way was ahead on every set that was tried (rings, checkerboard, MAGIC, phoneme,
-# avocados), and by 0.03 nats on the checkerboard, whose mixtures had said the contrary by 0.47.
-TRIAL_STEPS, SHARE_OF_TRIAL, UNCLEAR = 300, 0.1, 1.0
+# avocados), and by about 0.02 nats on the checkerboard, whose mixtures had said the contrary by 0.47.
+TRIAL_STEPS, SHARE_OF_TRIAL, UNCLEAR = 230, 0.1, 1.0
 # From so many columns on, each may have a small network of its own that sees the few columns that say most about it. On
 # a chain of 64 columns that is 0.9 nats off the truth, where networks that see all columns are 5; with 36 columns of
 # satimage it is 0.9 nats behind, with 16 of penbased 1.0, with 30 of wdbc 4.
@@ -32,19 +32,23 @@ WIDE, PARENTS, SPARSE_WIDTH, SPARSE_DROPOUT = 32, 4, 24, 0.05
 # After a trial these are compared with mixtures that EM finds in a second. So many nats a column ahead, they are chosen
 # (the chain: 0.23); behind, they are none for the rows (satimage: -0.12, a mixture in 32: -0.28, texture: -0.74);
 # between (64 columns of digits: 0.04) the other architecture has a trial as well.
-FEW_COMPONENTS, ROWS_OF_FEW, CLEARLY = (1, 2, 4), 5_000, 0.1
-# More components than this only where each of their parameters has so many rows: 32 instead of 8 gained 0.34 nats on
-# diamonds (which have 33), and with 13 lost 0.11 on MAGIC and 0.05 on phoneme.
-ALWAYS, MOST_COMPONENTS, ROWS_A_PARAMETER = 8, 32, 25
+FEW_COMPONENTS, ROWS_OF_FEW, CLEARLY = {1: 0.0, 2: 0.0, 4: 0.0}, 5_000, 0.1
+# More components than this only where each of their parameters has so many rows, and where twice as many gain so many
+# nats at the start: 32 instead of 8 gained 0.34 nats on diamonds in the end (33 rows; 0.32 and 0.14 nats at the start).
+# They lost 0.11 on MAGIC and 0.05 on phoneme (13 rows), and 0.007 on heavy tails (37 rows, but 0.05 and 0.03). In up to
+# two columns many are no burden: 32 brought rings from 0.014 to 0.005 nats off the truth.
+ALWAYS, MOST_COMPONENTS, ROWS_A_PARAMETER, WORTH, FLAT = 8, 32, 25, 0.1, 2
 # Of few rows a network learns too much before it is looked at again: with the slower rate, penguins gained 0.05 nats.
 FEW_ROWS, SLOW, QUICK = 1_000, 1e-3, 3e-3
 
 
-def candidate_components(base: config.Base, rows: int, columns: int) -> list[int]:
-    """Numbers of mixture components worth trying: each needs rows to estimate its covariance from.
+def candidate_components(base: config.Base, rows: int, columns: int) -> dict[int, float]:
+    """Numbers of mixture components worth trying, and by how many nats each has to be better than the one before.
 
-    A mixture that a network corrects wants fewer than one that stands alone.
+    Each needs rows to estimate its covariance from. A mixture that a network corrects wants fewer than one that stands
+    alone.
     """
+    worth = 0.0
     match base:
         case config.Mixture(mixture=options):
             wanted, most = options.components, MOST_COMPONENTS
@@ -52,12 +56,14 @@ def candidate_components(base: config.Base, rows: int, columns: int) -> list[int
             each = columns * (columns + 3) // 2 + 1  # parameters of a component
             wanted = corrected.components
             most = max(ALWAYS, min(MOST_COMPONENTS, rows // (ROWS_A_PARAMETER * each)))
+            worth = 0.0 if columns <= FLAT else WORTH
         case _:
-            return [1]
+            return {1: 0.0}
     if wanted != "auto":
-        return [wanted]
+        return {wanted: 0.0}
     affordable = max(1, rows // (4 * columns + 10))
-    return [count for count in (1, 2, 4, 8, 16, 32) if count <= min(affordable, most)]
+    counts = [count for count in (1, 2, 4, 8, 16, 32) if count <= min(affordable, most)]
+    return {count: worth if count > ALWAYS else 0.0 for count in counts}
 
 
 @dataclass(frozen=True)

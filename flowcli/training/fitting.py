@@ -381,7 +381,7 @@ def _say_left_out(rows: int, notice: Notice) -> None:
 
 def _check_size(encoding: Encoding, request: config.Config, rows: int) -> None:
     """Refuse what would be too large before anything is made."""
-    most = auto.candidate_components(request.flow.base, rows, len(encoding.coordinates))[-1]
+    most = max(auto.candidate_components(request.flow.base, rows, len(encoding.coordinates)))
     size = auto.Size.of(encoding, rows)
     largest = auto.settle_flow(request.flow, size=size, marginal=True, components=most)
     check_joint_size(largest, encoding.layout, encoding.numbers)

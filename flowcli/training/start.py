@@ -8,7 +8,7 @@ too, each fold of them by mixtures of the others: on 60 penguins that brought th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -110,7 +110,7 @@ def choose_starts(
     train: Sample,
     held_out: Sample,
     *,
-    components: Sequence[int],
+    components: Mapping[int, float],
     seed: int,
     folds: int = FOLDS,
 ) -> list[Start]:
@@ -120,7 +120,7 @@ def choose_starts(
         choices: Coordinates to choose from.
         train: Of the training rows.
         held_out: Of the held-out rows.
-        components: Numbers of components to try, rising.
+        components: Numbers of components to try, rising, and how many nats each has to gain over the one before.
         seed: Of all random numbers.
         folds: Of the training rows, to choose by as well where few rows are held out.
 
@@ -277,7 +277,7 @@ def _climb(
     coordinates: Coordinates,
     train: Sample,
     held_out: Sample,
-    components: Sequence[int],
+    components: Mapping[int, float],
     seed: int,
     *,
     folds: int,
@@ -289,7 +289,7 @@ def _climb(
         coordinates: From numbers to what the mixture is one of.
         train: Training rows.
         held_out: Held-out rows.
-        components: Numbers of components, rising.
+        components: Numbers of components, rising, and what each has to gain.
         seed: Of EM's start.
         folds: Of the training rows, where few rows are held out.
         moved: Whether what is given moves the coordinates.
@@ -308,14 +308,15 @@ def _climb(
         nats = sum(weight * nats for weight, nats in scores) / sum(weight for weight, _ in scores)
         return Start(coordinates, mixture, nats, ridge, whole.shift) if math.isfinite(nats) else None
 
+    fewest, *more = components
     best: Start | None = None
     for ridge in RIDGES:
-        best = _better(best, attempt(components[0], ridge))
-    for count in components[1:]:
+        best = _better(best, attempt(fewest, ridge))
+    for count in more:
         if best is None:
             return None
         candidate = attempt(count, best.ridge)
-        if _better(best, candidate) is best:
+        if candidate is None or candidate.held_out_nats <= best.held_out_nats + components[count]:
             break
         best = candidate
     return best
