@@ -259,14 +259,16 @@ def _run(
             say(f"interrupted at {where}; to go on: {again} with --resume")
             return 128 + received[0]
         density = series.density()
+        save(density, model)
         completed = series.completed(density)
-        save(completed, model)
+        if completed is not density:
+            save(completed, model)
         state.unlink(missing_ok=True)
     if failure is not None:
         raise NumericsError(f"{failure}; {model} holds the best density before that")
     screen.end(series, density, model, all_rows=completed is not density)
     if as_json:
-        summary = {"model": str(model), **{k: v for k, v in density.summary.items() if k != "history"}}
+        summary = {"model": str(model), **{k: v for k, v in completed.summary.items() if k != "history"}}
         click.echo(json.dumps(summary))
     return 0
 

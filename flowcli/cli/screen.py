@@ -191,7 +191,7 @@ class Screen:
             if not better:
                 say(f"note: so {name} is the better model here; are there enough rows?")
         if all_rows:
-            say("no weights were better than the mixture at the start, so that was fitted to the held-out rows too")
+            say("a mixture that no weights improved on was fitted to the held-out rows too, after they had judged it")
         path = shlex.quote(str(model))
         say(f"wrote {path}; next:")
         say(f"  flowcli logprob {path} NEW.csv --with-input")

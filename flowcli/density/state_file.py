@@ -13,7 +13,7 @@ from flowcli.density.model_file import pack_encoding, unpack_encoding, unpack_sc
 from flowcli.errors import FlowcliError, ModelFileError
 
 KIND = "flowcli-state"
-FORMAT = 3
+FORMAT = 4
 
 
 def save_state(state: tuple[dict[str, Any], dict[str, Tensor]], encoding: Encoding, path: Path) -> None:

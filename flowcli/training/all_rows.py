@@ -17,62 +17,74 @@ from flowcli.density import Density, Ensemble, FlowDensity
 from flowcli.errors import NumericsError
 from flowcli.flows import Flow
 from flowcli.flows.bases import AutoregressiveMixture, Mixture
+from flowcli.flows.bases.gaussians import Gaussians
 from flowcli.flows.networks import Network
 from flowcli.training.latents import contexts, with_gaps
 from flowcli.training.loop import SCORING_ROWS
 from flowcli.training.mixture import FittedMixture, fit_mixture
 from flowcli.training.rows import generator, spread_over_cells
-from flowcli.training.sides import Side
+from flowcli.training.sides import Side, far
 
-MOST_ROWS = 200_000  # that EM sees; its memory grows with them
+MOST_ROWS, MOST_NUMBERS = 200_000, 2**25  # that EM sees, and of all components together: what it needs memory for
+FITTED = "held_out_rows_fitted"  # in a summary
 
 
 def with_held_out_rows(density: Density, train: Side, held_out: Side) -> Density:
     """The same density; where its mixture is as EM found it in the training rows, EM goes on with all rows.
 
     Args:
-        density: As it was judged by the held-out rows, which is what its summary tells.
+        density: On the CPU, and as the held-out rows judged it: its summary goes on telling that.
         train: The training rows.
         held_out: The held-out rows.
     """
     if isinstance(density, Ensemble):
         members = [_of_flow(member, train, held_out) for member in density.members]
-        changed = any(after is not before for before, after in zip(density.members, members, strict=True))
-        return replace(density, members=members) if changed else density
+        if all(after is before for before, after in zip(density.members, members, strict=True)):
+            return density
+        return replace(density, members=members, summary={**density.summary, FITTED: True})
     assert isinstance(density, FlowDensity)
     return _of_flow(density, train, held_out)
 
 
 @torch.no_grad()
 def _of_flow(density: FlowDensity, train: Side, held_out: Side) -> FlowDensity:
-    ridge, joint = density.summary.get("ridge"), copy.deepcopy(density.joint)
-    flow = joint.flow
+    ridge, flow = density.summary.get("ridge"), density.joint.flow
     if ridge is None or flow is None or _has_learned(flow):
         return density
-    assert isinstance(flow.base, Mixture | AutoregressiveMixture)
-    gaussians = flow.base.gaussians
-    values = torch.cat([train.tensor, held_out.tensor])
-    weights = None
-    if train.weights is not None and held_out.weights is not None:
-        weights = torch.from_numpy(np.concatenate([train.weights, held_out.weights]))
-    spread = spread_over_cells(density.encoding, len(values), generator(density.summary["seed"], 14))
-    rows = density.encoding.forward(values, spread)[0].float()
-    z = []
-    for block, context in zip(torch.split(rows, SCORING_ROWS), contexts(joint, rows, 0), strict=True):
-        latents = flow(joint.layout.split(block)[0], context)[0]
-        z.append(with_gaps(gaussians.centred(latents, flow.passed(context)), [flow.passed(context)]))
-    start = FittedMixture(gaussians.log_weights.softmax(0), gaussians.means, gaussians.factors())
+    gaussians, seed = _gaussians(flow), density.summary["seed"]
+    both = train.and_those_of(held_out)
+    usable = ~far(density.encoding, both.values)  # of several fits, each may have left out others
+    most = min(MOST_ROWS, MOST_NUMBERS // gaussians.means.numel())
+    usable[np.random.default_rng([seed, 14]).permutation(np.flatnonzero(usable))[most:]] = False
+    both = both.keep(usable)
+    z, weights = _latents(density, flow, both), both.weight_tensor
+    found = (gaussians.log_weights.softmax(0), gaussians.means, gaussians.factors())
+    start = FittedMixture(*(part.double() for part in found))
     try:
-        mixture = _refitted(torch.cat(z), start, ridge, weights, density.summary["seed"])
-    except NumericsError:  # a held-out row is too far from the others for EM: what was found without it stands
+        mixture = fit_mixture(z, len(start.weights), seed=seed, ridge=ridge, weights=weights, most=most, start=start)
+    except NumericsError:  # with these rows there is no such mixture: what was found without them stands
         return density
-    gaussians.set(*mixture)
-    return FlowDensity(density.encoding, joint, density.config, {**density.summary, "held_out_rows_fitted": True})
+    joint = copy.deepcopy(density.joint)
+    assert joint.flow is not None
+    _gaussians(joint.flow).set(*mixture)
+    return FlowDensity(density.encoding, joint, density.config, {**density.summary, FITTED: True})
 
 
-def _refitted(z: Tensor, start: FittedMixture, ridge: float, weights: Tensor | None, seed: int) -> FittedMixture:
-    doubles = FittedMixture(*(part.double() for part in start))
-    return fit_mixture(z, len(start.weights), seed=seed, ridge=ridge, weights=weights, most=MOST_ROWS, start=doubles)
+def _gaussians(flow: Flow) -> Gaussians:
+    """Those of a base that EM started."""
+    assert isinstance(flow.base, Mixture | AutoregressiveMixture)
+    return flow.base.gaussians
+
+
+def _latents(density: FlowDensity, flow: Flow, side: Side) -> Tensor:
+    """What the mixture is one of: rows as they come out of the layers, less what is given moves them by, (N, D)."""
+    spread = spread_over_cells(density.encoding, len(side), generator(density.summary["seed"], 14))
+    rows = density.encoding.forward(side.tensor, spread)[0].float()
+    z = []
+    for block, context in zip(torch.split(rows, SCORING_ROWS), contexts(density.joint, rows, 0), strict=True):
+        latents, passed = flow(density.joint.layout.split(block)[0], context)[0], flow.passed(context)
+        z.append(with_gaps(_gaussians(flow).centred(latents, passed), [passed]))
+    return torch.cat(z)
 
 
 def _has_learned(flow: Flow) -> bool:

@@ -55,7 +55,8 @@ def candidate_components(base: config.Base, rows: int, columns: int) -> dict[int
         case config.AutoregressiveMixture(autoregressive_mixture=corrected):
             each = columns * (columns + 3) // 2 + 1  # parameters of a component
             wanted = corrected.components
-            most = max(ALWAYS, min(MOST_COMPONENTS, rows // (ROWS_A_PARAMETER * each)))
+            many = columns <= FLAT or rows >= ROWS_A_PARAMETER * each * MOST_COMPONENTS
+            most = MOST_COMPONENTS if many else max(ALWAYS, rows // (ROWS_A_PARAMETER * each))
             worth = 0.0 if columns <= FLAT else WORTH
         case _:
             return {1: 0.0}

@@ -31,7 +31,7 @@ from flowcli.training.sides import FARTHEST, Side, far
 from flowcli.training.split import among, hold_out
 from flowcli.training.start import Start
 from flowcli.training.tail_index import tail_indices
-from flowcli.training.ways import Begun, Way, Ways, best
+from flowcli.training.ways import Ready, Way, Ways, best
 
 Notice = Callable[[str], None]
 FEW_ROWS_PER_COLUMN = 10
@@ -155,17 +155,17 @@ def prepare(
     _check_size(encoding, request, len(train))
     ways = Ways(request, encoding, train, held_out, seed)
 
-    def begin(way: Way) -> Begun:
-        return _begun(way, train, held_out, seed, device)
+    def begin(way: Way) -> Ready:
+        return _ready(way, train, held_out, seed, device)
 
-    begun = best(ways, begin, notice, time_limit)
-    encoding, loop, settled = begun.encoding, begun.loop, begun.way.settled
-    left_out = len(train) - len(begun.train) + len(held_out) - len(begun.held_out)
-    train, held_out = begun.train, begun.held_out
+    found = best(ways, begin, notice, time_limit)
+    encoding, loop, settled = found.encoding, found.loop, found.way.settled
+    left_out = len(train) - len(found.train) + len(held_out) - len(found.held_out)
+    train, held_out = found.train, found.held_out
     _say_left_out(left_out, notice)
     if compile:
         loop = _continued(loop.state(), encoding, settled, train, held_out, seed, device, notice)
-    ridge = None if begun.way.start is None else begun.way.start.ridge
+    ridge = None if found.way.start is None else found.way.start.ridge
     return Fitting(request, settled, encoding, loop, train, held_out, seed, fingerprint(table, valid), ridge)
 
 
@@ -387,7 +387,7 @@ def _check_size(encoding: Encoding, request: config.Config, rows: int) -> None:
     check_joint_size(largest, encoding.layout, encoding.numbers)
 
 
-def _begun(way: Way, train: Side, held_out: Side, seed: int, device: torch.device | str) -> Begun:
+def _ready(way: Way, train: Side, held_out: Side, seed: int, device: torch.device | str) -> Ready:
     """One way to fit, at its start."""
     train, held_out = _within_reach(way.encoding, train, held_out)
     coordinates = way.encoding.coordinates
@@ -398,7 +398,7 @@ def _begun(way: Way, train: Side, held_out: Side, seed: int, device: torch.devic
         rows = TrainingRows(encoding, train.tensor, seed, weights=train.weight_tensor)
         _start(joint, encoding, rows, way.start, seed)
     loop = _loop(joint, encoding, way.settled, train, held_out, seed, device)
-    return Begun(way, encoding, loop, train, held_out)
+    return Ready(way, encoding, loop, train, held_out)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Training rows as they come out of the first layers of a flow, and what they depend on there."""
+"""Rows as they come out of the first layers of a flow, and what they depend on there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def contexts(joint: Joint, rows: Tensor, layers: int) -> Iterator[Context]:
         yield context
 
 
-def with_gaps(z: Tensor, contexts: Iterable[Context]) -> Tensor:
+def with_gaps(z: Tensor, of_rows: Iterable[Context]) -> Tensor:
     """Rows (N, D) with NaN for what is not there."""
-    parts = zip(torch.split(z, SCORING_ROWS), contexts, strict=True)
+    parts = zip(torch.split(z, SCORING_ROWS), of_rows, strict=True)
     return torch.cat([p if c.observed is None else p.where(c.observed > 0, math.nan) for p, c in parts])

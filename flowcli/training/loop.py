@@ -197,6 +197,14 @@ class Loop:
         with self._lockstep:
             yield from self._run(should_stop, time_limit, tick_every)
 
+    def judge(self) -> None:
+        """Evaluate out of turn, where steps were taken since the last time."""
+        if self.history[-1].step == self.step:
+            return
+        with self._lockstep:
+            if self._sound(self._evaluate()):
+                self._good = self._snapshot()
+
     def _run(
         self, should_stop: Callable[[], bool], time_limit: float | None, tick_every: float | None
     ) -> Iterator[Event]:

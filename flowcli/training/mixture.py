@@ -93,8 +93,8 @@ def fit_mixture(
 
     Args:
         z: Rows (N, D) of about unit scale, NaN where a cell is missing.
-        components: K; fewer are used where there are not enough rows.
-        seed: Of the start.
+        components: K; fewer are used where there are not enough rows, and as many as there are of a ``start``.
+        seed: Of the start, and of the choice of rows where they are too many.
         ridge: What is added to the diagonals of the covariances.
         max_iterations: EM stops there, converged or not: it is a start, not an answer.
         weights: Of the rows, (N,), one on average; ``None`` where all count alike.
@@ -181,7 +181,9 @@ def _expected(mixture: FittedMixture, columns: Tensor, patterns: list[_Pattern])
     conditionals = columns.new_zeros(len(patterns), count, width, width)
     for unsure, (rows, there, missing) in zip(conditionals, patterns, strict=True):
         own = covariances[:, there][:, :, there]
-        lower = torch.linalg.cholesky(own)
+        lower, failed = torch.linalg.cholesky_ex(own)
+        if failed.any():
+            raise _not_fitted(count, "a covariance is not positive definite")
         apart = columns[there][:, rows] - mixture.means[:, there, None]
         residuals = torch.linalg.solve_triangular(lower, apart, upper=False)
         constants = mixture.weights.log() - lower.diagonal(dim1=1, dim2=2).log().sum(1)

@@ -23,10 +23,12 @@ class Side:
     Attributes:
         values: In the units of the table, (N, N_c).
         weights: One on average, (N,); ``None`` where all count alike.
+        unit: What a weight of one is in the weights of the table.
     """
 
     values: NDArray[np.float64]
     weights: NDArray[np.float64] | None = None
+    unit: float = 1.0
 
     def __len__(self) -> int:
         """N."""
@@ -44,8 +46,20 @@ class Side:
 
     def keep(self, rows: NDArray[np.bool_]) -> Side:
         """Some of the rows."""
-        weights = None if self.weights is None else self.weights[rows]
-        return Side(self.values[rows], None if weights is None else weights / weights.mean())
+        if self.weights is None:
+            return Side(self.values[rows])
+        weights = self.weights[rows]
+        mean = float(weights.mean())
+        return Side(self.values[rows], weights / mean, self.unit * mean)
+
+    def and_those_of(self, other: Side) -> Side:
+        """The rows of both, the other's last."""
+        values = np.concatenate([self.values, other.values])
+        if self.weights is None or other.weights is None:
+            return Side(values)
+        weights = np.concatenate([self.weights * self.unit, other.weights * other.unit])
+        mean = float(weights.mean())
+        return Side(values, weights / mean, mean)
 
 
 def far(encoding: Encoding, values: NDArray[np.float64]) -> NDArray[np.bool_]:

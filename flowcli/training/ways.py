@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from flowcli.training.mixture import LARGEST_SAMPLE
 from flowcli.training.rows import generator, spread_over_cells
 from flowcli.training.sides import Side, far
 from flowcli.training.start import Sample, Start, choose_starts, gated
+
+TICKS = 4  # in a trial with a time limit, after each of which it may end
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class Ways:
 
 
 @dataclass(frozen=True)
-class Begun:
+class Ready:
     """A fit that can run.
 
     Attributes:
@@ -148,8 +151,8 @@ class Begun:
 
 
 def best(
-    ways: Ways, begin: Callable[[Way], Begun], notice: Callable[[str], None], time_limit: float | None = None
-) -> Begun:
+    ways: Ways, begin: Callable[[Way], Ready], notice: Callable[[str], None], time_limit: float | None = None
+) -> Ready:
     """The fit that is ahead after a few steps of each way that may be the best, to go on from there.
 
     The architecture for many columns is the quickest to try, so it comes first. If it is far ahead of mixtures by then,
@@ -164,43 +167,46 @@ def best(
             one that goes on.
     """
     said = "more than one way to fit these rows may be the best; a few steps of each will tell"
-    found: list[Begun] = []
+    leader: Ready | None = None
     wide, spent = ways.wide(), 0.0
     if wide is not None:
         notice(said)
-        first = _tried(begin(wide), time_limit)
+        leader = _tried(begin(wide), time_limit)
+        reached, spent = leader.loop.best_nats, leader.loop.seconds
         quick = ways.quick_nats()
-        if quick is not None and first.loop.best_nats > quick + auto.CLEARLY * ways.columns:
-            return first
-        if quick is None or first.loop.best_nats >= quick:
-            found = [first]
-        spent = first.loop.seconds
+        if quick is not None and reached > quick + auto.CLEARLY * ways.columns:
+            return leader
+        if quick is not None and reached < quick:
+            leader = None
     likely = ways.likely()
-    if found:
+    if leader is not None:
         likely = likely[:1]
     elif len(likely) == 1:
-        only = begin(likely[0])
-        only.loop.seconds += spent
-        return only
+        leader = begin(likely[0])
+        leader.loop.seconds += spent
+        return leader
     elif wide is None:
         notice(said)
     for way in likely:
-        found.append(_tried(begin(way), time_limit))
-        spent += found[-1].loop.seconds
-    chosen = max(found, key=lambda each: each.loop.best_nats)
-    chosen.loop.seconds = spent
-    return chosen
+        other = _tried(begin(way), time_limit)
+        spent += other.loop.seconds
+        if leader is None or other.loop.best_nats > leader.loop.best_nats:
+            leader = other
+    assert leader is not None, "there is always a way"
+    leader.loop.seconds = spent
+    return leader
 
 
-def _tried(begun: Begun, time_limit: float | None) -> Begun:
-    """The same fit after as many steps as tell something."""
-    share = None if time_limit is None else auto.SHARE_OF_TRIAL * time_limit
-    loop = begun.loop
-    with closing(loop.run(lambda: False, time_limit, tick_every=share)) as events:
+def _tried(fit: Ready, time_limit: float | None) -> Ready:
+    """The same fit after as many steps as tell something, and evaluated there."""
+    share = math.inf if time_limit is None else auto.SHARE_OF_TRIAL * time_limit
+    loop, tick = fit.loop, None if time_limit is None else share / TICKS
+    with closing(loop.run(lambda: False, time_limit, tick_every=tick)) as events:
         for event in events:
-            if event.step >= auto.TRIAL_STEPS or (share is not None and loop.seconds >= share):
+            if event.step >= auto.TRIAL_STEPS or loop.seconds >= share:
                 break
-    return begun
+    loop.judge()
+    return fit
 
 
 def _mixture_wish(base: config.Base) -> tuple[int | config.Auto | None, bool]:

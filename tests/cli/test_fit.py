@@ -194,6 +194,16 @@ def test_no_epochs_give_the_start(fit):
     assert (done.code, json.loads(done.text)["steps"]) == (0, 0)
 
 
+def test_a_mixture_that_nothing_improved_on_says_that_it_saw_all_rows(data):
+    done = flowcli("fit", data, "--epochs", 0, "--json")
+    said = json.loads(done.text)
+    assert said["held_out_rows_fitted"]
+    assert "was fitted to the held-out rows too" in done.err
+    kept = json.loads(flowcli("info", "data.flow", "--json").text)["summary"]
+    assert {name: kept[name] for name in said if name != "model"} == {k: v for k, v in said.items() if k != "model"}
+    assert "30 held out until the end" in flowcli("info", "data.flow").text
+
+
 def test_a_time_limit_ends_the_fit(fit):
     done = fit("--time-limit", "0.2s", "--json", "--set", "train.patience=0", epochs=5000)
     summary = json.loads(done.text)

@@ -117,6 +117,44 @@ def test_each_flow_of_an_ensemble_sees_to_itself():
         pass
     density = series.density()
     whole = series.completed(density)
+    assert any("held_out_rows_fitted" in member.summary for member in whole.members)
     for before, after in zip(density.members, whole.members, strict=True):
         assert after.summary.get("held_out_rows_fitted", False) == (before.summary["best_step"] == 0)
-    assert whole.summary == density.summary
+    assert whole.summary == {**density.summary, "held_out_rows_fitted": True}
+    assert not any("held_out_rows_fitted" in each.summary for each in (density, *density.members))
+
+
+def test_rows_too_far_out_for_this_fit_do_not_come_back():
+    fitting = at_the_start(table(heaps(300)))
+    density = fitting.density()
+    wild = Side(np.concatenate([fitting.held_out.values, [[1e200, 0.0, 0.0], [0.0, -1e15, 0.0]]]))
+    tame, spoilt = (with_held_out_rows(density, fitting.train, held) for held in (fitting.held_out, wild))
+    assert np.array_equal(tame.log_prob(heaps(50, 1)), spoilt.log_prob(heaps(50, 1)))
+
+
+def test_weights_of_both_sides_are_in_one_unit():
+    """A row of weight two is two rows, whatever its side's other weights are."""
+    fitting = at_the_start(table(heaps(300)))
+    density = fitting.density()
+    train, held = fitting.train.values, fitting.held_out.values
+    weighted = [
+        Side(values, np.full(len(values), weight)).keep(np.ones(len(values), dtype=bool))
+        for values, weight in ((train, 1.0), (held, 2.0))
+    ]
+    doubled = [Side(train), Side(np.concatenate([held, held]))]
+    one, other = (with_held_out_rows(density, *sides).log_prob(train) for sides in (weighted, doubled))
+    np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+def test_what_is_given_still_moves_the_mixture():
+    random = np.random.default_rng(0)
+    given = random.normal(size=400)
+    values = np.column_stack([given, heaps(400) + 3 * given[:, None]])
+    columns = [Column("g", given=True), Column("a"), Column("b"), Column("c")]
+    fitting = at_the_start(table(values, columns))
+    density = fitting.density()
+    whole = with_held_out_rows(density, fitting.train, fitting.held_out)
+    both = np.concatenate([fitting.train.values, fitting.held_out.values])
+    assert whole.log_prob(both).mean() > density.log_prob(both).mean()
+    assert torch.equal(gaussians(whole).shift, gaussians(density).shift)
+    assert gaussians(whole).shift.abs().max() > 0.2  # three, in units of the columns' spread

@@ -215,6 +215,12 @@ def test_heavy_tails_bring_no_row_back_that_was_left_out():
     assert len(again.held_out) == len(fitting.held_out)
 
 
+def checkerboard():
+    random = np.random.default_rng(0)
+    row = random.integers(4, size=6000)
+    return np.column_stack([2 * random.integers(2, size=6000) + row % 2, row]) + random.random((6000, 2))
+
+
 def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     """A checkerboard, whose mixtures are against a quantile map, though not by much."""
     monkeypatch.setattr(auto, "TRIAL_STEPS", 40)
@@ -229,10 +235,7 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
         return best(ways, noted, notice, time_limit)
 
     monkeypatch.setattr(fitting_room, "best", watched)
-    random = np.random.default_rng(0)
-    row = random.integers(4, size=6000)
-    squares = np.column_stack([2 * random.integers(2, size=6000) + row % 2, row]) + random.random((6000, 2))
-    said = []
+    squares, said = checkerboard(), []
     fitting = prepared(table(squares), "auto", ["train.epochs=20"], short=(), notice=said.append)
     assert any("a few steps of each" in line for line in said)
     assert {loop.step for loop in reached.values()} == {42}  # an evaluation is due then
@@ -251,18 +254,33 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     assert not any("a few steps of each" in line for line in said)
 
 
-def test_a_fit_that_had_a_trial_can_be_compiled_and_goes_on_from_there(monkeypatch):
+def test_a_fit_that_had_a_trial_can_be_compiled_or_resumed_and_goes_on_from_there(monkeypatch):
     """What is compiled is another loop, with the same weights, history and state of the optimizer."""
     monkeypatch.setattr(auto, "TRIAL_STEPS", 40)
-    random = np.random.default_rng(0)
-    square = random.random((6000, 2))
+    data = table(checkerboard())
     plain, compiled = (
-        prepared(table(square), "auto", ["train.epochs=20"], short=(), compile=compile) for compile in (False, True)
+        prepared(data, "auto", ["train.epochs=20"], short=(), compile=compile) for compile in (False, True)
     )
-    assert compiled.loop.step == plain.loop.step
-    assert [e.held_out_nats for e in compiled.loop.history] == [e.held_out_nats for e in plain.loop.history]
-    first, second = (each.loop.density.state_dict() for each in (plain, compiled))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    again = training.resume(*plain.state(), plain.encoding, data, plain.request, seed=0, notice=lambda _: None)
+    for other in (compiled, again):
+        assert other.loop.step == plain.loop.step == 42
+        assert [e.held_out_nats for e in other.loop.history] == [e.held_out_nats for e in plain.loop.history]
+        (_, first), (_, second) = (each.loop.state() for each in (plain, other))
+        assert all(torch.equal(first[name], second[name]) for name in first if name.startswith(("now", "optimizer")))
+    ends = [run(each).density().log_prob(checkerboard()) for each in (plain, again)]
+    assert np.array_equal(*ends)
+
+
+def test_a_time_limit_cuts_trials_short_but_what_they_learned_still_decides(monkeypatch):
+    monkeypatch.setattr(auto, "TRIAL_STEPS", 10**6)
+    monkeypatch.setattr(auto, "SHARE_OF_TRIAL", 0.2)
+    monkeypatch.setattr(auto, "long_enough", lambda train, rows: True)
+    changes = ["train.epochs=4000", "train.batch_size=5000"]  # evaluations are farther apart than a trial lasts
+    fitting = prepared(table(checkerboard()), "auto", changes, short=(), time_limit=2.0)
+    steps = [evaluation.step for evaluation in fitting.loop.history]
+    assert steps[0] == 0
+    assert steps[-1] == fitting.loop.step > 0
+    assert 0 < fitting.loop.seconds < 2.0
 
 
 def test_where_columns_are_many_small_networks_are_tried_and_kept_where_they_are_better(monkeypatch):
