@@ -188,7 +188,7 @@ def best(
     elif wide is None:
         notice(said)
     for way in likely:
-        other = _tried(begin(way), time_limit)
+        other = _tried(begin(way), time_limit, math.inf if leader is None else leader.loop.best_nats)
         spent += other.loop.seconds
         if leader is None or other.loop.best_nats > leader.loop.best_nats:
             leader = other
@@ -197,13 +197,13 @@ def best(
     return leader
 
 
-def _tried(fit: Ready, time_limit: float | None) -> Ready:
-    """The same fit after as many steps as tell something, and evaluated there."""
+def _tried(fit: Ready, time_limit: float | None, to_beat: float = math.inf) -> Ready:
+    """The same fit after as many steps as tell something, or when it has beaten the one before; and evaluated there."""
     share = math.inf if time_limit is None else auto.SHARE_OF_TRIAL * time_limit
     loop, tick = fit.loop, None if time_limit is None else share / TICKS
     with closing(loop.run(lambda: False, time_limit, tick_every=tick)) as events:
         for event in events:
-            if event.step >= auto.TRIAL_STEPS or loop.seconds >= share:
+            if event.step >= auto.TRIAL_STEPS or loop.seconds >= share or loop.best_nats > to_beat:
                 break
     loop.judge()
     return fit

@@ -239,6 +239,12 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     fitting = prepared(table(squares), "auto", ["train.epochs=20"], short=(), notice=said.append)
     assert any("a few steps of each" in line for line in said)
     assert {loop.step for loop in reached.values()} == {42}  # an evaluation is due then
+    monkeypatch.setattr(auto, "TRIAL_STEPS", 10**6)  # who has beaten the first need not go on
+    prepared(table(squares), "auto", ["train.epochs=20"], short=())
+    assert reached[False].step == 840
+    assert (reached[True].step < 840) == (reached[True].best_nats > reached[False].best_nats)
+    monkeypatch.setattr(auto, "TRIAL_STEPS", 40)
+    fitting = prepared(table(squares), "auto", ["train.epochs=20"], short=())
     better = reached[True].best_nats > reached[False].best_nats
     assert (fitting.encoding.coordinates.marginal is not None) == better
     assert fitting.loop is reached[better]  # nothing that it learned is lost
@@ -257,9 +263,11 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
 def test_a_fit_that_had_a_trial_can_be_compiled_or_resumed_and_goes_on_from_there(monkeypatch):
     """What is compiled is another loop, with the same weights, history and state of the optimizer."""
     monkeypatch.setattr(auto, "TRIAL_STEPS", 40)
+    # What torch's compiler does takes long and is tested elsewhere.
+    monkeypatch.setattr(fitting_room, "compiled", lambda density, rows, notice: density.log_prob)
     data = table(checkerboard())
     plain, compiled = (
-        prepared(data, "auto", ["train.epochs=20"], short=(), compile=compile) for compile in (False, True)
+        prepared(data, "auto", ["train.epochs=10"], short=(), compile=compile) for compile in (False, True)
     )
     again = training.resume(*plain.state(), plain.encoding, data, plain.request, seed=0, notice=lambda _: None)
     for other in (compiled, again):
