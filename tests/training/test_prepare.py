@@ -239,12 +239,6 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     fitting = prepared(table(squares), "auto", ["train.epochs=20"], short=(), notice=said.append)
     assert any("a few steps of each" in line for line in said)
     assert {loop.step for loop in reached.values()} == {42}  # an evaluation is due then
-    monkeypatch.setattr(auto, "TRIAL_STEPS", 10**6)  # who has beaten the first need not go on
-    prepared(table(squares), "auto", ["train.epochs=20"], short=())
-    assert reached[False].step == 840
-    assert (reached[True].step < 840) == (reached[True].best_nats > reached[False].best_nats)
-    monkeypatch.setattr(auto, "TRIAL_STEPS", 40)
-    fitting = prepared(table(squares), "auto", ["train.epochs=20"], short=())
     better = reached[True].best_nats > reached[False].best_nats
     assert (fitting.encoding.coordinates.marginal is not None) == better
     assert fitting.loop is reached[better]  # nothing that it learned is lost
@@ -258,6 +252,17 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     said.clear()
     prepared(table(squares), "auto", ["train.epochs=2"], short=(), notice=said.append)
     assert not any("a few steps of each" in line for line in said)
+
+
+def test_who_has_beaten_the_one_before_need_not_go_on():
+    whole, fitting = (prepared(table(rows(2000, 2))) for _ in range(2))
+    levels = [evaluation.held_out_nats for evaluation in whole.loop.run(lambda: False)]
+    to_beat = (levels[0] + max(levels)) / 2
+    fit = ways_room.Ready(None, fitting.encoding, fitting.loop, fitting.train, fitting.held_out)
+    ways_room._tried(fit, None, to_beat)
+    assert 0 < fitting.loop.step < whole.loop.step
+    *before, last_level = [evaluation.held_out_nats for evaluation in fitting.loop.history]
+    assert max(before) <= to_beat < last_level
 
 
 def test_a_fit_that_had_a_trial_can_be_compiled_or_resumed_and_goes_on_from_there(monkeypatch):
