@@ -25,14 +25,18 @@ def flowcli_fit(config: str) -> Method:
         rows = table.from_frame(train, notice=_silent)
         fitting = training.prepare(rows, configs.load(config, []), seed=seed, notice=_silent)
         values = table.frame_values(test, rows.schema.columns, notice=_silent)
+
+        def score() -> float:
+            return float(fitting.density().log_prob(values[:ON_CURVE]).mean())
+
         last = fitting.loop.step
         if fitting.loop.history:  # of a trial, from which the fit goes on
-            clock.note(lambda: float(fitting.density().log_prob(values[:ON_CURVE]).mean()))
+            clock.note(score)
         for event in fitting.loop.run(lambda: False):
             far = isinstance(event, Evaluation) and event.step - last >= event.steps / MOST_POINTS
             if isinstance(event, Evaluation) and event.best and (far or event.step == 0):
                 last = event.step
-                clock.note(lambda: float(fitting.density().log_prob(values[:ON_CURVE]).mean()))
+                clock.note(score)
         density = training.with_held_out_rows(fitting.density(), fitting.train, fitting.held_out)
         seconds = clock.seconds
         summary = density.summary

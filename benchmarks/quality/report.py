@@ -102,8 +102,7 @@ def _of_set(folder: Path, name: str) -> OfSet | None:
         if own:
             beside[how] = _beside(auto, own)
             curves[how] = next(iter(own.values())).words["curve"]
-    several = {seed: r for seed in SEEDS if (r := read(folder, name, methods.ENSEMBLE, seed)) is not None}
-    several = {seed: result for seed, result in several.items() if result.members is not None}
+    several = {seed: r for seed in SEEDS if (r := read(folder, name, methods.ENSEMBLE, seed)) and r.members is not None}
     if several:  # whose first flow is auto, and the second is auto with another seed
         first, second = ({seed: result.member(number) for seed, result in several.items()} for number in range(2))
         beside |= {OTHER_SEED: _beside(first, second), methods.ENSEMBLE: _beside(first, several)}

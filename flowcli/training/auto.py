@@ -56,15 +56,14 @@ def candidate_components(base: config.Base, rows: int, columns: int) -> dict[int
         case config.AutoregressiveMixture(autoregressive_mixture=corrected):
             each = columns * (columns + 3) // 2 + 1  # parameters of a component
             wanted = corrected.components
-            many = columns <= FLAT or rows >= ROWS_A_PARAMETER * each * MOST_COMPONENTS
-            most = MOST_COMPONENTS if many else max(ALWAYS, rows // (ROWS_A_PARAMETER * each))
+            most = MOST_COMPONENTS if columns <= FLAT else max(ALWAYS, rows // (ROWS_A_PARAMETER * each))
             worth = 0.0 if columns <= FLAT else WORTH
         case _:
             return {1: 0.0}
     if wanted != "auto":
         return {wanted: 0.0}
     affordable = max(1, rows // (4 * columns + 10))
-    counts = [count for count in (1, 2, 4, 8, 16, 32) if count <= min(affordable, most)]
+    counts = [count for count in (1, 2, 4, 8, 16, MOST_COMPONENTS) if count <= min(affordable, most)]
     return {count: worth if count > ALWAYS else 0.0 for count in counts}
 
 

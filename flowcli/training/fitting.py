@@ -159,14 +159,13 @@ def prepare(
         return _ready(way, train, held_out, seed, device)
 
     found = best(ways, begin, notice, time_limit)
-    encoding, loop, settled = found.encoding, found.loop, found.way.settled
-    left_out = len(train) - len(found.train) + len(held_out) - len(found.held_out)
-    train, held_out = found.train, found.held_out
-    _say_left_out(left_out, notice)
+    _say_left_out((train, held_out), (found.train, found.held_out), notice)
+    train, held_out, loop, settled = found.train, found.held_out, found.loop, found.way.settled
     if compile:
-        loop = _continued(loop.state(), encoding, settled, train, held_out, seed, device, notice)
+        ground = _Ground(found.encoding, settled, train, held_out, seed, device)
+        loop = ground.continued(loop.state(), notice)
     ridge = None if found.way.start is None else found.way.start.ridge
-    return Fitting(request, settled, encoding, loop, train, held_out, seed, fingerprint(table, valid), ridge)
+    return Fitting(request, settled, found.encoding, loop, train, held_out, seed, fingerprint(table, valid), ridge)
 
 
 def resume(
@@ -215,9 +214,9 @@ def resume(
     train, held_out = _trainable(encoding, request, train, held_out, lambda _: None)
     train, held_out = _within_reach(encoding, train, held_out)
     settled = from_mapping(document["config"])
-    compiling = notice if compile else None
+    ground = _Ground(encoding, settled, train, held_out, seed, device)
     try:
-        loop = _continued((document["loop"], tensors), encoding, settled, train, held_out, seed, device, compiling)
+        loop = ground.continued((document["loop"], tensors), notice if compile else None)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"--resume: the state of the fit cannot be understood ({error!r}); --force starts again"
@@ -356,7 +355,7 @@ def _trainable(
     if any(auto.wants_marginal(request.flow)):
         return train, held_out
     near = _within_reach(encoding.with_coordinates(encoding.coordinates.plain), train, held_out)
-    _say_left_out(len(train) + len(held_out) - sum(map(len, near)), notice)
+    _say_left_out((train, held_out), near, notice)
     return near
 
 
@@ -370,9 +369,9 @@ def _within_reach(encoding: Encoding, train: Side, held_out: Side) -> tuple[Side
     return train, held_out
 
 
-def _say_left_out(rows: int, notice: Notice) -> None:
-    """Say that so many rows have no part in the fit, if there are any."""
-    if rows:
+def _say_left_out(before: tuple[Side, Side], after: tuple[Side, Side], notice: Notice) -> None:
+    """Say how many rows have no part in the fit, if there are any."""
+    if rows := sum(map(len, before)) - sum(map(len, after)):
         notice(
             f"rows over {FARTHEST:g} times a column's spread away from the others are left out of the fit: {rows:,};"
             " layers that begin with 'marginal: quantile' can be trained on them"
@@ -392,13 +391,13 @@ def _ready(way: Way, train: Side, held_out: Side, seed: int, device: torch.devic
     train, held_out = _within_reach(way.encoding, train, held_out)
     coordinates = way.encoding.coordinates
     encoding = way.encoding.with_coordinates(coordinates.with_limits(way.encoding.line(train.tensor)))
+    ground = _Ground(encoding, way.settled, train, held_out, seed, device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mixed(seed, 8))
-        joint = build_joint(way.settled.flow, encoding.layout, encoding.numbers)
+        joint = ground.joint()
         rows = TrainingRows(encoding, train.tensor, seed, weights=train.weight_tensor)
         _start(joint, encoding, rows, way.start, seed)
-    loop = _loop(joint, encoding, way.settled, train, held_out, seed, device)
-    return Ready(way, encoding, loop, train, held_out)
+    return Ready(way, encoding, ground.loop(joint), train, held_out)
 
 
 @torch.no_grad()
@@ -434,50 +433,45 @@ def _start(joint: Joint, encoding: Encoding, rows: TrainingRows, start: Start | 
     flow.base.gaussians.set(*mixture, gate, shift)
 
 
-def _continued(
-    state: tuple[Mapping[str, Any], Mapping[str, Tensor]],
-    encoding: Encoding,
-    settled: config.Config,
-    train: Side,
-    held_out: Side,
-    seed: int,
-    device: torch.device | str,
-    compiling: Notice | None,
-) -> Loop:
-    """A loop over the same rows as the one that gave this state, from there."""
-    with torch.random.fork_rng(devices=[]):
-        joint = build_joint(settled.flow, encoding.layout, encoding.numbers)
-    loop = _loop(joint, encoding, settled, train, held_out, seed, device, compiling)
-    loop.restore(*state)
-    return loop
+@dataclass(frozen=True)
+class _Ground:
+    """What a loop stands on: the same for one at its start and for one that goes on."""
 
+    encoding: Encoding
+    settled: config.Config
+    train: Side
+    held_out: Side
+    seed: int
+    device: torch.device | str
 
-def _loop(
-    joint: Joint,
-    encoding: Encoding,
-    settled: config.Config,
-    train: Side,
-    held_out: Side,
-    seed: int,
-    device: torch.device | str,
-    compiling: Notice | None = None,
-) -> Loop:
-    """The loop over these rows, everything on the device; its steps are compiled if somebody takes the notices."""
-    rows = TrainingRows(encoding, train.tensor, seed, device, train.weight_tensor)
-    spread = spread_over_cells(encoding, len(held_out), generator(seed, 7))
-    held_rows, held_log_det = encoding.forward(held_out.tensor, spread)
-    settings = auto.settings(settled.train, rows=len(train))
-    quicken = None if compiling is None else partial(compiled, notice=compiling)
-    return Loop(
-        joint.to(device),
-        rows,
-        held_rows.float().to(device),
-        held_log_det,
-        settings,
-        seed,
-        quicken,
-        held_out.weight_tensor,
-    )
+    def joint(self) -> Joint:
+        """The density, as torch's random numbers have it."""
+        return build_joint(self.settled.flow, self.encoding.layout, self.encoding.numbers)
+
+    def loop(self, joint: Joint, compiling: Notice | None = None) -> Loop:
+        """The loop over the rows, everything on the device; its steps are compiled if somebody takes the notices."""
+        encoding, train, held_out, seed, device = self.encoding, self.train, self.held_out, self.seed, self.device
+        rows = TrainingRows(encoding, train.tensor, seed, device, train.weight_tensor)
+        spread = spread_over_cells(encoding, len(held_out), generator(seed, 7))
+        held_rows, held_log_det = encoding.forward(held_out.tensor, spread)
+        return Loop(
+            joint.to(device),
+            rows,
+            held_rows.float().to(device),
+            held_log_det,
+            auto.settings(self.settled.train, rows=len(train)),
+            seed,
+            None if compiling is None else partial(compiled, notice=compiling),
+            held_out.weight_tensor,
+        )
+
+    def continued(self, state: tuple[Mapping[str, Any], Mapping[str, Tensor]], compiling: Notice | None) -> Loop:
+        """A loop over the same rows as the one that gave this state, from there."""
+        with torch.random.fork_rng(devices=[]):
+            joint = self.joint()
+        loop = self.loop(joint, compiling)
+        loop.restore(*state)
+        return loop
 
 
 def _same(what: str, before: Any, now: Any) -> None:

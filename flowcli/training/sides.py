@@ -55,11 +55,10 @@ class Side:
     def and_those_of(self, other: Side) -> Side:
         """The rows of both, the other's last."""
         values = np.concatenate([self.values, other.values])
-        if self.weights is None or other.weights is None:
-            return Side(values)
-        weights = np.concatenate([self.weights * self.unit, other.weights * other.unit])
-        mean = float(weights.mean())
-        return Side(values, weights / mean, mean)
+        weights = None
+        if self.weights is not None and other.weights is not None:
+            weights = np.concatenate([self.weights * self.unit, other.weights * other.unit])
+        return Side(values, weights).keep(np.ones(len(values), dtype=np.bool_))
 
 
 def far(encoding: Encoding, values: NDArray[np.float64]) -> NDArray[np.bool_]:
