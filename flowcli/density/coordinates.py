@@ -98,15 +98,24 @@ class Coordinates:
 
         A row outside of the columns' support has coordinates of zero and a log-det of minus infinity.
         """
+        u, log_slopes = self.by_column(values)
+        log_det = log_slopes.sum(1)
+        return u.where(log_det[:, None] > -math.inf, 0.0), log_det
+
+    def by_column(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return coordinates u (B, D) and the logarithm of each one's derivative (B, D) of rows (B, D).
+
+        A value that is not there, or outside of its column's support, has a coordinate of zero; the logarithm is zero
+        or minus infinity.
+        """
         there = ~values.isnan()
-        u, log_derivative = self._to_unit(values)
+        u, log_slopes = self._to_unit(values)
         if self.marginal is not None and len(self):
             u, further = self.marginal.forward(u)
-            log_derivative = log_derivative + further
-        log_det = log_derivative.where(there, 0.0).sum(1)
-        outside = (log_det == -math.inf) | (there & ((u.abs() > FARTHEST) | u.isnan())).any(1)
-        inside = there & ~outside[:, None]
-        return u.where(inside, 0.0), torch.where(outside, -math.inf, log_det)
+            log_slopes = log_slopes + further
+        outside = there & ((log_slopes == -math.inf) | (u.abs() > FARTHEST) | u.isnan())
+        log_slopes = torch.where(outside, -math.inf, log_slopes.where(there, 0.0))
+        return u.where(there & ~outside, 0.0), log_slopes
 
     def inverse(self, u: Tensor) -> Tensor:
         """Return the rows (B, D) of coordinates u (B, D), strictly inside of every column's support."""

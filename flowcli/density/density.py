@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flowcli.density.cells import DRAWS
+from flowcli.density.encoding import Encoding
+from flowcli.density.held_out import HeldOut
+from flowcli.density.queries import Queries
 from flowcli.table import Schema
 
 Rows = NDArray[np.float64]
@@ -39,10 +43,14 @@ class Density(ABC):
     """What a model file holds, ready to score rows and to draw them.
 
     Attributes:
+        encoding: How rows are encoded; of several flows by the first.
         summary: What is known of the training: rows, held-out nats, history, seed.
+        held_out: How likely the held-out rows were, if that is known.
     """
 
+    encoding: Encoding
     summary: dict[str, Any]
+    held_out: HeldOut | None
 
     @property
     @abstractmethod
@@ -91,14 +99,27 @@ class Density(ABC):
         """
 
     @abstractmethod
-    def draw(self, given: Tensor, generator: torch.Generator, *, complete: bool) -> Rows:
+    def log_prob_at(self, rest: Tensor, spread: Tensor) -> Tensor:
+        """Log-density (B,) at one point of each cell, where ``scores`` takes a mean over several.
+
+        Args:
+            rest: What ``remainders`` leaves of rows, (B, N_c).
+            spread: Where in its cell each rounded number shall lie, as a share, (B, N_c); NaN leaves it where it is.
+        """
+
+    @abstractmethod
+    def draw(self, given: Tensor, generator: torch.Generator) -> Rows:
         """Draw as many rows as are given; see ``sample``.
 
         Args:
             given: Rows (B, N_c) with the values of the columns that the density is conditioned on.
             generator: Of random numbers.
-            complete: Fill the cells that are missing.
         """
+
+    @cached_property
+    def queries(self) -> Queries:
+        """What it says of some of the columns, for which it takes some draws to get ready."""
+        return Queries(self)
 
     def log_prob(self, values: Rows, *, double: bool = False, draws: int = DRAWS, seed: int = 0) -> Rows:
         """Log-density of each row, in nats per row, in the units of the table; see ``scores``."""
@@ -114,7 +135,7 @@ class Density(ABC):
             seed: Of all random numbers.
             given: Where the density is conditioned on columns, their values for each row, (rows, N_c); what else
                 stands there is not looked at.
-            complete: Fill the cells that are missing; see ``Completion``.
+            complete: Fill the cells that are missing, as they are in rows where none is; see ``Queries.draw``.
         """
         blocks = list(self.sample_blocks(rows, seed=seed, given=given, complete=complete))
         return np.concatenate(blocks) if blocks else np.empty((0, len(self.schema.columns)))
@@ -150,4 +171,5 @@ class Density(ABC):
             part = given[number * DRAWN_ROWS : (number + 1) * DRAWN_ROWS]
             known[: len(part)] = torch.as_tensor(part)
             known[len(part) :] = known[:1]  # drawn, and not given out
-        return self.draw(known, torch.Generator().manual_seed(int(state >> np.uint64(1))), complete=complete)
+        drawn = self.draw(known, torch.Generator().manual_seed(int(state >> np.uint64(1))))
+        return self.queries.draw(drawn, ~np.isnan(drawn), seed=[seed, number, 1], complete=True) if complete else drawn

@@ -8,7 +8,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flowcli.density.coordinates import Coordinates, cell
@@ -28,14 +30,19 @@ class Encoded(NamedTuple):
         codes: (B, V), whole numbers.
         angles: In radians, zero where they are not there, (B, A).
         coordinates: Zero where they are not there, (B, D).
-        log_det: The logarithms of the Jacobian, and of what the codes' masses are multiplied by; minus infinity for a
-            row that the columns cannot hold, (B,).
+        log_dets: Of each column of the table the logarithms of its derivative, and of what its code's mass is
+            multiplied by; minus infinity for what it cannot hold, (B, N_c).
     """
 
     codes: Tensor
     angles: Tensor
     coordinates: Tensor
-    log_det: Tensor
+    log_dets: Tensor
+
+    @property
+    def log_det(self) -> Tensor:
+        """The sum over the columns, (B,)."""
+        return self.log_dets.sum(1)
 
 
 class Part:
@@ -96,29 +103,28 @@ class Part:
 
         Args:
             rest: What ``remainders`` gives.
-            spread: For each row and column the share of its cell at which a rounded number shall lie, (B, N_c);
-                ``None`` leaves it where it is.
+            spread: For each row and column the share of its cell at which a rounded number shall lie, (B, N_c); NaN
+                leaves it where it is, and ``None`` all of them.
         """
-        log_det = rest.new_zeros(len(rest))
+        log_dets = torch.zeros_like(rest)
         for place in self.constant:
             column = self.schema.columns[place]
             assert column.value is not None
             same = (rest[:, place] - column.value).abs() <= (column.step or 0.0) * (0.0 if column.text else 0.5)
-            log_det = torch.where(same, log_det - _per_unit(column), -math.inf)
+            log_dets[:, place] = torch.where(same, -_per_unit(column), -math.inf)
         codes = torch.zeros(len(rest), len(self.coded), dtype=torch.long)
         for number, (place, outcomes) in enumerate(zip(self.coded, self.outcomes, strict=True)):
-            codes[:, number], log_mass = outcomes.codes(rest[:, place])
-            log_det = log_det + log_mass
+            codes[:, number], log_dets[:, place] = outcomes.codes(rest[:, place])
         numbers = self.numbers(rest)
         if spread is not None:
-            numbers, log_share = self._spread_out(numbers, spread)
-            log_det = log_det + log_share
+            numbers, log_shares = self._spread_out(numbers, spread)
+            log_dets += log_shares
         turns, log_turns = self._turns(numbers[:, self.on_circle])
-        u, log_u = self.coordinates.forward(self._off_the_edges(numbers)[:, self.on_line])
-        log_det = log_det + log_turns + log_u
-        possible = log_det > -math.inf
-        here = possible[:, None]
-        return Encoded(codes.where(here, 0), turns.where(here, 0.0), u.where(here, 0.0), log_det)
+        u, log_slopes = self.coordinates.by_column(self._off_the_edges(numbers)[:, self.on_line])
+        log_dets[:, self.on_circle] += log_turns
+        log_dets[:, self.on_line] += log_slopes
+        here = (log_dets > -math.inf).all(1, keepdim=True)
+        return Encoded(codes.where(here, 0), turns.where(here, 0.0), u.where(here, 0.0), log_dets)
 
     def decode(self, encoded: Encoded, values: Tensor, generator: torch.Generator) -> None:
         """Write the remainders of encoded rows to values (B, N_c)."""
@@ -145,23 +151,32 @@ class Part:
         """For each of these columns the number of its code, if it has one."""
         return tuple(self.coded.index(place) if place in self.coded else None for place in places)
 
+    def present(self, codes: Tensor, places: Sequence[int]) -> Tensor:
+        """Of which of these continuous columns rows with these codes (B, V) have a number, (B, places)."""
+        out = torch.ones(len(codes), len(places), dtype=torch.bool)
+        for place, owner in enumerate(self.owners(places)):
+            if owner is not None:
+                out[:, place] = codes[:, owner] == 0
+        return out
+
     def _spread_out(self, numbers: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        """Rounded numbers moved within their cells, and what a cell that an edge cuts has lost, (B,)."""
-        numbers, log_share = numbers.clone(), numbers.new_zeros(len(numbers))
+        """Rounded numbers moved within their cells, and what a cell that an edge cuts has lost, (B, N_c) each."""
+        numbers, log_shares = numbers.clone(), torch.zeros_like(numbers)
         for place in self.rounded:
             column = self.schema.columns[place]
             assert column.step is not None
             low, high = cell(numbers[:, place], column)
             width = ((high - low) / column.step).nan_to_num(1.0)
-            log_share += torch.log(torch.where(width > 1 - 1e-6, 1.0, width.clamp_min(0.0)))
-            moved = torch.lerp(low, high, share[:, place])
+            stays = share[:, place].isnan()
+            log_shares[:, place] = torch.log(torch.where(stays | (width > 1 - 1e-6), 1.0, width.clamp_min(0.0)))
+            moved = torch.where(stays, numbers[:, place], torch.lerp(low, high, share[:, place]))
             if column.kind == "circular":
                 lower, upper = column.support
                 around = lower + torch.remainder(moved - lower, upper - lower)
                 here = (numbers[:, place] >= lower) & (numbers[:, place] <= upper)
                 moved = torch.where(here, around, numbers[:, place])  # what is no angle of the table stays none
             numbers[:, place] = moved
-        return numbers, log_share
+        return numbers, log_shares
 
     def _off_the_edges(self, numbers: Tensor) -> Tensor:
         """Rounded numbers on the edge of a support stand for what the edge leaves of their cells."""
@@ -176,8 +191,8 @@ class Part:
         return numbers
 
     def _turns(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Circular columns (B, A) as angles, zero where there is none, and the log-det of that (B,)."""
-        angles, log_det = torch.zeros_like(values), values.new_zeros(len(values))
+        """Circular columns (B, A) as angles, zero where there is none, and the logarithms of the slopes, (B, A)."""
+        angles, log_slopes = torch.zeros_like(values), torch.zeros_like(values)
         for a, place in enumerate(self.on_circle):
             lower, upper = self.schema.columns[place].support
             x = values[:, a]
@@ -185,8 +200,8 @@ class Part:
             angle = (x - lower) / (upper - lower) * 2 * math.pi - math.pi
             angles[:, a] = torch.where(inside, angle, 0.0)
             log_turn = torch.where(inside, math.log(2 * math.pi / (upper - lower)), -math.inf)
-            log_det = log_det + torch.where(there, log_turn, 0.0)
-        return angles, log_det
+            log_slopes[:, a] = torch.where(there, log_turn, 0.0)
+        return angles, log_slopes
 
 
 class Encoding:
@@ -261,7 +276,10 @@ class Encoding:
             values: The table's rows.
             spread: Where in their cells rounded numbers shall lie, as shares, (B, N_c).
         """
-        rest = remainders(values, self.schema)
+        return self.laid_out(remainders(values, self.schema), spread)
+
+    def laid_out(self, rest: Tensor, spread: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The same of what ``remainders`` leaves of rows, (B, N_c); NaN in ``spread`` leaves a number where it is."""
         encoded = self.modelled.encode(rest, spread)
         features, known = self._features(rest)
         parts = [encoded.coordinates, encoded.angles, encoded.codes.double(), features]
@@ -271,6 +289,24 @@ class Encoding:
     def features(self, values: Tensor) -> Tensor:
         """The given columns of rows (B, N_c) as numbers that networks read, (B, C)."""
         return self._features(remainders(values, self.schema))[0]
+
+    def plausible_given(self, rows: int, random: np.random.Generator) -> NDArray[np.float64] | None:
+        """Values of the given columns that might be, each drawn by itself, (rows, N_c); ``None`` without any."""
+        given = self.given
+        if not given.places:
+            return None
+        codes = [random.integers(outcomes.count, size=rows) for outcomes in given.outcomes]
+        angles = random.uniform(-math.pi, math.pi, (rows, len(given.on_circle)))
+        coordinates = random.standard_normal((rows, len(given.on_line)))
+        values = torch.full((rows, len(self.schema.columns)), math.nan, dtype=torch.float64)
+        encoded = Encoded(
+            torch.from_numpy(np.stack(codes, 1)) if codes else torch.zeros(rows, 0, dtype=torch.long),
+            torch.from_numpy(angles),
+            torch.from_numpy(coordinates),
+            torch.zeros_like(values),
+        )
+        given.decode(encoded, values, torch.Generator().manual_seed(int(random.integers(2**31))))
+        return np.asarray(as_written(values.numpy(), self.schema))
 
     def _features(self, rest: Tensor) -> tuple[Tensor, Tensor]:
         encoded = self.given.encode(rest)
@@ -301,9 +337,13 @@ class Encoding:
         self, coordinates: Tensor, angles: Tensor, codes: Tensor, given: Tensor, generator: torch.Generator
     ) -> Tensor:
         """The rows (B, N_c) of coordinates (B, D), angles (B, A) and codes (B, V), beside given values (B, N_c)."""
-        values = given.clone()
-        encoded = Encoded(codes, angles, coordinates, coordinates.new_zeros(len(codes)))
-        self.modelled.decode(encoded, values, generator)
+        rest = given.clone()
+        self.modelled.decode(Encoded(codes, angles, coordinates, torch.zeros_like(rest)), rest, generator)
+        return self.written(rest)
+
+    def written(self, rest: Tensor) -> Tensor:
+        """The rows of which ``remainders`` leaves the rest, (B, N_c); parts of totals as their table writes them."""
+        values = rest.clone()
         waiting = list(_after_their_parts(self.schema))
         if waiting:  # a total is one of what is written
             for place in set(self.modelled.places).difference(waiting):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from torch import Tensor
 
 from flowcli.density.cells import DRAWS
 from flowcli.density.density import Density, Rows, Scores
+from flowcli.density.encoding import Encoding
 from flowcli.density.flow_density import FlowDensity
+from flowcli.density.held_out import HeldOut
 from flowcli.table import Schema
 
 
@@ -26,11 +28,19 @@ class Ensemble(Density):
         members: The flows.
         weights: w, positive, with the sum one, (K,).
         summary: What is known of the training of all of them.
+        held_out: How likely the held-out rows were under the mixture, if that is known.
+        encoding: How the first of the flows has rows encoded.
     """
 
     members: Sequence[FlowDensity]
     weights: Rows
     summary: dict[str, Any] = field(default_factory=dict)
+    held_out: HeldOut | None = None
+    encoding: Encoding = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """The first flow's encoding stands for all."""
+        self.encoding = self.members[0].encoding
 
     @property
     def schema(self) -> Schema:
@@ -59,7 +69,7 @@ class Ensemble(Density):
 
     def to(self, device: torch.device | str) -> Ensemble:
         """The same density with its flows on another device."""
-        return Ensemble([member.to(device) for member in self.members], self.weights, self.summary)
+        return replace(self, members=[member.to(device) for member in self.members])
 
     def scores(self, values: Rows, *, double: bool = False, draws: int = DRAWS, seed: int = 0) -> Scores:
         """Log-density of each row, with its standard error; see ``Density.scores``.
@@ -72,7 +82,12 @@ class Ensemble(Density):
         shares = np.exp(parts - np.where(np.isfinite(log_prob), log_prob, 0.0))
         return Scores(log_prob, (shares * np.stack([scores.error for scores in found])).sum(axis=0))
 
-    def draw(self, given: Tensor, generator: torch.Generator, *, complete: bool) -> Rows:
+    def log_prob_at(self, rest: Tensor, spread: Tensor) -> Tensor:
+        """The log-density at one point of each cell; see ``Density.log_prob_at``."""
+        parts = torch.stack([member.log_prob_at(rest, spread) for member in self.members])
+        return torch.logsumexp(parts + torch.from_numpy(np.log(self.weights))[:, None], 0)
+
+    def draw(self, given: Tensor, generator: torch.Generator) -> Rows:
         """Draw as many rows as are given, each from a flow drawn by weight; see ``Density.draw``."""
         weights = torch.from_numpy(self.weights)
         chosen = torch.multinomial(weights, len(given), replacement=True, generator=generator)
@@ -80,5 +95,5 @@ class Ensemble(Density):
         for place, member in enumerate(self.members):
             own = (chosen == place).nonzero()[:, 0]
             if len(own):
-                out[own.numpy()] = member.draw(given[own], generator, complete=complete)
+                out[own.numpy()] = member.draw(given[own], generator)
         return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,10 +14,10 @@ from torch import Tensor
 
 from flowcli.config.schema import Config
 from flowcli.density.cells import DRAWS, Average, averaged, points
-from flowcli.density.completion import Completion
 from flowcli.density.coordinates import Coordinates
 from flowcli.density.density import Density, Rows, Scores
 from flowcli.density.encoding import Encoding
+from flowcli.density.held_out import HeldOut
 from flowcli.errors import NumericsError, UsageError
 from flowcli.flows import Context, Flow, Joint, JointTerms
 from flowcli.table import Schema, as_written
@@ -68,12 +68,14 @@ class FlowDensity(Density):
         joint: The density of these, in float32.
         config: The config, with everything that was left to ``auto`` decided.
         summary: What is known of the training: rows, held-out nats, history, seed.
+        held_out: How likely the held-out rows were, if that is known.
     """
 
     encoding: Encoding
     joint: Joint
     config: Config
     summary: dict[str, Any] = field(default_factory=dict)
+    held_out: HeldOut | None = None
 
     def __post_init__(self) -> None:
         """A density is for use: no dropout, no gradients."""
@@ -101,7 +103,7 @@ class FlowDensity(Density):
 
     def to(self, device: torch.device | str) -> FlowDensity:
         """The same density with its flow on another device."""
-        return FlowDensity(self.encoding, copy.deepcopy(self.joint).to(device), self.config, self.summary)
+        return replace(self, joint=copy.deepcopy(self.joint).to(device))
 
     @property
     def parameters(self) -> int:
@@ -153,6 +155,11 @@ class FlowDensity(Density):
         rows, log_det = self.encoding.forward(values, None if spread is None else spread.expand(len(values), -1))
         return self._joint_terms(rows, log_det, double)
 
+    @torch.inference_mode()
+    def log_prob_at(self, rest: Tensor, spread: Tensor) -> Tensor:
+        """The log-density at one point of each cell; see ``Density.log_prob_at``."""
+        return self._joint_terms(*self.encoding.laid_out(rest, spread), False).log_prob
+
     def _joint_terms(self, rows: Tensor, log_det: Tensor, double: bool) -> JointTerms:
         layout = self.encoding.layout
         if not (layout.coordinates or layout.angles or layout.outcomes):  # nothing but constants
@@ -187,7 +194,7 @@ class FlowDensity(Density):
         return (joint.cpu() if self.device.type == "mps" else joint).double().freeze()
 
     @torch.inference_mode()
-    def draw(self, given: Tensor, generator: torch.Generator, *, complete: bool) -> Rows:
+    def draw(self, given: Tensor, generator: torch.Generator) -> Rows:
         """Draw as many rows as are given; see ``Density.draw``."""
         like = next(self.joint.parameters(), torch.zeros(0))
         features = self.encoding.features(given).to(like)
@@ -196,10 +203,8 @@ class FlowDensity(Density):
         if self.joint.flow is not None:
             u = self._sample_coordinates(self.joint.flow, len(given), generator, context)
         angles, codes = angles.cpu().double(), codes.cpu()
-        if complete:
-            codes, u, angles = Completion(self.encoding, self.joint).fill(codes, u, angles, features.cpu(), generator)
         values = self.encoding.inverse(u, angles, codes, given, generator)
-        missing = torch.tensor([(column.missing and not complete) or column.given for column in self.schema.columns])
+        missing = torch.tensor([column.missing or column.given for column in self.schema.columns])
         if not (values.isfinite() | (missing & values.isnan())).all():
             raise NumericsError("a drawn row is not finite; the model puts mass beyond what numbers can hold")
         return as_written(values.numpy(), self.schema)

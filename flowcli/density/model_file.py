@@ -20,6 +20,7 @@ from flowcli.density.density import Density
 from flowcli.density.encoding import Encoding, Part, divided
 from flowcli.density.ensemble import Ensemble
 from flowcli.density.flow_density import FlowDensity
+from flowcli.density.held_out import HeldOut
 from flowcli.density.quantile_map import QuantileMap
 from flowcli.density.tails import LEAST_INDEX, MOST_INDEX, Tails
 from flowcli.errors import FlowcliError, ModelFileError
@@ -34,6 +35,7 @@ FORMAT = 2
 FORMATS = (1, 2)  # the first had numbers alone
 OF_ENSEMBLES = 3
 MOST_MEMBERS = 1000
+HELD_OUT = "held_out"
 
 
 def save(density: Density, path: Path) -> None:
@@ -89,9 +91,24 @@ def pack(density: Density) -> container.Tensors:
             f"{place}.{name}": tensor
             for place, member in enumerate(density.members)
             for name, tensor in pack(member).items()
-        }
+        } | _pack_held_out(density)
     assert isinstance(density, FlowDensity)
-    return dict(density.joint.state_dict()) | pack_encoding(density.encoding)
+    return dict(density.joint.state_dict()) | pack_encoding(density.encoding) | _pack_held_out(density)
+
+
+def _pack_held_out(density: Density) -> container.Tensors:
+    return {} if density.held_out is None else {HELD_OUT: torch.from_numpy(density.held_out.packed())}
+
+
+def _unpack_held_out(tensors: Mapping[str, Tensor]) -> HeldOut | None:
+    """How likely the held-out rows were; ``None`` in files of before this was kept."""
+    if HELD_OUT not in tensors:
+        return None
+    packed = _expect(tensors, HELD_OUT, (2, *tensors[HELD_OUT].shape[1:2]), torch.float64, finite=False)
+    rising = packed[:, 1:] >= packed[:, :-1]  # not their difference: there may be minus infinities
+    if not (packed.numel() and rising.all() and (packed[1] >= 0).all() and (packed[1] < 1).all()):
+        raise ModelFileError(f"{HELD_OUT} does not rise")
+    return HeldOut(*packed.numpy())
 
 
 def pack_encoding(encoding: Encoding) -> container.Tensors:
@@ -144,7 +161,8 @@ def restore_flow(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
         raise ModelFileError("its config and its tensors differ on whether there is a quantile map")
     if surprise := sorted(tensors.keys() - pack_encoding(encoding).keys() - _of_joint(tensors).keys()):
         raise ModelFileError(f"{surprise[0]} is superfluous")
-    return FlowDensity(encoding, unpack_joint(config, encoding, tensors), config, dict(document["summary"]))
+    joint, summary = unpack_joint(config, encoding, tensors), dict(document["summary"])
+    return FlowDensity(encoding, joint, config, summary, _unpack_held_out(tensors))
 
 
 def _restore_ensemble(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ensemble:
@@ -156,6 +174,8 @@ def _restore_ensemble(document: Mapping[str, Any], tensors: Mapping[str, Tensor]
         raise ModelFileError("the weights of its flows do not add up to one")
     of_members: list[dict[str, Tensor]] = [{} for _ in range(count)]
     for name, tensor in tensors.items():
+        if name == HELD_OUT:
+            continue
         place, _, rest = name.partition(".")
         if not (place.isdecimal() and int(place) < count):
             raise ModelFileError(f"{name} is superfluous")
@@ -163,7 +183,7 @@ def _restore_ensemble(document: Mapping[str, Any], tensors: Mapping[str, Tensor]
     members = [restore_flow(*both) for both in zip(document["members"], of_members, strict=True)]
     if any(member.schema != members[0].schema for member in members):
         raise ModelFileError("its flows are over different columns")
-    return Ensemble(members, weights, dict(document["summary"]))
+    return Ensemble(members, weights, dict(document["summary"]), _unpack_held_out(tensors))
 
 
 def unpack_schema(columns: list[dict[str, Any]]) -> Schema:
@@ -289,13 +309,15 @@ def _of_joint(tensors: Mapping[str, Tensor]) -> container.Tensors:
     return {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] in ("flow", "angles", "codes")}
 
 
-def _expect(tensors: Mapping[str, Tensor], name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """The tensor of that name, which must have that shape and type and finite values."""
+def _expect(
+    tensors: Mapping[str, Tensor], name: str, shape: tuple[int, ...], dtype: torch.dtype, *, finite: bool = True
+) -> Tensor:
+    """The tensor of that name, which must have that shape and type and, unless they need not be, finite values."""
     if name not in tensors:
         raise ModelFileError(f"{name} is missing")
     tensor = tensors[name]
     if tuple(tensor.shape) != shape or tensor.dtype != dtype:
         raise ModelFileError(f"{name} is {tuple(tensor.shape)} {tensor.dtype}, not {shape} {dtype}")
-    if tensor.is_floating_point() and not tensor.isfinite().all():
+    if finite and tensor.is_floating_point() and not tensor.isfinite().all():
         raise ModelFileError(f"{name} holds values that are not finite")
     return tensor

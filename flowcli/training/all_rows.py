@@ -67,7 +67,7 @@ def _of_flow(density: FlowDensity, train: Side, held_out: Side) -> FlowDensity:
     joint = copy.deepcopy(density.joint)
     assert joint.flow is not None
     _gaussians(joint.flow).set(*mixture)
-    return FlowDensity(density.encoding, joint, density.config, {**density.summary, FITTED: True})
+    return replace(density, joint=joint, summary={**density.summary, FITTED: True})
 
 
 def _gaussians(flow: Flow) -> Gaussians:

@@ -17,6 +17,7 @@ from torch import Tensor
 from flowcli.config import from_mapping
 from flowcli.config import schema as config
 from flowcli.density import Coordinates, Encoding, FlowDensity
+from flowcli.density.held_out import HeldOut
 from flowcli.errors import DataError, ModelFileError, UsageError
 from flowcli.flows import Joint, Transform, bases, build_joint, check_joint_size
 from flowcli.table import Table
@@ -69,8 +70,9 @@ class Fitting:
     def density(self) -> FlowDensity:
         """The best density so far, on the CPU, with a summary of how it came about."""
         density = FlowDensity(self.encoding, copy.deepcopy(self.loop.best).cpu(), self.config)
-        nats = torch.from_numpy(density.log_prob(self.held_out.values))
-        held_out_nats, held_out_error = mean_and_error(nats, self.held_out.weight_tensor)
+        log_prob = density.log_prob(self.held_out.values)
+        density.held_out = HeldOut.of(log_prob, self.held_out.weights)
+        held_out_nats, held_out_error = mean_and_error(torch.from_numpy(log_prob), self.held_out.weight_tensor)
         best = [evaluation for evaluation in self.loop.history if evaluation.best][-1]
         density.summary = {
             "rows": len(self.train),

@@ -11,6 +11,7 @@ import torch
 
 from flowcli.config import schema as config
 from flowcli.density import Density, Ensemble, FlowDensity
+from flowcli.density.held_out import HeldOut
 from flowcli.training.loop import mean_and_error
 from flowcli.training.series import Finished, Trial
 from flowcli.training.sides import Side
@@ -131,8 +132,9 @@ def together(
         finished: All fits that ran, those that are no part of it too.
     """
     ensemble = Ensemble(members, weights)
-    nats = torch.from_numpy(ensemble.log_prob(held_out.values))
-    held_out_nats, held_out_error = mean_and_error(nats, held_out.weight_tensor)
+    log_prob = ensemble.log_prob(held_out.values)
+    ensemble.held_out = HeldOut.of(log_prob, held_out.weights)
+    held_out_nats, held_out_error = mean_and_error(torch.from_numpy(log_prob), held_out.weight_tensor)
     outcomes = {each.outcome for each in finished}
     ensemble.summary = {
         "rows": len(train),

@@ -1,0 +1,50 @@
+"""How likely the rows were that a fit held out: what a row's log-density is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.float64]
+
+MOST = 10_000  # log-densities that are kept; of more rows those at equal distances
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The distribution of the held-out rows' log-densities.
+
+    Attributes:
+        log_probs: Some or all of them, rising, (M,).
+        shares: The share of the rows that is less likely than each, by weight, (M,).
+    """
+
+    log_probs: Rows
+    shares: Rows
+
+    @classmethod
+    def of(cls, log_probs: Rows, weights: Rows | None = None) -> HeldOut:
+        """That of rows with these log-densities and weights, (N,) each; N is at least one."""
+        order = np.argsort(log_probs, kind="stable")
+        ranked, own = log_probs[order], np.ones(len(order)) if weights is None else weights[order]
+        below = np.concatenate([[0.0], np.cumsum(own)[:-1]]) / own.sum()
+        shares = below[np.searchsorted(ranked, ranked)]  # rows that are alike are no less likely than each other
+        kept = np.unique(np.linspace(0, len(ranked) - 1, min(len(ranked), MOST)).round().astype(np.int64))
+        return cls(ranked[kept], shares[kept])
+
+    def percentiles(self, log_prob: Rows) -> Rows:
+        """The share of the held-out rows that are less likely than rows with these log-densities, (B,)."""
+        place = np.searchsorted(self.log_probs, log_prob)
+        return np.asarray(np.append(self.shares, 1.0)[place])
+
+    def rarest(self) -> float:
+        """The smallest share above zero that can be told: that of the least likely row."""
+        above = self.shares[self.shares > 0]
+        return float(above[0]) if len(above) else 1.0
+
+    def packed(self) -> NDArray[Any]:
+        """Both as one array, (2, M)."""
+        return np.stack([self.log_probs, self.shares])

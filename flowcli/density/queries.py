@@ -1,0 +1,145 @@
+"""What a joint density says of some of its columns: their marginal density, and draws given them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flowcli.density.encoding import remainders
+from flowcli.density.guide import choose
+from flowcli.density.importance import CANDIDATES, Importance, Tally
+from flowcli.errors import NumericsError, UsageError
+
+if TYPE_CHECKING:
+    from flowcli.density.density import Density, Rows
+
+    Mask = NDArray[np.bool_]
+
+MARGINAL_ERROR, MOST_CANDIDATES = 0.05, 4096  # where candidates for a marginal end
+ENOUGH, LEAST_ROUNDS, MOST_ROUNDS = 32.0, 3, 24  # candidates that count, for a draw, and rounds of them
+TOO_FEW = 4.0  # with fewer that count, a result cannot be relied on
+MOST_FAILED = 0.05  # share of the rows to be drawn for which that may be so
+
+
+class Marginal(NamedTuple):
+    """The log-density of some columns of rows, its standard error, and how many candidates count, (B,) each."""
+
+    log_prob: Rows
+    error: Rows
+    effective: Rows
+
+
+class Queries:
+    """Marginals and conditionals of a density, by importance sampling, each with its Monte Carlo error.
+
+    p(x_S) is the mean of p(x_S, t) / q(t | x_S) over candidates t for the other columns, from a ``Guide`` q. A draw
+    given x_S is chosen among such candidates by these weights, again and again beside new ones (iterated importance
+    resampling: Andrieu, Lee and Vihola, 2018); its limit is p(t | x_S), whatever q is.
+
+    Args:
+        density: The density. Where it is conditioned on columns, so is all that is said here.
+        seed: Of the guide.
+    """
+
+    def __init__(self, density: Density, seed: int = 0) -> None:
+        self.schema, self._encoding = density.schema, density.encoding
+        self.importance = Importance(density, seed)
+        self._given = np.array([column.given for column in density.schema.columns])
+
+    def chosen(self, names: Sequence[str]) -> Mask:
+        """Which columns these are, (N_c,).
+
+        Raises:
+            UsageError: A name is no column's, or that of a total of which a part is not among them.
+        """
+        modelled = {column.name: column for column in self.schema.columns if not column.given}
+        for name in names:
+            if name not in modelled:
+                raise UsageError(f"the model has no density of a column {name!r}; it has {', '.join(modelled)}")
+            parts = [part for part, _ in modelled[name].minus]
+            if absent := [part for part in parts if part not in names and part in modelled]:
+                raise UsageError(f"{name!r} is modelled as the rest of it after {', '.join(parts)}: add {absent[0]!r}")
+        return np.array([column.name in names for column in self.schema.columns])
+
+    def marginal(
+        self,
+        values: Rows,
+        known: Mask,
+        *,
+        seed: int,
+        error: float = MARGINAL_ERROR,
+        most: int = MOST_CANDIDATES,
+    ) -> Marginal:
+        """Log-density of the known columns of each row, in nats, in the units of the table.
+
+        Args:
+            values: Rows (B, N_c); whatever stands in columns that are not known.
+            known: Which are, (B, N_c) or (N_c,); with a total all of its parts.
+            seed: Of the candidates.
+            error: A row has more candidates until its standard error is no larger, ...
+            most: ... or it has had so many.
+        """
+        rest, wanted = remainders(torch.from_numpy(values), self.schema), np.ones(len(values), dtype=np.bool_)
+        return self.marginal_of(rest, known, wanted, seed, error, most)
+
+    def marginal_of(self, rest: Tensor, known: Mask, wanted: Mask, seed: int, error: float, most: int) -> Marginal:
+        """The same of the rows that are wanted, (B,), of what ``remainders`` leaves of all; of others nothing."""
+        is_known = torch.from_numpy(known | self._given).expand(rest.shape)
+        tally, open_ = Tally(len(rest)), torch.from_numpy(np.flatnonzero(wanted))
+        for number in range(-(-most // CANDIDATES)):
+            for found in self.importance.round(rest, is_known, open_, [seed, number]):
+                tally.add(found)
+            open_ = open_[tally.error[open_] > error]
+            if not len(open_):
+                break
+        return Marginal(tally.log_mean.numpy(), tally.error.numpy(), tally.effective.numpy())
+
+    def draw(self, values: Rows, known: Mask, *, seed: Sequence[int], complete: bool = False) -> Rows:
+        """Draw the columns of each row that are not known, given those that are.
+
+        Args:
+            values: Rows (B, N_c).
+            known: Which columns are, (B, N_c); with a total all of its parts.
+            seed: Of all random numbers.
+            complete: Draw from the rows in which no cell is missing: what is right for cells missing at random.
+
+        Returns:
+            The rows, whole, (B, N_c).
+
+        Raises:
+            NumericsError: Too many draws cannot be relied on, because hardly any candidate is likely.
+        """
+        rest, is_known = remainders(torch.from_numpy(values), self.schema), torch.from_numpy(known | self._given)
+        chosen, weight = rest.clone(), torch.full((len(rest),), -math.inf, dtype=torch.float64)
+        tally = Tally(len(rest))
+        wanted = (~is_known.all(1)).nonzero()[:, 0]
+        open_ = wanted
+        for number in range(MOST_ROUNDS):
+            for found in self.importance.round(rest, is_known, open_, [*seed, number], complete=complete):
+                tally.add(found)
+                weights = torch.cat([weight[found.rows, None], found.log_weights], 1)
+                place = choose(torch.softmax(weights, 1).nan_to_num(0.0), found.choice)
+                weight[found.rows] = weights.gather(1, place[:, None])[:, 0]
+                new = (place > 0).nonzero()[:, 0]
+                chosen[found.rows[new]] = found.rest[new, place[new] - 1]
+            if number + 1 >= LEAST_ROUNDS:
+                open_ = wanted[tally.effective[wanted] < ENOUGH]
+            if not len(open_):
+                break
+        self._refuse(tally.effective[wanted])
+        return torch.where(is_known, torch.from_numpy(values), self._encoding.written(chosen)).numpy()
+
+    def _refuse(self, effective: Tensor) -> None:
+        """Raise where too many rows rest on too few candidates."""
+        failed = int((effective < TOO_FEW).sum())
+        if failed > MOST_FAILED * len(effective):
+            raise NumericsError(
+                f"{failed:,} of {len(effective):,} rows cannot be drawn: of {MOST_ROUNDS * CANDIDATES:,} candidates for"
+                f" one fewer than {TOO_FEW:.0f} count; what is known of them is too unlikely, or too little"
+            )
