@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowcli.cli.reading import parts
-from flowcli.errors import UsageError
+from flowcli.density.queries import MOST_CANDIDATES
+from flowcli.errors import NumericsError, UsageError
 from flowcli.table import read_cell, read_values
 from flowcli.table.select import nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flowcli.table import ReadOptions, Schema
+    from flowcli.density import Density
+    from flowcli.table import Column, ReadOptions, Schema
 
     Rows = NDArray[np.float64]
 
 
-def fixed_values(text: str | None, schema: Schema) -> dict[str, float]:
+def fixed_values(text: str | None, schema: Schema, *, of_any: bool = False) -> dict[str, float]:
     """The values of ``--given``, by column.
 
+    Args:
+        text: What follows it.
+        schema: The columns of the model.
+        of_any: Whether columns that the density is not conditioned on may have one.
+
     Raises:
-        UsageError: What is no list of values of given columns.
+        UsageError: What is no list of values of such columns.
     """
     fixed: dict[str, float] = {}
-    columns = {column.name: column for column in schema.columns if column.given}
+    columns = {column.name: column for column in schema.columns if column.given or of_any}
     for pair in parts(text, "--given") or []:
         name, equals, cell = pair.partition("=")
         # A name may have the sign in it, too.
@@ -42,19 +49,21 @@ def fixed_values(text: str | None, schema: Schema) -> dict[str, float]:
                     "--given: the model is not conditioned on any column; fit one with fit --given COLUMNS"
                 )
             hint = nearest(name, columns) or f"; these are: {', '.join(columns)}"
-            raise UsageError(f"--given: the model is not conditioned on a column {name!r}{hint}")
+            what = "has no column" if of_any else "is not conditioned on a column"
+            raise UsageError(f"--given: the model {what} {name!r}{hint}")
         fixed[name] = read_cell(cell, columns[name])
     return fixed
 
 
-def beside(values: Rows, schema: Schema, fixed: Mapping[str, float]) -> Rows:
-    """Rows (n, columns read) with the values that all of them share in between, (n, N_c)."""
-    if not fixed:
+def beside(values: Rows, read: Sequence[Column], schema: Schema, fixed: Mapping[str, float]) -> Rows:
+    """Rows (n, columns read) with the values that all of them share in between, (n, N_c); NaN in other columns."""
+    if len(read) == len(schema.columns):
         return values
-    whole = np.empty((len(values), len(schema.columns)))
-    read = iter(values.T)
-    for place, column in enumerate(schema.columns):
-        whole[:, place] = fixed[column.name] if column.name in fixed else next(read)
+    whole, names = np.full((len(values), len(schema.columns)), np.nan), schema.names
+    for column, cells in zip(read, values.T, strict=True):
+        whole[:, names.index(column.name)] = cells
+    for name, value in fixed.items():
+        whole[:, names.index(name)] = value
     return whole
 
 
@@ -71,10 +80,15 @@ def given_rows(schema: Schema, rows: int, text: str | None, file: str | None, op
     Raises:
         UsageError: Something is given twice, or not at all.
     """
-    fixed = fixed_values(text, schema)
+    fixed = fixed_values(text, schema, of_any=True)
+    if absent := [name for name, value in fixed.items() if np.isnan(value)]:
+        raise UsageError(f"--given {absent[0]}=: give a value; sample draws whether one is missing")
     open_ = [column for column in schema.columns if column.given and column.name not in fixed]
     if file is not None and not open_:
-        raise UsageError("--given-file: there is nothing left that it could give")
+        raise UsageError(
+            "--given-file: the model is not conditioned on any other column; --given x=1 is for all rows, and"
+            " `flowcli impute` fills a file of rows of which some cells are empty"
+        )
     if open_ and file is None:
         names = ", ".join(column.name for column in open_)
         raise UsageError(
@@ -91,3 +105,23 @@ def given_rows(schema: Schema, rows: int, text: str | None, file: str | None, op
     for name, value in fixed.items():
         known[:, schema.names.index(name)] = value
     return np.repeat(known, rows, axis=0)
+
+
+def resampled(density: Density, row: Rows) -> str | None:
+    """How sure draws are that are resampled given some columns of a row (1, N_c); ``None`` where they are not.
+
+    Raises:
+        UsageError: A total is given without its parts.
+    """
+    columns = density.schema.columns
+    names = [c.name for c, cell in zip(columns, row[0], strict=True) if not (c.given or np.isnan(cell))]
+    if not names:
+        return None
+    chosen = density.queries.chosen(names)
+    log_prob, error, effective = (float(part[0]) for part in density.queries.marginal(row, chosen, seed=0))
+    if log_prob == -np.inf:
+        raise NumericsError(f"--given: the model gives {', '.join(names)} no density there, so nothing can be drawn")
+    return (
+        f"drawn by importance resampling: {effective:,.0f} of up to {MOST_CANDIDATES:,} candidates count; what is given"
+        f" has a log-density of {log_prob:.4g} ± {error:.2g}"
+    )

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 @options.data
 @click.option("--with-input", is_flag=True, help="Put the input's columns before the result.")
 @click.option("--terms", is_flag=True, help="Put the terms of the formula before it.")
+@click.option("--per-column", is_flag=True, help="Put each column's share before it, the oddest after.")
+@click.option("--percentile", is_flag=True, help="Add the share of held-out rows that are less likely.")
+@click.option("--threshold", type=options.Share(), metavar="P", help="Flag rows below that percentile: 0.1%.")
+@click.option("--columns", metavar="COL,..", help="The marginal density of these columns alone.")
 @click.option("--error", is_flag=True, help="Put its standard error after it.")
 @click.option(
     "--draws", type=options.Whole(1, 100_000), metavar="N", help="Points in a rounded number's cell (default 8)."
 )
-@click.option(
-    "--seed", type=options.Whole(0, 2**31 - 1), default=0, metavar="N", help="Seed of these points (default 0)."
-)
+@click.option("--candidates", type=options.Whole(64), metavar="N", help="Draws with --columns, a row (default 4096).")
+@click.option("--seed", type=options.Whole(0, 2**31 - 1), default=0, metavar="N", help="Seed of all this (default 0).")
 @options.given
 @options.bad_rows
 @click.option("--name", default="logprob", metavar="COLUMN", help="Name of the result's column (default logprob).")
@@ -46,8 +49,13 @@ def logprob(
     data: str,
     with_input: bool,
     terms: bool,
+    per_column: bool,
+    percentile: bool,
+    threshold: float | None,
+    columns: str | None,
     error: bool,
     draws: int | None,
+    candidates: int | None,
     seed: int,
     given: str | None,
     bad_rows: Literal["refuse", "nan"],
@@ -65,36 +73,33 @@ def logprob(
 ) -> None:
     """Write the log-density of each row of DATA, in nats, in DATA's units.
 
-    One row out for each row in, in the same order. Columns are matched by
-    name. DATA is a CSV or Parquet file, perhaps compressed; without it, rows
-    come from standard input.
+    One row out for each row in, in the same order. Columns are matched by name.
+    A rounded number counts with the mass of its cell per unit, a mean over --draws
+    points in it. A category that the model does not know has density zero: -inf.
 
-    A rounded number counts with the mass of its cell per unit, a mean over points
-    in it: --draws says over how many, --error how sure it is. A category that
-    the model does not know has density zero: -inf.
-
-    --terms adds the latents z1, z2, ..., base_logprob, log_det, and where there are
-    any angle_logprob, discrete_logprob (categories, discrete numbers, missing
-    cells) and cell_correction (from a cell's middle to its mean): their sum.
+    --terms adds the terms of the formula; --per-column each column's density given
+    others, and the column that a mistake would explain best. Both add up. The
+    latter, and --columns, score some ten rows a second.
 
     \b
     Examples:
-      flowcli logprob data.flow new.csv
       flowcli logprob data.flow new.csv | sort -g | head
-      flowcli logprob data.flow new.csv --with-input --name nats > scored.csv
-      zcat big.csv.gz | flowcli logprob data.flow -o scores.parquet
-      flowcli logprob prices.flow new.csv --given 'cut=Ideal,carat=1'
+      flowcli logprob data.flow new.csv --with-input --threshold 0.1% > flagged.csv
+      flowcli logprob data.flow odd.csv --per-column
+      zcat big.csv.gz | flowcli logprob data.flow --columns x,y -o scores.parquet
     """
     from pathlib import Path
 
     from flowcli.cli import compute
 
     compute.limit_threads(threads)
-    from flowcli.cli.reading import need_input, not_the_same, read_options
+    from flowcli.cli.reading import need_input, not_the_same, parts, read_options
     from flowcli.cli.say import note, silent
     from flowcli.cli.signals import until_asked_to_end
     from flowcli.errors import UsageError
 
+    if columns is not None and (terms or per_column or percentile or threshold is not None):
+        raise UsageError("--columns: a marginal density has no terms and no percentiles; leave those options out")
     reading = read_options(sep, decimal, no_header, max_bytes)
     need_input(data)
     not_the_same(data, output)
@@ -104,8 +109,9 @@ def logprob(
 
     from flowcli import density
     from flowcli.cli.given import fixed_values
-    from flowcli.cli.scoring import Scorer
+    from flowcli.cli.scoring import Scorer, Wishes
     from flowcli.density.cells import DRAWS
+    from flowcli.density.queries import MOST_CANDIDATES
     from flowcli.density.team import Team
     from flowcli.table import open_table, open_writer
 
@@ -115,32 +121,49 @@ def logprob(
     # Whole blocks of the density's own size, so that the numbers do not depend on this option.
     rows = -(-batch_rows // loaded.block_rows) * loaded.block_rows
     say = silent if quiet else note
-    read = [column for column in loaded.schema.columns if column.name not in fixed]
     scorer = Scorer(
-        loaded, name, terms=terms, error=error, draws=draws or DRAWS, seed=seed, double=precision == "float64"
+        loaded,
+        Wishes(
+            name=name,
+            terms=terms,
+            per_column=per_column,
+            columns=parts(columns, "--columns"),
+            error=error,
+            percentile=percentile,
+            threshold=threshold,
+            draws=draws or DRAWS,
+            candidates=candidates or MOST_CANDIDATES,
+            seed=seed,
+            double=precision == "float64",
+        ),
     )
+    read = [column for column in scorer.needed if column.name not in fixed]
+    for line in scorer.notes:
+        say(line)
     with open_table(data, read, rows, reading, notice=say, keep_cells=with_input, bad_rows=bad_rows) as table:
         # Not empty_table(), which loads pandas.
         nothing = pa.Table.from_batches([], schema=table.types)
         before = _typed(nothing, read, None, output) if with_input else None
         for each in scorer.names if with_input else []:
             if each in table.header:
-                remedy = "choose another with --name" if each == name else "leave out --terms, --error or --with-input"
+                remedy = "choose another with --name" if each == name else "rename it, or leave out --with-input"
                 raise UsageError(f"the input has a column {each!r} already; {remedy}")
         under_way: deque[Block] = deque()
         with (
             open_writer(output, schema=_beside(before, scorer.table()).schema) as writer,
             Team(loaded, compute.processes(where, threads)) as team,
         ):
-            values = _values(table, under_way, loaded.schema, fixed)
-            for found in until_asked_to_end(scorer.scored(team, values)):
+            values = _values(table, under_way, read, loaded.schema, fixed)
+            for found in until_asked_to_end(team.each(values, scorer.compute, scorer.outputs)):
                 block = under_way.popleft()
                 cells = None if block.cells is None else _typed(block.cells, read, block, output)
                 writer.write(_beside(cells, scorer.table(found, block.bad)))
+            for line in scorer.remarks:
+                say(line)
 
 
 def _values(
-    table: Reader, under_way: deque[Block], schema: Schema, fixed: Mapping[str, float]
+    table: Reader, under_way: deque[Block], read: Sequence[Column], schema: Schema, fixed: Mapping[str, float]
 ) -> Iterator[Rows | Waiting]:
     """The values of each block, which is kept until they are scored; what is the same for all rows beside them."""
     from flowcli.cli.given import beside
@@ -149,7 +172,7 @@ def _values(
     for block in table.arriving():
         if isinstance(block, Block):
             under_way.append(block)
-            yield beside(block.values, schema, fixed)
+            yield beside(block.values, read, schema, fixed)
         else:
             yield block
 

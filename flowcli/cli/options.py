@@ -40,6 +40,23 @@ class Whole(click.ParamType[int]):
         return number
 
 
+class Share(click.ParamType[float]):
+    """A share: ``0.1%`` or ``0.001``."""
+
+    name = "P"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the share, between zero and one."""
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = 0.0
+        if not 0 < share < 1:
+            self.fail(f"{value!r} is no share; write 0.1% or 0.001", param, ctx)
+        return share
+
+
 class ConfigName(click.ParamType[str]):
     """A shipped config, or the path of a file; the shell completes both.
 

@@ -48,7 +48,8 @@ def sample(
     to. With the same seed, fewer rows are a beginning of more.
 
     A model that was fitted with --given draws the other columns given these: as
-    many rows as asked for, of each row of FILE where there is one.
+    many rows as asked for, of each row of FILE where there is one. A model of whole
+    rows draws the others given any of them, by importance resampling.
 
     Cells are missing as often and together as they were in the data; --complete
     fills them with draws given the rest of their row, as in rows where nothing is
@@ -74,7 +75,7 @@ def sample(
 
     compute.limit_threads(threads)
     from flowcli import density
-    from flowcli.cli.given import given_rows
+    from flowcli.cli.given import given_rows, resampled
     from flowcli.cli.reading import not_the_same
     from flowcli.cli.say import note
     from flowcli.cli.signals import until_asked_to_end
@@ -92,7 +93,11 @@ def sample(
         raise UsageError("the model has a column 'logprob' already; draw without --with-logprob")
     known = given_rows(loaded.schema, rows, given, given_file, ReadOptions())
     if known is not None and where is not None:
-        raise UsageError("--where is for models of whole rows; this one draws rows for what it is given")
+        raise UsageError(
+            "--where and --given do not go together; put what is given into the condition, if it is likely"
+        )
+    if known is not None and len(known) and (line := resampled(loaded, known[:1])) and not quiet:
+        note(line)
     rows = rows if known is None else len(known)
     chosen = None if where is None else Rejection(Condition(where, loaded.schema.columns), rows)
     if seed is None:

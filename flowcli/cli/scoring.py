@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from flowcli.density import Density, Terms
+from flowcli.density.by_column import by_column
+from flowcli.density.cells import DRAWS
 from flowcli.density.density import Rows
 from flowcli.density.flow_density import single
-from flowcli.density.team import Team
-from flowcli.errors import UsageError
-from flowcli.table import Waiting, to_arrow
+from flowcli.density.held_out import HeldOut
+from flowcli.density.queries import MOST_CANDIDATES, TOO_FEW
+from flowcli.errors import NumericsError, UsageError
+from flowcli.table import Column, to_arrow
+
+OF_COLUMN, OF_HELD_OUT, FLAG, ODDEST = "logprob_", "percentile", "odd", "oddest"
+COUNTS = "\0"  # how many candidates count: for notes, and not to be written; no header has such a name
+MOST_UNSURE = 0.5  # share of the rows
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is asked of each row.
+
+    Attributes:
+        name: Of the log-density's column.
+        terms: Whether the terms of the formula come before it.
+        per_column: Whether each column's share of it does, and the oddest column comes after it.
+        columns: Names of the columns whose marginal density it is; ``None`` for that of the whole row.
+        error: Whether its standard error comes after it.
+        percentile: Whether the share of held-out rows that are less likely does.
+        threshold: The share below which a row is flagged, if any is to be.
+        draws: Points in the cell of a rounded number.
+        candidates: For what is not asked about, at most.
+        seed: Of these.
+        double: Whether to compute in float64.
+    """
+
+    name: str = "logprob"
+    terms: bool = False
+    per_column: bool = False
+    columns: list[str] | None = None
+    error: bool = False
+    percentile: bool = False
+    threshold: float | None = None
+    draws: int = DRAWS
+    candidates: int = MOST_CANDIDATES
+    seed: int = 0
+    double: bool = False
 
 
 class Scorer:
@@ -21,53 +60,144 @@ class Scorer:
 
     Args:
         density: What scores.
-        name: Of the log-density's column.
-        terms: Whether the terms of the formula come before it.
-        error: Whether its standard error comes after it.
-        draws: Points in the cell of a rounded number.
-        seed: Of these points.
-        double: Whether to compute in float64.
+        wishes: What is asked.
+
+    Raises:
+        UsageError: The density has no such thing.
     """
 
-    def __init__(
-        self, density: Density, name: str, *, terms: bool, error: bool, draws: int, seed: int, double: bool
-    ) -> None:
-        self._terms, self._error = terms, error
-        self._draws, self._seed, self._double = draws, seed, double
-        self.names: list[str] = []
-        if terms:
-            layout = single(density).encoding.layout
-            self._has = {
-                "angle_logprob": layout.angles > 0,
-                "discrete_logprob": bool(layout.outcomes),
-                "cell_correction": density.rounded,
-            }
-            self.names = [*(f"z{i + 1}" for i in range(layout.coordinates)), "base_logprob", "log_det"]
-            self.names += [part for part, there in self._has.items() if there]
-        if not name or name in self.names:
-            raise UsageError(f"--name {name!r}: " + ("another column here has that name" if name else "give a name"))
-        self.names += [name, f"{name}_error"] if error else [name]
+    def __init__(self, density: Density, wishes: Wishes) -> None:
+        self._density, self._wishes = density, wishes
+        before = self._term_names if wishes.terms else []
+        if wishes.per_column:
+            before += [f"{OF_COLUMN}{name}" for name in self._modelled]
+        after = [f"{wishes.name}_error"] if wishes.error else []
+        after += [OF_HELD_OUT] if wishes.percentile else []
+        after += [FLAG] if wishes.threshold is not None else []
+        after += [ODDEST] if wishes.per_column else []
+        self.names = [*before, wishes.name, *after]
+        if not wishes.name or self.names.count(wishes.name) > 1:
+            raise UsageError(
+                f"--name {wishes.name!r}: " + ("another column here has that name" if wishes.name else "give a name")
+            )
+        self._columns = [*self.names, COUNTS]
+        self._scored = self._unsure = 0
+        if wishes.columns is not None or wishes.per_column:  # queries are made ready before there are processes
+            self._chosen = density.queries.chosen(wishes.columns or [])
 
-    def scored(self, team: Team, values: Iterable[Rows | Waiting]) -> Iterator[Rows]:
-        """The columns (n, names) of each chunk of rows."""
-        if self._terms:
-            for terms in team.terms(values, double=self._double, draws=self._draws, seed=self._seed):
-                yield self._columns(terms)
-            return
-        for found in team.scores(values, double=self._double, draws=self._draws, seed=self._seed):
-            yield np.column_stack([found.log_prob, found.error] if self._error else [found.log_prob])
+    @property
+    def needed(self) -> list[Column]:
+        """The columns that rows must have: all, or those that are asked about and what they are conditioned on."""
+        wanted = self._wishes.columns
+        return [c for c in self._density.schema.columns if wanted is None or c.given or c.name in wanted]
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers are computed of a row."""
+        return len(self._columns)
+
+    @property
+    def notes(self) -> list[str]:
+        """What should be said of the model before the first row."""
+        threshold = self._wishes.threshold
+        if threshold is None or threshold >= self._held_out.rarest():
+            return []
+        return [
+            f"the model has {self._density.summary.get('held_out_rows', 0):,} held-out rows, too few to tell"
+            f" {threshold:g} apart: flagged is what is less likely than all of them"
+        ]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What should be said of the results after the last row.
+
+        Raises:
+            NumericsError: They cannot be relied on.
+        """
+        if self._unsure > MOST_UNSURE * self._scored:
+            raise NumericsError(
+                f"the marginal density cannot be estimated: for {self._unsure:,} of {self._scored:,} rows fewer than"
+                f" {TOO_FEW:.0f} of {self._wishes.candidates:,} candidates count; ask for more columns, or give more"
+                " --candidates"
+            )
+        if not self._unsure:
+            return []
+        return [
+            f"for {self._unsure:,} of {self._scored:,} rows fewer than {TOO_FEW:.0f} candidates count; --error says how"
+            " sure each is"
+        ]
+
+    def compute(self, _: int, values: Rows) -> Rows:
+        """The numbers (n, outputs) of rows (n, N_c)."""
+        wishes, density = self._wishes, self._density
+        before: list[Rows] = []
+        counts = np.full(len(values), np.inf)
+        if wishes.columns is not None:
+            found = density.queries.marginal(values, self._chosen, seed=wishes.seed, most=wishes.candidates)
+            log_prob, error, counts = found
+        elif wishes.terms:
+            terms = single(density).terms(values, double=wishes.double, draws=wishes.draws, seed=wishes.seed)
+            log_prob, error = terms.log_prob, terms.error
+            before = self._term_values(terms)
+        else:
+            scores = density.scores(values, double=wishes.double, draws=wishes.draws, seed=wishes.seed)
+            log_prob, error = scores.log_prob, scores.error
+        after = [error] if wishes.error else []
+        if wishes.percentile or wishes.threshold is not None:
+            percentiles = self._held_out.percentiles(log_prob)
+            after += [percentiles] if wishes.percentile else []
+            if wishes.threshold is not None:
+                after.append((percentiles < wishes.threshold).astype(np.float64))
+        if wishes.per_column:
+            apart = by_column(density.queries, values, log_prob, seed=wishes.seed)
+            before += [apart.terms[:, place] for place, c in enumerate(density.schema.columns) if not c.given]
+            after.append(apart.oddest.astype(np.float64))
+        return np.column_stack([*before, log_prob, *after, counts])
 
     def table(self, found: Rows | None = None, bad: NDArray[np.bool_] | None = None) -> pa.Table:
         """The columns as a table, or as one without rows; rows that could not be read have nothing in them."""
-        if found is None:
-            return pa.Table.from_batches([], schema=pa.schema([(name, pa.float64()) for name in self.names]))
-        columns = [to_arrow(column) for column in found.T]
-        if bad is not None and bad.any():
-            columns = [pa.array(column.to_numpy(), mask=bad) for column in columns]
+        found = np.empty((0, self.outputs)) if found is None else found
+        good = np.ones(len(found), dtype=np.bool_) if bad is None else ~bad
+        self._scored += int(good.sum())
+        self._unsure += int((found[good, -1] < TOO_FEW).sum())
+        columns = []
+        for name, column in zip(self.names, found.T, strict=False):
+            values = to_arrow(column)
+            if name == FLAG and self._wishes.threshold is not None:
+                values = pa.array(column.astype(np.bool_))
+            elif name == ODDEST and self._wishes.per_column:
+                names = pa.array(self._density.schema.names, pa.string())
+                values = names.take(pa.array(np.where(good, column, 0).astype(np.int64)))
+            columns.append(values if good.all() else pa.array(values.to_pylist(), values.type, mask=~good))
         return pa.table(columns, names=self.names)
 
-    def _columns(self, terms: Terms) -> Rows:
-        parts = [terms.angles_log_prob, terms.codes_log_prob, terms.cell_correction]
-        columns = [terms.latents, terms.base_log_prob, terms.log_det]
-        columns += [part for part, there in zip(parts, self._has.values(), strict=True) if there]
-        return np.column_stack([*columns, terms.log_prob, *([terms.error] if self._error else [])])
+    @property
+    def _modelled(self) -> list[str]:
+        return [column.name for column in self._density.schema.columns if not column.given]
+
+    @cached_property
+    def _held_out(self) -> HeldOut:
+        if self._density.held_out is None:
+            raise UsageError("the model does not know how likely its held-out rows were; fit it again to have that")
+        return self._density.held_out
+
+    @property
+    def _term_names(self) -> list[str]:
+        layout = single(self._density).encoding.layout
+        parts = {
+            "angle_logprob": layout.angles > 0,
+            "discrete_logprob": bool(layout.outcomes),
+            "cell_correction": self._density.rounded,
+        }
+        latents = [f"z{i + 1}" for i in range(layout.coordinates)]
+        return [*latents, "base_logprob", "log_det", *(part for part, there in parts.items() if there)]
+
+    def _term_values(self, terms: Terms) -> list[Rows]:
+        parts = {
+            "base_logprob": terms.base_log_prob,
+            "log_det": terms.log_det,
+            "angle_logprob": terms.angles_log_prob,
+            "discrete_logprob": terms.codes_log_prob,
+            "cell_correction": terms.cell_correction,
+        }
+        return [*terms.latents.T, *(values for part, values in parts.items() if part in self._term_names)]

@@ -133,8 +133,8 @@ class Density(ABC):
         Args:
             rows: How many.
             seed: Of all random numbers.
-            given: Where the density is conditioned on columns, their values for each row, (rows, N_c); what else
-                stands there is not looked at.
+            given: For each row the values of the columns that the density is conditioned on, (rows, N_c), and of
+                others that it shall have, whole totals with all of their parts; NaN in those that are to be drawn.
             complete: Fill the cells that are missing, as they are in rows where none is; see ``Queries.draw``.
         """
         blocks = list(self.sample_blocks(rows, seed=seed, given=given, complete=complete))
@@ -146,7 +146,8 @@ class Density(ABC):
         """Draw rows block by block, each (b, N_c); see ``sample``.
 
         Raises:
-            NumericsError: A row came out that is not finite, or that cannot be inverted.
+            NumericsError: A row came out that is not finite, or that cannot be inverted; or too few candidates for
+                what it shall have beside what is given are likely.
         """
         for values, wanted in self._whole_blocks(rows, seed, given, complete):
             yield values[:wanted]
@@ -171,5 +172,11 @@ class Density(ABC):
             part = given[number * DRAWN_ROWS : (number + 1) * DRAWN_ROWS]
             known[: len(part)] = torch.as_tensor(part)
             known[len(part) :] = known[:1]  # drawn, and not given out
+        fixed, conditions = ~known.isnan().numpy(), [column.given for column in self.schema.columns]
+        if (fixed & ~np.array(conditions)).any():
+            return self.queries.draw(known.numpy(), fixed, seed=[seed, number, 2], complete=complete).relied_on()
         drawn = self.draw(known, torch.Generator().manual_seed(int(state >> np.uint64(1))))
-        return self.queries.draw(drawn, ~np.isnan(drawn), seed=[seed, number, 1], complete=True) if complete else drawn
+        if not complete:
+            return drawn
+        there = ~np.isnan(drawn) | conditions
+        return self.queries.draw(drawn, there, seed=[seed, number, 1], complete=True).relied_on()

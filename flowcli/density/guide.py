@@ -161,7 +161,8 @@ class Guide:
         """
         log_codes = self.log_weights[:, None].expand(-1, len(encoded.codes))
         for place, table in enumerate(self.tables):
-            log_codes = log_codes + table[:, encoded.codes[:, place]] * known.codes[:, place]
+            # Not a product: what is not possible has a logarithm of minus infinity.
+            log_codes = log_codes + torch.where(known.codes[:, place], table[:, encoded.codes[:, place]], 0.0)
         log_angles = torch.zeros_like(log_codes)
         has_angles = known.angles & self.part.present(encoded.codes, self.part.on_circle)
         for place in range(encoded.angles.shape[1]):

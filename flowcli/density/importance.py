@@ -12,6 +12,7 @@ from torch import Tensor
 
 from flowcli.density.encoding import Encoded, remainders
 from flowcli.density.guide import Guide, Known
+from flowcli.errors import NumericsError
 
 if TYPE_CHECKING:
     from flowcli.density.density import Density
@@ -136,6 +137,8 @@ class Importance:
         log_p = self._density.log_prob_at(drawn, torch.where(known, spread, math.nan))
         # What cannot be has no weight, whether the row says so or a candidate too far out for numbers.
         log_weights = torch.where(log_p == -math.inf, -math.inf, log_p - log_q)
+        if log_weights.isnan().any():
+            raise NumericsError("a candidate's weight is not a number; the model's weights may be damaged")
         shape = (len(rows), CANDIDATES)
         return Candidates(rows, drawn.view(*shape, -1), log_weights.view(shape), numbers.choice)
 

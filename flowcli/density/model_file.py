@@ -159,7 +159,7 @@ def restore_flow(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
     wanted = isinstance(first, Marginal) and first.marginal == "quantile" and len(encoding.coordinates) > 0
     if (encoding.coordinates.marginal is not None) != wanted:
         raise ModelFileError("its config and its tensors differ on whether there is a quantile map")
-    if surprise := sorted(tensors.keys() - pack_encoding(encoding).keys() - _of_joint(tensors).keys()):
+    if surprise := sorted(tensors.keys() - pack_encoding(encoding).keys() - _of_joint(tensors).keys() - {HELD_OUT}):
         raise ModelFileError(f"{surprise[0]} is superfluous")
     joint, summary = unpack_joint(config, encoding, tensors), dict(document["summary"])
     return FlowDensity(encoding, joint, config, summary, _unpack_held_out(tensors))

@@ -35,6 +35,35 @@ class Marginal(NamedTuple):
     effective: Rows
 
 
+class Drawn(NamedTuple):
+    """Rows (B, N_c), and how many candidates count for each, infinitely many where nothing was to be drawn, (B,).
+
+    Where none does, what was to be drawn is NaN.
+    """
+
+    values: Rows
+    effective: Rows
+
+    @property
+    def failed(self) -> Mask:
+        """Which rows cannot be relied on, because hardly any candidate is likely, (B,)."""
+        return self.effective < TOO_FEW
+
+    def relied_on(self) -> Rows:
+        """The rows.
+
+        Raises:
+            NumericsError: Too many of them cannot be relied on.
+        """
+        wanted, failed = int(np.isfinite(self.effective).sum()), int(self.failed.sum())
+        if failed > MOST_FAILED * wanted or (self.effective == 0).any():
+            raise NumericsError(
+                f"{failed:,} of {wanted:,} rows cannot be drawn: of {MOST_ROUNDS * CANDIDATES:,} candidates for each"
+                f" fewer than {TOO_FEW:.0f} count; what is known of them is too unlikely, or leaves too much open"
+            )
+        return self.values
+
+
 class Queries:
     """Marginals and conditionals of a density, by importance sampling, each with its Monte Carlo error.
 
@@ -100,7 +129,7 @@ class Queries:
                 break
         return Marginal(tally.log_mean.numpy(), tally.error.numpy(), tally.effective.numpy())
 
-    def draw(self, values: Rows, known: Mask, *, seed: Sequence[int], complete: bool = False) -> Rows:
+    def draw(self, values: Rows, known: Mask, *, seed: Sequence[int], complete: bool = False) -> Drawn:
         """Draw the columns of each row that are not known, given those that are.
 
         Args:
@@ -108,12 +137,6 @@ class Queries:
             known: Which columns are, (B, N_c); with a total all of its parts.
             seed: Of all random numbers.
             complete: Draw from the rows in which no cell is missing: what is right for cells missing at random.
-
-        Returns:
-            The rows, whole, (B, N_c).
-
-        Raises:
-            NumericsError: Too many draws cannot be relied on, because hardly any candidate is likely.
         """
         rest, is_known = remainders(torch.from_numpy(values), self.schema), torch.from_numpy(known | self._given)
         chosen, weight = rest.clone(), torch.full((len(rest),), -math.inf, dtype=torch.float64)
@@ -132,14 +155,6 @@ class Queries:
                 open_ = wanted[tally.effective[wanted] < ENOUGH]
             if not len(open_):
                 break
-        self._refuse(tally.effective[wanted])
-        return torch.where(is_known, torch.from_numpy(values), self._encoding.written(chosen)).numpy()
-
-    def _refuse(self, effective: Tensor) -> None:
-        """Raise where too many rows rest on too few candidates."""
-        failed = int((effective < TOO_FEW).sum())
-        if failed > MOST_FAILED * len(effective):
-            raise NumericsError(
-                f"{failed:,} of {len(effective):,} rows cannot be drawn: of {MOST_ROUNDS * CANDIDATES:,} candidates for"
-                f" one fewer than {TOO_FEW:.0f} count; what is known of them is too unlikely, or too little"
-            )
+        effective = torch.where(is_known.all(1), math.inf, tally.effective)
+        whole = torch.where(is_known, torch.from_numpy(values), self._encoding.written(chosen))
+        return Drawn(whole.numpy(), effective.numpy())

@@ -8,16 +8,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import chain
 from types import TracebackType
 
 import numpy as np
 import torch
 
-from flowcli.density.cells import DRAWS
-from flowcli.density.density import DRAWN_ROWS, Density, Rows, Scores
-from flowcli.density.flow_density import Terms, single
+from flowcli.density.density import DRAWN_ROWS, Density, Rows
 from flowcli.density.workers import Workers
 from flowcli.table import Waiting
 
@@ -81,64 +79,36 @@ class Team:
     ) -> None:
         self._stack.close()
 
-    def terms(
-        self, chunks: Iterable[Rows | Waiting], *, double: bool = False, draws: int = DRAWS, seed: int = 0
-    ) -> Iterator[Terms]:
-        """Score chunks of rows (n, N_c), some ahead of the one that is asked for; see ``FlowDensity.terms``.
+    def each(
+        self, chunks: Iterable[Rows | Waiting], compute: Callable[[int, Rows], Rows], outputs: int
+    ) -> Iterator[Rows]:
+        """Compute something of each row of chunks (n, N_c), of some ahead of the one that is asked for.
 
         Args:
             chunks: The rows. Where a ``Waiting`` stands among them, what is finished is given out until there are more.
-            double: Compute the flow in float64 too.
-            draws: Points in the cell of a rounded number.
-            seed: Of these.
+            compute: From a block's number and its rows (b, N_c), no more than the density takes at once, to
+                (b, outputs).
+            outputs: How many numbers that are.
 
         Yields:
-            The terms of each chunk, in order.
+            What is computed of each chunk, (n, outputs), in order.
 
         Raises:
-            UsageError: The density is not that of one flow.
-            NumericsError: A log-density is not a number.
             ResourceError: A process was killed.
-            Exception: What the chunks raise, after the terms of those before.
+            Exception: What ``compute`` raises; and what the chunks do, after the results of those before.
         """
-        density = single(self._density)
-        latents = len(density.coordinates)
-
-        def compute(_: int, values: Rows) -> Rows:
-            found = density.terms(values, double=double, draws=draws, seed=seed)
-            return np.column_stack([getattr(found, name) for name in names])
-
-        names = [field.name for field in fields(Terms)]
-        for found in self._scored(chunks, compute, latents + len(names) - 1):
-            yield Terms(found[:, :latents], *found[:, latents:].T)
-
-    def scores(
-        self, chunks: Iterable[Rows | Waiting], *, double: bool = False, draws: int = DRAWS, seed: int = 0
-    ) -> Iterator[Scores]:
-        """The log-densities of each chunk, with their errors; see ``terms`` and ``Density.scores``."""
-        density = self._density
-
-        def compute(_: int, values: Rows) -> Rows:
-            found = density.scores(values, double=double, draws=draws, seed=seed)
-            return np.column_stack([found.log_prob, found.error])
-
-        for found in self._scored(chunks, compute, 2):
-            yield Scores(found[:, 0], found[:, 1])
-
-    def _scored(
-        self, chunks: Iterable[Rows | Waiting], compute: Callable[[int, Rows], Rows], outputs: int
-    ) -> Iterator[Rows]:
-        """What is computed of each row of each chunk, (n, outputs)."""
         size = self._density.block_rows
 
         def tasks() -> Iterator[_Task | Waiting]:
+            number = 0
             for chunk in chunks:
                 if isinstance(chunk, Waiting):
                     yield chunk
                     continue
                 blocks = max(1, -(-len(chunk) // size))
                 for block in range(blocks):
-                    yield _Task(block, chunk[block * size : (block + 1) * size], blocks - block)
+                    yield _Task(number, chunk[block * size : (block + 1) * size], blocks - block)
+                    number += 1
 
         parts: list[Rows] = []
         for left, found in self._computed(tasks(), _Work(compute, size, len(self._density.schema.columns), outputs)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowcli.table.csv_text import cell_texts
 from flowcli.table.decisions import decision, decisions
 from flowcli.table.formats import as_written, to_cells
 from flowcli.table.grid import Written
@@ -29,6 +30,7 @@ __all__ = [
     "Writer",
     "Written",
     "as_written",
+    "cell_texts",
     "decision",
     "decisions",
     "frame_values",

@@ -56,17 +56,26 @@ def row_lines(table: pa.Table, separator: str = ",") -> Iterator[memoryview]:
             yield memoryview(data)[bounds[0] : bounds[-1]]
 
 
-def _texts(column: pa.ChunkedArray, field: pa.Field, separator: str) -> pa.ChunkedArray:
+def cell_texts(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    """What stands in the cells of a column, before anything is put in quotes; nothing where a cell is missing.
+
+    Raises:
+        DataError: A column of a type that has no text.
+    """
     kind = field.type
     if pa.types.is_floating(kind):
         return _filled(_decimals(column, field) or column.cast(pa.large_string()))
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
     try:
-        texts = _filled(column.cast(pa.large_string()))
+        return _filled(column.cast(pa.large_string()))
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         raise DataError(f"column {brief(field.name)} is of type {kind}, which cannot be written as CSV") from error
-    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+
+
+def _texts(column: pa.ChunkedArray, field: pa.Field, separator: str) -> pa.ChunkedArray:
+    texts, kind = cell_texts(column, field), field.type
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_floating(kind):
         return texts
     special = pc.match_substring_regex(
         texts, '["\r\n' + ("\\" + separator if separator in "|^]\\" else separator) + "]"

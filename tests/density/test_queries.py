@@ -90,7 +90,7 @@ def test_draws_given_some_columns_follow_their_conditional(model: int) -> None:
     given, asked = np.array([0]), known.columns - 1
     mask = np.zeros(values.shape, dtype=np.bool_)
     mask[:, given] = True
-    drawn = known.density.queries.draw(values, mask, seed=[model])
+    drawn = known.density.queries.draw(values, mask, seed=[model]).relied_on()
     assert (drawn[:, 0] == values[:, 0]).all()
     shares = np.exp(known.log_joint(values[:1], given) - logsumexp(known.log_joint(values[:1], given)))[:, 0]
     cumulative = np.zeros(len(values))
@@ -244,7 +244,7 @@ def test_a_total_goes_with_its_parts() -> None:
     with pytest.raises(UsageError, match="'sum' is modelled as the rest of it after a: add 'a'"):
         density.queries.chosen(["sum"])
     assert density.queries.chosen(["sum", "a"]).tolist() == [True, False, True]
-    drawn = density.queries.draw(values[:50], np.tile([True, False, False], (50, 1)), seed=[0])
+    drawn = density.queries.draw(values[:50], np.tile([True, False, False], (50, 1)), seed=[0]).values
     assert set(np.unique(drawn[:, 2] - drawn[:, 0])) <= {0.0, 1.0}
 
 
@@ -256,4 +256,4 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     mask = np.zeros(values.shape, dtype=np.bool_)
     mask[:, place] = True
     with pytest.raises(NumericsError, match="20 of 20 rows cannot be drawn"):
-        density.queries.draw(values, mask, seed=[0])
+        density.queries.draw(values, mask, seed=[0]).relied_on()
