@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ import numpy as np
 from flowcli import config as configs
 from flowcli import density, table, training
 from flowcli.density import Density, Terms
+from flowcli.density.by_column import by_column
 from flowcli.density.flow_density import single
+from flowcli.density.queries import MOST_CANDIDATES, Marginal
 from flowcli.density.rejection import Rejection, usual_budget
 from flowcli.errors import UsageError
 
@@ -64,6 +67,63 @@ class Model:
         """
         return single(self.density).terms(self._values(frame), double=_is_double(precision))
 
+    def percentile(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """The share of the rows held out by the fit that are less likely than each row, (B,).
+
+        Raises:
+            UsageError: The model was fitted before that was kept.
+        """
+        if self.density.held_out is None:
+            raise UsageError("the model does not know how likely its held-out rows were; fit it again to have that")
+        return self.density.held_out.percentiles(self.log_prob(frame))
+
+    def log_prob_by_column(self, frame: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+        """Conditional log-densities of the columns that add up to each row's; see ``density.by_column``.
+
+        Returns:
+            A column for each of the model's, and ``oddest``: the one that is the likeliest to hold a mistake.
+        """
+        import pandas as pd
+
+        values, schema = self._values(frame), self.density.schema
+        apart = by_column(self.density.queries, values, self.density.log_prob(values), seed=seed)
+        terms = pd.DataFrame(apart.terms, columns=pd.Index(schema.names), index=frame.index)
+        terms = terms[[column.name for column in schema.columns if not column.given]]
+        return terms.assign(oddest=[schema.names[place] for place in apart.oddest])
+
+    def marginal(
+        self, frame: pd.DataFrame, columns: Sequence[str], *, seed: int = 0, candidates: int = MOST_CANDIDATES
+    ) -> Marginal:
+        """Log-density of some columns of each row with its Monte Carlo error, (B,) each; see ``Queries.marginal``.
+
+        Args:
+            frame: Rows, of which no other columns are needed but those that the model is conditioned on.
+            columns: Whose density is asked for.
+            seed: Of the candidates for the other columns.
+            candidates: How many there are of these at most.
+
+        Raises:
+            UsageError: The model has no such column, or it is a total and its parts are not asked for.
+        """
+        chosen = self.density.queries.chosen(columns)
+        read = [column for column in self.density.schema.columns if column.given or column.name in columns]
+        values = self._beside(frame, read)
+        return self.density.queries.marginal(values, chosen, seed=seed, most=candidates)
+
+    def impute(self, frame: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+        """The rows with draws in their missing cells, as ``flowcli impute`` fills them; other columns are left out.
+
+        Raises:
+            NumericsError: Rows cannot be filled, because what is there is hardly possible.
+        """
+        columns = [
+            replace(column, missing=column.missing or not column.given) for column in self.density.schema.columns
+        ]
+        values = table.frame_values(frame, columns, notice=_silent)
+        whole = self.density.queries.draw(values, ~np.isnan(values), seed=[seed, 0, 3], complete=True).relied_on()
+        filled: pd.DataFrame = table.to_cells(whole, self.density.schema).to_pandas()
+        return filled.set_index(frame.index)
+
     def sample(
         self,
         rows: int,
@@ -79,27 +139,26 @@ class Model:
         Args:
             rows: How many, for each row of ``given`` where there is one.
             seed: The same seed gives the same rows.
-            given: Where the density is conditioned on columns, rows of their values.
+            given: Rows of the values of columns that drawn rows shall have: all of those that the density is
+                conditioned on, and any others.
             complete: Fill cells that would be missing, as they are in rows where nothing is.
             where: Keep only rows that meet a condition such as ``"x > 0 and y < 3"``.
             budget: How many rows to draw at most for that; a thousand for each that is wanted, and a million at least.
 
         Raises:
-            UsageError: The condition cannot be understood.
-            NumericsError: Too few rows meet it.
+            UsageError: The condition cannot be understood, or not all is given that must be.
+            NumericsError: Too few rows meet it, or too few candidates are likely beside what is given.
         """
         schema = self.density.schema
-        conditions = [column for column in schema.columns if column.given]
+        conditions = [column.name for column in schema.columns if column.given]
         if conditions and (given is None or where is not None):
-            names = ", ".join(column.name for column in conditions)
-            raise UsageError(f"the density is conditioned on {names}: give their values, and no condition")
-        if conditions:
-            assert given is not None
-            known = np.full((len(given), len(schema.columns)), np.nan)
-            places = [place for place, column in enumerate(schema.columns) if column.given]
-            values = table.frame_values(given, conditions, notice=_silent)
-            table.refuse_unlike(values, conditions, "given")
-            known[:, places] = values
+            raise UsageError(f"the density is conditioned on {', '.join(conditions)}: give their values, no condition")
+        if given is not None:
+            read = [column for column in schema.columns if column.given or column.name in given.columns]
+            if others := [column.name for column in read if not column.given]:
+                self.density.queries.chosen(others)
+            known = self._beside(given, read)
+            table.refuse_unlike(known, schema.columns, "given")
             known = np.repeat(known, rows, axis=0)
             values = self.density.sample(len(known), seed=seed, given=known, complete=complete)
         elif where is None:
@@ -115,6 +174,13 @@ class Model:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a model file, whole or not at all."""
         density.save(self.density, Path(path))
+
+    def _beside(self, frame: pd.DataFrame, read: Sequence[table.Column]) -> NDArray[np.float64]:
+        """Some columns of a frame among all of the model's, NaN elsewhere, (B, N_c)."""
+        values = np.full((len(frame), len(self.density.schema.columns)), np.nan)
+        found = table.frame_values(frame, read, notice=_silent)
+        values[:, [self.density.schema.names.index(column.name) for column in read]] = found
+        return values
 
     def _values(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         return table.frame_values(frame, self.density.schema.columns, notice=_silent)

@@ -81,8 +81,9 @@ def given_rows(schema: Schema, rows: int, text: str | None, file: str | None, op
         UsageError: Something is given twice, or not at all.
     """
     fixed = fixed_values(text, schema, of_any=True)
-    if absent := [name for name, value in fixed.items() if np.isnan(value)]:
-        raise UsageError(f"--given {absent[0]}=: give a value; sample draws whether one is missing")
+    conditions = {column.name for column in schema.columns if column.given}
+    if absent := [name for name, value in fixed.items() if np.isnan(value) and name not in conditions]:
+        raise UsageError(f"--given {absent[0]}=: no cell can be given as missing; leave that one out")
     open_ = [column for column in schema.columns if column.given and column.name not in fixed]
     if file is not None and not open_:
         raise UsageError(

@@ -138,7 +138,11 @@ def _filled(schema: Schema, before: Rows, values: Rows, cells: pa.Table) -> pa.T
 
     from flowcli.table import cell_texts, to_cells
 
-    drawn = to_cells(values, schema)
+    unknown = np.zeros(values.shape, dtype=np.bool_)  # texts that the model does not know: they stay as they are
+    for place, column in enumerate(schema.columns):
+        if column.text:
+            unknown[:, place] = values[:, place] < 0
+    drawn = to_cells(np.where(unknown, np.nan, values), schema)
     for place, column in enumerate(schema.columns):
         position = cells.schema.names.index(column.name)
         field = cells.schema.field(position)

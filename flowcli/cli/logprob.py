@@ -74,17 +74,18 @@ def logprob(
     """Write the log-density of each row of DATA, in nats, in DATA's units.
 
     One row out for each row in, in the same order. Columns are matched by name.
-    A rounded number counts with the mass of its cell per unit, a mean over --draws
-    points in it. A category that the model does not know has density zero: -inf.
+    A rounded number counts with the mass of its cell per unit, a mean over
+    --draws points in it. A category that the model does not know has density
+    zero: -inf.
 
-    --terms adds the terms of the formula; --per-column each column's density given
-    others, and the column that a mistake would explain best. Both add up. The
-    latter, and --columns, score some ten rows a second.
+    --terms adds the terms of the formula; --per-column each column's density
+    given others, and the column that a mistake would explain best. Both add up.
+    The latter, and --columns, score some ten rows a second.
 
     \b
     Examples:
       flowcli logprob data.flow new.csv | sort -g | head
-      flowcli logprob data.flow new.csv --with-input --threshold 0.1% > flagged.csv
+      flowcli logprob data.flow new.csv --with-input --threshold 0.1% > scored.csv
       flowcli logprob data.flow odd.csv --per-column
       zcat big.csv.gz | flowcli logprob data.flow --columns x,y -o scores.parquet
     """

@@ -15,6 +15,7 @@ from flowcli.density.encoding import remainders
 from flowcli.density.guide import choose
 from flowcli.density.importance import CANDIDATES, Importance, Tally
 from flowcli.errors import NumericsError, UsageError
+from flowcli.table import as_written
 
 if TYPE_CHECKING:
     from flowcli.density.density import Density, Rows
@@ -156,5 +157,5 @@ class Queries:
             if not len(open_):
                 break
         effective = torch.where(is_known.all(1), math.inf, tally.effective)
-        whole = torch.where(is_known, torch.from_numpy(values), self._encoding.written(chosen))
-        return Drawn(whole.numpy(), effective.numpy())
+        drawn = as_written(self._encoding.written(chosen).numpy(), self.schema)
+        return Drawn(np.where(is_known.numpy(), values, drawn), effective.numpy())

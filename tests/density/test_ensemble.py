@@ -8,6 +8,7 @@ import torch
 
 from flowcli import density
 from flowcli.density import Ensemble, container
+from flowcli.density.flow_density import single
 from flowcli.density.team import Team
 from flowcli.errors import ModelFileError, UsageError
 from flowcli.table.schema import Column
@@ -84,9 +85,9 @@ def test_fewer_rows_are_a_beginning_of_more(ensemble):
 def test_several_processes_give_the_same_numbers(ensemble):
     new = values(6000, 3)
     with Team(ensemble, 2) as team:
-        (scores,) = team.scores([new])
+        (scores,) = team.each([new], lambda _, some: ensemble.log_prob(some)[:, None], 1)
         drawn = np.concatenate(list(team.sample_blocks(9000, seed=2)))
-    assert np.array_equal(scores.log_prob, ensemble.log_prob(new))
+    assert np.array_equal(scores[:, 0], ensemble.log_prob(new))
     assert np.array_equal(drawn, ensemble.sample(9000, seed=2))
 
 
@@ -102,8 +103,8 @@ def test_each_row_is_drawn_for_what_it_is_given():
 
 
 def test_it_has_no_terms(ensemble):
-    with Team(ensemble, 1) as team, pytest.raises(UsageError, match="ensemble"):
-        list(team.terms([values(5)]))
+    with pytest.raises(UsageError, match="ensemble"):
+        single(ensemble)
 
 
 def test_what_was_saved_comes_back_to_the_bit(ensemble, path):

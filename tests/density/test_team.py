@@ -58,10 +58,19 @@ def chunk(count, seed=0):
     return values
 
 
-def same(one, two):
-    return all(
-        np.array_equal(getattr(one, each), getattr(two, each)) for each in ("latents", "base_log_prob", "log_det")
-    )
+OUTPUTS = 6
+
+
+def matrix(terms):
+    return np.column_stack([terms.latents, terms.base_log_prob, terms.log_det, terms.log_prob])
+
+
+def terms_of(double=False):
+    return lambda _, values: matrix(density().terms(values, double=double))
+
+
+def same(found, terms):
+    return np.array_equal(found, matrix(terms))
 
 
 # --- the same numbers -------------------------------------------------------------------------------------------------
@@ -73,12 +82,12 @@ def same(one, two):
 def test_terms_are_those_of_the_density(processes, double):
     chunks = [chunk(count, seed) for seed, count in enumerate([5 * SIZE, 0, 3 * SIZE + 17, 1, SIZE])]
     with mock.patch("os.fork", wraps=os.fork) as fork, Team(density(), processes) as several:
-        found = list(several.terms(iter(chunks), double=double))
+        found = list(several.each(iter(chunks), terms_of(double=double), OUTPUTS))
     assert fork.call_count == (0 if processes == 1 else processes)
     assert len(found) == len(chunks)
     for values, terms in zip(chunks, found, strict=True):
         assert same(terms, density().terms(values, double=double))
-        assert np.array_equal(terms.log_prob, density().log_prob(values, double=double))
+        assert np.array_equal(terms[:, -1], density().log_prob(values, double=double))
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
@@ -118,7 +127,7 @@ def test_the_threads_of_torch_are_as_before():
 
 def test_little_work_starts_nothing():
     with mock.patch("os.fork", side_effect=AssertionError), Team(density(), 8) as several:
-        assert len(list(several.terms([chunk(1), chunk(100)]))) == 2
+        assert len(list(several.each([chunk(1), chunk(100)], terms_of(), OUTPUTS))) == 2
         assert len(list(several.sample_blocks(SIZE + 1, seed=0))) == 2
 
 
@@ -134,7 +143,7 @@ def test_blocks_that_come_one_by_one_start_them_too(monkeypatch):
     monkeypatch.setattr(FlowDensity, "terms", slowly(FlowDensity.terms, 5e-4))
     values = chunk(10)
     with mock.patch("os.fork", wraps=os.fork) as fork, Team(density(), 2) as several:
-        assert len(list(several.terms(itertools.repeat(values, 100)))) == 100
+        assert len(list(several.each(itertools.repeat(values, 100), terms_of(), OUTPUTS))) == 100
     assert fork.call_count == 2
 
 
@@ -151,7 +160,7 @@ def test_where_the_system_starts_none_the_numbers_come_all_the_same():
     expected = density().terms(chunk(5 * SIZE))
     for refused in (BlockingIOError(11, "no more processes"), OSError(12, "no memory")):
         with mock.patch("os.fork", side_effect=refused), Team(density(), 2) as several:
-            (found,) = several.terms([chunk(5 * SIZE)])
+            (found,) = several.each([chunk(5 * SIZE)], terms_of(), OUTPUTS)
         assert same(found, expected)
     fork, forked = os.fork, []
 
@@ -162,9 +171,17 @@ def test_where_the_system_starts_none_the_numbers_come_all_the_same():
         return fork()
 
     with mock.patch("os.fork", once), Team(density(), 3) as several:
-        (found,) = several.terms([chunk(5 * SIZE)])
+        (found,) = several.each([chunk(5 * SIZE)], terms_of(), OUTPUTS)
     assert forked
     assert same(found, expected)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_blocks_are_numbered_through_all_chunks():
+    chunks = [chunk(2 * SIZE), chunk(SIZE + 1), chunk(5)]
+    with Team(density(), 2) as several:
+        found = list(several.each(chunks, lambda number, values: np.full((len(values), 1), float(number)), 1))
+    assert [np.unique(part).tolist() for part in found] == [[0.0, 1.0], [2.0, 3.0], [4.0]]
 
 
 # --- order, memory and time -------------------------------------------------------------------------------------------
@@ -202,7 +219,7 @@ def test_an_endless_input_is_not_read_far_ahead():
             yield chunk(SIZE, seed)
 
     with Team(density(), 2) as several:
-        for number, found in enumerate(several.terms(endless())):
+        for number, found in enumerate(several.each(endless(), terms_of(), OUTPUTS)):
             assert same(found, density().terms(chunk(SIZE, number)))
             assert len(taken) <= number + 2 + team.SLOTS
             if number == 5:
@@ -224,8 +241,8 @@ def test_while_the_input_is_waited_for_what_is_finished_comes():
         yield chunk(SIZE, 6)
 
     with Team(density(), 2) as several:
-        found.extend(several.terms(iter([])))
-        for terms in several.terms(slow()):
+        found.extend(several.each(iter([]), terms_of(), OUTPUTS))
+        for terms in several.each(slow(), terms_of(), OUTPUTS):
             found.append(terms)
     assert len(found) == 7
     os.close(read)
@@ -248,7 +265,7 @@ def test_an_error_comes_after_what_was_right(processes, monkeypatch):
     monkeypatch.setattr(FlowDensity, "terms", broken)
     found = []
     with pytest.raises(NumericsError, match="a log-density is not a number"), Team(density(), processes) as several:
-        found.extend(several.terms(np.full((3 * SIZE, 3), float(i)) for i in itertools.count()))
+        found.extend(several.each((np.full((3 * SIZE, 3), float(i)) for i in itertools.count()), terms_of(), OUTPUTS))
     assert len(found) == 5
     assert no_children()
 
@@ -263,7 +280,7 @@ def test_an_error_of_the_input_comes_after_the_rows_before_it(processes):
 
     found = []
     with pytest.raises(ValueError, match="line 7"), Team(density(), processes) as several:
-        found.extend(several.terms(chunks()))
+        found.extend(several.each(chunks(), terms_of(), OUTPUTS))
     assert len(found) == 4
     assert no_children()
 
