@@ -26,7 +26,9 @@ from flowcli.training.sides import Side
 THIRD = 3  # of the candidates, one goes on; and its fit is so many times as long
 SHORTEST, SHORTEST_SHARE = 3.0, 0.25  # seconds of a fit that tells something, and as a share of the first fit
 CUT = "out of time"
-AT_LEAST = 1.0  # standard errors by which a config must be ahead of the first to take its place
+# Standard errors by which a config must be ahead of the first to take its place: the best of twenty that are as good is
+# ahead by nearly that much.
+AT_LEAST = 2.0
 LEAST_WEIGHT = 0.01  # in an ensemble
 
 
