@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from flowcli.density.density import Rows
-    from flowcli.table import Block, Reader, Schema, Waiting
+    from flowcli.table import Block, Schema
 
 
 @click.command(short_help="Fill missing cells by draws given the rest of their row.")
@@ -63,7 +62,7 @@ def impute(
     from flowcli.cli import compute
 
     compute.limit_threads(threads)
-    from flowcli.cli.reading import need_input, not_the_same, read_options
+    from flowcli.cli.reading import need_input, not_the_same, read_options, values_of
     from flowcli.cli.say import note, silent
     from flowcli.cli.signals import until_asked_to_end
 
@@ -107,7 +106,9 @@ def impute(
             open_writer(output, schema=_filled(schema, nothing, nothing, table.types.empty_table()).schema) as writer,
             Team(loaded, compute.processes(where, threads)) as team,
         ):
-            for found in until_asked_to_end(team.each(_values(table, under_way), fill, times * width + 1)):
+            for found in until_asked_to_end(
+                team.each(values_of(table, under_way, lambda found: found), fill, times * width + 1)
+            ):
                 block = under_way.popleft()
                 assert block.cells is not None
                 each = np.repeat(np.arange(len(found)), times)
@@ -116,18 +117,6 @@ def impute(
                 failed, rows = failed + int(found[:, -1].sum()), rows + len(found)
     if failed:
         say(f"{failed:,} of {rows:,} rows are as they were: what is there is hardly possible, or leaves too much open")
-
-
-def _values(table: Reader, under_way: deque[Block]) -> Iterator[Rows | Waiting]:
-    """The values of each block, which is kept until they are filled."""
-    from flowcli.table import Block
-
-    for block in table.arriving():
-        if isinstance(block, Block):
-            under_way.append(block)
-            yield block.values
-        else:
-            yield block
 
 
 def _filled(schema: Schema, before: Rows, values: Rows, cells: pa.Table) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -13,8 +13,7 @@ from flowcli.cli import options
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from flowcli.density.density import Rows
-    from flowcli.table import Block, Column, Reader, Schema, Waiting
+    from flowcli.table import Block, Column
 
 
 @click.command(short_help="Write the log-density of each row.")
@@ -94,7 +93,7 @@ def logprob(
     from flowcli.cli import compute
 
     compute.limit_threads(threads)
-    from flowcli.cli.reading import need_input, not_the_same, parts, read_options
+    from flowcli.cli.reading import need_input, not_the_same, parts, read_options, values_of
     from flowcli.cli.say import note, silent
     from flowcli.cli.signals import until_asked_to_end
     from flowcli.errors import UsageError
@@ -109,7 +108,7 @@ def logprob(
     import pyarrow as pa
 
     from flowcli import density
-    from flowcli.cli.given import fixed_values
+    from flowcli.cli.given import beside, fixed_values
     from flowcli.cli.scoring import Scorer, Wishes
     from flowcli.density.cells import DRAWS
     from flowcli.density.queries import MOST_CANDIDATES
@@ -154,28 +153,13 @@ def logprob(
             open_writer(output, schema=_beside(before, scorer.table()).schema) as writer,
             Team(loaded, compute.processes(where, threads)) as team,
         ):
-            values = _values(table, under_way, read, loaded.schema, fixed)
+            values = values_of(table, under_way, lambda found: beside(found, read, loaded.schema, fixed))
             for found in until_asked_to_end(team.each(values, scorer.compute, scorer.outputs)):
                 block = under_way.popleft()
                 cells = None if block.cells is None else _typed(block.cells, read, block, output)
                 writer.write(_beside(cells, scorer.table(found, block.bad)))
             for line in scorer.remarks:
                 say(line)
-
-
-def _values(
-    table: Reader, under_way: deque[Block], read: Sequence[Column], schema: Schema, fixed: Mapping[str, float]
-) -> Iterator[Rows | Waiting]:
-    """The values of each block, which is kept until they are scored; what is the same for all rows beside them."""
-    from flowcli.cli.given import beside
-    from flowcli.table import Block
-
-    for block in table.arriving():
-        if isinstance(block, Block):
-            under_way.append(block)
-            yield beside(block.values, read, schema, fixed)
-        else:
-            yield block
 
 
 def _typed(cells: pa.Table, columns: Sequence[Column], block: Block | None, output: str) -> pa.Table:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from flowcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from flowcli.table import ReadOptions
+    from flowcli.density.density import Rows
+    from flowcli.table import Block, Reader, ReadOptions, Waiting
 
 
 def read_options(sep: str, decimal: str, no_header: bool, max_bytes: int | None) -> ReadOptions:
@@ -33,6 +36,18 @@ def not_the_same(source: str | None, output: str) -> None:
         return
     if Path(output).is_file() and Path(source).is_file() and Path(output).samefile(source):
         raise UsageError(f"{output}: input and output are the same file")
+
+
+def values_of(table: Reader, under_way: deque[Block], whole: Callable[[Rows], Rows]) -> Iterator[Rows | Waiting]:
+    """What is made of the values of each block, which is kept until it is computed; what is waited for in between."""
+    from flowcli.table import Block
+
+    for block in table.arriving():
+        if isinstance(block, Block):
+            under_way.append(block)
+            yield whole(block.values)
+        else:
+            yield block
 
 
 def parts(text: str | None, option: str) -> list[str] | None:
