@@ -71,6 +71,12 @@ def _many(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"
 
 
+def _nats(summary: dict[str, Any]) -> str:
+    """The held-out nats with their error, which nobody knows of one row."""
+    error = summary.get("held_out_error")
+    return f"{summary.get('held_out_nats', 0):.4f}{'' if error is None else f' ± {error:.4f}'} nats per row"
+
+
 def _print(model: str, density: Density, document: dict[str, Any]) -> None:
     import textwrap
 
@@ -93,7 +99,7 @@ def _print(model: str, density: Density, document: dict[str, Any]) -> None:
         *((("flows", flows),) if flows else ()),
         *((("chosen", summary["chosen"]),) if "chosen" in summary else ()),
         ("fitted to", f"{summary.get('rows', 0):,} rows, {summary.get('held_out_rows', 0):,} held out{late}"),
-        ("held out", f"{summary.get('held_out_nats', 0):.4f} ± {summary.get('held_out_error', 0):.4f} nats per row"),
+        ("held out", _nats(summary)),
         (
             "training",
             f"{summary.get('outcome')} after {summary.get('steps', 0):,} steps, {summary.get('seconds', 0):.0f} s",

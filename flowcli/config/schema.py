@@ -81,7 +81,7 @@ class AffineOptions(Options):
 class SplineOptions(Options):
     """A rational-quadratic spline on [-bound, bound], the identity outside."""
 
-    bins: Annotated[int, Field(ge=2, le=256)] = 8
+    bins: Annotated[int, Field(ge=2, le=256)] | Auto = 8
     bound: Bound = 5.0
 
 

@@ -29,7 +29,7 @@ def bijection(transform: config.Transform) -> elementwise.Bijection[Any]:
         case config.Affine(affine=options):
             return elementwise.Affine(options.bound)
         case config.Spline(spline=options):
-            return elementwise.Spline(options.bins, options.bound)
+            return elementwise.Spline(settled(options.bins, "bins"), options.bound)
         case config.MixtureCdf(mixture_cdf=options):
             return elementwise.MixtureCdf(options.components, options.bound)
 
