@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -48,27 +48,29 @@ class Check:
 
 
 def column_ranks(rows: Rows, samples: Rows, schema: Schema, seed: int) -> Rows:
-    """The probability integral transform of each cell: its rank among draws, as a share, (N, C) in [0, 1].
+    """The probability integral transform of each cell: its rank among draws, as a share.
 
-    Uniform for a right model. NaN for a missing cell; at random within ties, so that it is uniform for discrete columns
-    too.
+    Uniform for a right model: numbers that equal draws lie somewhere among them at random, so that this holds whatever
+    the column is (Dawid, 1984; for discrete columns Czado et al., 2009).
 
     Args:
-        rows: (N, C).
-        samples: The model's draws, (M, C). Where the model is conditioned on columns, K draws for each row's values of
-            them, row by row, (N K, C): the ranks then are among the row's own draws.
+        rows: (N, C), NaN for a missing cell.
+        samples: The model's draws: (M, C), the same for every row, or (N, K, C), each row's own where the model is
+            conditioned on columns.
         schema: The columns.
         seed: Of what breaks ties.
+
+    Returns:
+        Ranks in [0, 1], (N, C). NaN for a missing cell, for a column that the model is conditioned on, and where no
+        draw has a value.
     """
     random = np.random.default_rng([seed, 22])
-    own = any(column.given for column in schema.columns)
-    ranks = np.empty(rows.shape)
+    ranks = np.full(rows.shape, np.nan)
+    among = ranks_among if samples.ndim == 2 else ranks_among_own
     for place, column in enumerate(schema.columns):
-        values, draws = (on_its_grid(table[:, place], column) for table in (rows, samples))
-        if own and len(rows):
-            ranks[:, place] = ranks_among_own(values, draws.reshape(len(rows), -1), random)
-        else:
-            ranks[:, place] = ranks_among(values, draws, random)
+        if not column.given:
+            values, draws = on_its_grid(rows[:, place], column), on_its_grid(samples[..., place], column)
+            ranks[:, place] = among(values, draws, random)
     return ranks
 
 
@@ -83,15 +85,14 @@ def checks(ranks: Rows, rows: Rows, samples: Rows, schema: Schema) -> list[Check
     Args:
         ranks: Of ``column_ranks``, (N, C).
         rows: (N, C).
-        samples: (M, C) or, for a conditional model, (N K, C).
+        samples: (M, C) or, for a conditional model, (N, K, C).
         schema: The columns.
     """
-    own = any(column.given for column in schema.columns)
     found: list[Check] = []
     for place, column in enumerate(schema.columns):
         if column.given:
             continue
-        values, draws = rows[:, place], samples[:, place]
+        values, draws = rows[:, place], samples[..., place].ravel()
         if column.missing:
             found.append(_missing(column, values, draws))
         if column.kind == "constant":
@@ -100,7 +101,7 @@ def checks(ranks: Rows, rows: Rows, samples: Rows, schema: Schema) -> list[Check
             found.append(_shares(column, values, draws))
         else:
             present = ~np.isnan(ranks[:, place])
-            effective = None if own else np.count_nonzero(~np.isnan(draws))
+            effective = np.count_nonzero(~np.isnan(draws)) if samples.ndim == 2 else None
             found.append(_values(column, ranks[present, place], effective))
     return _adjusted(found)
 
@@ -163,14 +164,12 @@ def _missing(column: Column, values: Rows, draws: Rows) -> Check:
     rows, drawn = (np.array([np.isnan(x).sum(), (~np.isnan(x)).sum()], dtype=np.float64) for x in (values, draws))
     p, q = rows[0] / max(rows.sum(), 1), drawn[0] / max(drawn.sum(), 1)
     chance = float(stats.fisher_exact(np.array([rows, drawn])).pvalue)
-    detail = f"{p:.1%} of the cells are missing, {q:.1%} of the draws'"
+    detail = f"missing in {p:.1%} of the rows and {q:.1%} of the draws"
     return Check(column.name, "missing", float(abs(p - q)), chance, chance, divergence(rows, drawn), detail)
 
 
 def _adjusted(found: list[Check]) -> list[Check]:
     """The checks with their chances adjusted for being many (Holm, 1979)."""
-    from dataclasses import replace
-
     out, least = list(found), 0.0
     order = sorted(range(len(found)), key=lambda place: found[place].chance)
     for rank, place in enumerate(order):

@@ -52,23 +52,27 @@ def copies(rows: Rows, draws: Rows, schema: Schema, seed: int, train: Rows | Non
 
     Args:
         rows: (N, C).
-        draws: (M, C).
+        draws: (M, C); where the model is conditioned on columns, the i-th is drawn for the i-th row, which then is
+            not counted among those it is near to.
         schema: The columns.
         seed: Of the choice where there are too many.
         train: The rows that may have been copied, (T, C): then draws and rows are compared by how near they come to
             these; without them, draws by how near they come to rows, and rows by how near they come to others.
     """
     random = np.random.default_rng([seed, 24])
-    points = Points(rows if train is None else train, schema)
-    known = _some(rows if train is None else train, random)
-    if len(known) < LEAST_ROWS or len(draws) < LEAST_ROWS or len(rows) < LEAST_ROWS:
+    if min(len(rows), len(draws), len(rows if train is None else train)) < LEAST_ROWS:
         return None
-    among = points(known)
-    of_draws, _ = nearest(points(_some(draws, random)), among, 2)
+    paired = any(column.given for column in schema.columns)
+    points = Points(rows if train is None else train, schema)
+    chosen = random.permutation(len(rows))[:MOST_POINTS]
+    own = chosen if paired else random.permutation(len(draws))[:MOST_POINTS]
+    ours, theirs = points(rows[chosen]), points(draws[own])
     if train is None:
-        of_rows, _ = nearest(among, among, 2, itself=True)
+        known = ours
+        of_draws, of_rows = nearest(theirs, known, 2, itself=paired)[0], nearest(ours, known, 2, itself=True)[0]
     else:
-        of_rows, _ = nearest(points(_some(rows, random)), among, 2)
+        known = points(train[random.permutation(len(train))[:MOST_POINTS]])
+        of_draws, of_rows = nearest(theirs, known, 2)[0], nearest(ours, known, 2)[0]
     ratios, usual = _ratio(of_draws), _ratio(of_rows)
     edge = np.quantile(usual, CLOSE)
     close, close_rows = float((ratios <= edge).mean()), float((usual <= edge).mean())
@@ -79,10 +83,6 @@ def copies(rows: Rows, draws: Rows, schema: Schema, seed: int, train: Rows | Non
         len(known), len(ratios), float(np.median(of_draws[:, 0])), float(np.median(of_rows[:, 0])),
         close, close_rows, float((of_draws[:, 0] == 0).mean()), float((of_rows[:, 0] == 0).mean()), float(excess),
     )  # fmt: skip
-
-
-def _some(rows: Rows, random: np.random.Generator) -> Rows:
-    return rows if len(rows) <= MOST_POINTS else rows[random.permutation(len(rows))[:MOST_POINTS]]
 
 
 def _ratio(distances: Rows) -> Rows:

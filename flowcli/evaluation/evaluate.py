@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from flowcli.density import Density
 from flowcli.density.team import Team
+from flowcli.evaluation.calibration import Check
 from flowcli.evaluation.comparison import Nats, mean_nats
 from flowcli.evaluation.copies import Copies, copies
 from flowcli.evaluation.findings import Evidence, Finding, findings, verdict
-from flowcli.evaluation.measures import Drawn, Measures, measured
+from flowcli.evaluation.matching import matched
+from flowcli.evaluation.measures import ALPHA, Drawn, Measures, measured
 from flowcli.evaluation.modes import Lonely, lonely
 from flowcli.evaluation.rivals import Rivals, rivals
 
@@ -99,13 +101,23 @@ def evaluate(
     measures = measured(drawn, seed)
     progress("looking at neighbours")
     crowds = lonely(drawn.rows, drawn.singles, density.schema, seed)
-    rest = measures
+    rest, rest_measures, shares = drawn, measures, None
     if crowds is not None and any(each.is_mode for each in crowds):
-        rest = measured(drawn.part(*(each.others if each.is_mode else each.looked_at for each in crowds)), seed)
+        rest = drawn.part(*(each.others if each.is_mode else each.looked_at for each in crowds))
+        rest_measures = measured(rest, seed)
+    if (worst := _worst_shares(rest_measures)) is not None and drawn.each is None:
+        if (alike := matched(rest, worst)) is not None:
+            shares, rest_measures = worst, measured(alike, seed)
     near = copies(drawn.rows, drawn.singles, density.schema, seed, train)
     nats, own_nats = mean_nats(log_prob), mean_nats(drawn.log_prob_draws)
-    found = findings(Evidence(measures, rest, crowds, near, simple, nats, own_nats, of_train))
+    found = findings(Evidence(measures, rest_measures, shares, crowds, near, simple, nats, own_nats, of_train))
     return Evaluation(nats, own_nats, of_train, simple, drawn, measures, crowds, near, tuple(found))
+
+
+def _worst_shares(measures: Measures) -> Check | None:
+    """The column whose categories or missing cells are surely off, and most."""
+    off = [check for check in measures.checks if check.aspect != "values" and check.adjusted < ALPHA]
+    return max(off, key=lambda check: check.nats, default=None)
 
 
 def _scored(team: Team, rows: Rows, seed: int) -> Rows:

@@ -22,8 +22,11 @@ SMALL = 0.02  # nats below which a fault is a small one
 EXPLAINED = 0.25  # of a mode's nats: what is worth less follows from that one
 NEXT_TO_NOTHING = 0.02  # of the nats of a model that is wrong as a whole: what a column adds to that
 ANOTHER_KIND = 0.1  # of the weightiest finding's nats: from there on, several things are wrong
+ALONE = 2.0  # times the nats of the whole: what a column that is off as the whole is has beside that
+UNEXPLAINED = 0.5  # of a classifier's nats: what no other finding is worth as much as
 COPIES_EXCESS, COPIES_SHARE = 4.0, 0.03
 TRAIN_ERRORS = 3.0
+MOST_COLUMNS = 3  # that are told in full
 
 # How a column's ranks look where the whole model is wrong in that way.
 ALIKE = {
@@ -62,7 +65,9 @@ class Evidence:
 
     Attributes:
         measures: Of all rows and draws.
-        rest: Of those that are in no crowd by themselves; the same where there is no such crowd.
+        rest: Of what is left without crowds by themselves, and beside draws that have as much of each category as the
+            rows where that was not so.
+        shares: The column of which that was not so.
         lonely: Rows without draws near, and draws without rows near.
         copies: Whether draws are copies.
         rivals: Simple models.
@@ -73,6 +78,7 @@ class Evidence:
 
     measures: Measures
     rest: Measures
+    shares: Check | None
     lonely: tuple[Lonely, Lonely] | None
     copies: Copies | None
     rivals: Rivals | None
@@ -86,14 +92,15 @@ def findings(evidence: Evidence) -> list[Finding]:
 
     Each of four tests is made at such a level that a right model is called wrong in about one run of a hundred, all of
     them together. What one finding explains is no other: the columns of a model that is too narrow as a whole, the
-    regions of one that lacks a mode. A simpler model that is better comes first where several things are wrong, and
+    regions of one that lacks a mode, the columns that depend on a category which is drawn too often. A simpler model that is better comes first where several things are wrong, and
     after the one thing where it is one.
     """
     modes = _modes(evidence)
-    measures = evidence.rest if modes else evidence.measures
+    shares = [] if evidence.shares is None else [_column(evidence.shares)]
+    measures = evidence.rest if modes or shares else evidence.measures
     regions, columns = _apart(measures)
     dependence = _dependence(measures, columns)
-    specific = sorted([*modes, *regions, *columns, *dependence], key=lambda each: -(each.nats or 0.0))
+    specific = sorted([*modes, *shares, *regions, *columns, *dependence], key=lambda each: -(each.nats or 0.0))
     if modes:
         specific = [each for each in specific if each in modes or _weight(each) > EXPLAINED * _weight(modes[0])]
     general = _simpler(evidence)
@@ -102,9 +109,7 @@ def findings(evidence: Evidence) -> list[Finding]:
         found = [*specific, *general]
     else:
         found = [*general, *specific]
-    if not found and (test := evidence.measures.two_sample) is not None and test.chance < ALPHA:
-        found = [Finding("draws can be told from rows", _told(test), max(test.nats, LEAST_NATS))]
-    return [*_copies(evidence.copies), *found]
+    return [*_copies(evidence.copies), *found, *_told(measures.two_sample, specific)]
 
 
 def verdict(found: Sequence[Finding], rows: int) -> str:
@@ -114,6 +119,13 @@ def verdict(found: Sequence[Finding], rows: int) -> str:
     if all(each.small for each in found):
         return f"good, but for {len(found)} small fault{'s' * (len(found) > 1)}: {_names(found)}"
     return _names(found)
+
+
+def grouped(found: Sequence[Finding]) -> tuple[list[Finding], list[str]]:
+    """Findings to be told in full, and the names of those that are more of the same: of many columns, a few will do."""
+    columns = [each for each in found if each.column is not None]
+    rest = columns[MOST_COLUMNS:]
+    return [each for each in found if each not in rest], [each.name for each in rest]
 
 
 def _names(found: Sequence[Finding]) -> str:
@@ -167,7 +179,7 @@ def _apart(measures: Measures) -> tuple[list[Finding], list[Finding]]:
     words = f"the model's {levels} regions hold {shares} of the rows"
     if 2 * len(alike) >= all_values:
         words += f"; {len(alike)} of {all_values} columns by themselves look so too" if all_values > 1 else ""
-        columns = [check for check in columns if check not in alike or check.nats > coverage.nats]
+        columns = [check for check in columns if check not in alike or check.nats > ALONE * coverage.nats]
     columns = [check for check in columns if check.nats > NEXT_TO_NOTHING * coverage.nats]
     return [Finding(manner, words, coverage.nats)], [_column(check) for check in columns]
 
@@ -179,18 +191,19 @@ def _column(check: Check) -> Finding:
         case "missing":
             return Finding(f"missing cells off: {check.column}", check.detail, check.nats, check.column)
         case _:
-            words = f"{check.detail or 'its shape is another'} (Kolmogorov-Smirnov distance {check.distance:.3f})"
+            words = f"{check.detail or 'its shape is another'}; Kolmogorov-Smirnov distance {check.distance:.3f}"
             return Finding(f"column off: {check.column}", words, check.nats, check.column)
 
 
 def _dependence(measures: Measures, columns: Sequence[Finding]) -> list[Finding]:
-    """What a classifier tells of ranks, which columns by themselves tell nothing of."""
+    """What a classifier tells of ranks, which columns by themselves tell nothing of; but for what has no ranks."""
     test, whole = measures.dependence, measures.two_sample
     if test is None or whole is None or test.chance >= ALPHA or test.nats < LEAST_NATS:
         return []
-    if columns and test.nats < 0.5 * whole.nats:
+    without_ranks = sum(check.nats for check in measures.checks if check.aspect != "values" and check.adjusted < ALPHA)
+    if test.nats - without_ranks < UNEXPLAINED * (whole.nats if columns else test.nats):
         return []
-    words = f"columns by themselves left out, a classifier still tells draws from rows (AUC {test.auc:.3f})"
+    words = f"columns by themselves left out, a classifier still tells draws from rows, with an AUC of {test.auc:.3f}"
     if measures.pair is not None and abs(measures.pair.rows - measures.pair.draws) > 0.05:
         one, other = measures.pair.columns
         words += f"; {one} and {other} have a rank correlation of {measures.pair.rows:.2f} in the rows"
@@ -231,6 +244,10 @@ def _copies(copies: Copies | None) -> list[Finding]:
     return [Finding("copies", words, None)]
 
 
-def _told(test: TwoSample) -> str:
+def _told(test: TwoSample | None, specific: Sequence[Finding]) -> list[Finding]:
+    """That a classifier tells more than the other findings explain."""
+    if test is None or test.chance >= ALPHA or any(_weight(each) > UNEXPLAINED * test.nats for each in specific):
+        return []
     names = ", ".join(name for name, _ in test.columns[:3])
-    return f"a classifier tells draws from rows (AUC {test.auc:.3f})" + (f", most by {names}" if names else "")
+    words = f"a classifier tells them apart, with an AUC of {test.auc:.3f}" + (f"; most telling: {names}" if names else "")
+    return [Finding("draws unlike rows", words, max(test.nats, LEAST_NATS))]

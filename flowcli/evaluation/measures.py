@@ -98,21 +98,22 @@ class Measures:
 
 def measured(drawn: Drawn, seed: int) -> Measures:
     """Measure rows beside draws."""
-    each = drawn.each
-    of_draws = drawn.log_prob_draws if each is None else drawn.log_prob_draws.reshape(-1, each)
-    ranks = column_ranks(drawn.rows, drawn.draws, drawn.schema, seed)
+    draws, of_draws = drawn.draws, drawn.log_prob_draws
+    if drawn.each is not None:
+        draws, of_draws = draws.reshape(len(drawn.rows), drawn.each, -1), of_draws.reshape(len(drawn.rows), drawn.each)
+    ranks = column_ranks(drawn.rows, draws, drawn.schema, seed)
     found = two_sample(drawn.rows, drawn.singles, drawn.schema, seed, least_chance=ALPHA)
     dependence = pair = None
     modelled = sum(column.kind != "constant" for column in drawn.schema.columns)
     if found is not None and found.chance < ALPHA and modelled > 1:
         random = np.random.default_rng([seed, 27])
-        rows, draws = (_alone(table, drawn.schema, random) for table in (drawn.rows, drawn.singles))
-        dependence = two_sample(rows, draws, drawn.schema, seed)
-        pair = _pair(rows, draws, drawn.schema)
+        rows, singles = (_alone(table, drawn.schema, random) for table in (drawn.rows, drawn.singles))
+        dependence = two_sample(rows, singles, drawn.schema, seed)
+        pair = _pair(rows, singles, drawn.schema)
     return Measures(
         coverage(drawn.log_prob, of_draws, seed),
         ranks,
-        tuple(checks(ranks, drawn.rows, drawn.draws, drawn.schema)),
+        tuple(checks(ranks, drawn.rows, draws, drawn.schema)),
         found,
         dependence,
         pair,

@@ -12,6 +12,7 @@ from flowcli.table.schema import Column
 Rows = NDArray[np.float64]
 
 MOST_POINTS = 5000
+FAR = 10.0  # units from a column's middle; beyond it distances grow like logarithms
 
 
 class Points:
@@ -44,7 +45,7 @@ class Points:
             parts = [np.cos(angle) * there, np.sin(angle) * there]
         else:
             center, unit = self._units[place]
-            parts = [np.arcsinh(np.where(there, cells / unit - center / unit, 0.0))]
+            parts = [FAR * np.arcsinh(np.where(there, cells / unit - center / unit, 0.0) / FAR)]
         return parts if there.all() and not column.missing else [*parts, ~there * 1.0]
 
 
@@ -68,11 +69,13 @@ def nearest(points: Rows, among: Rows, count: int, *, itself: bool = False) -> t
         points: (N, P).
         among: (M, P).
         count: How many.
-        itself: The points are those among which is looked, and a point is no neighbour of its own.
+        itself: Each point has one among them that does not count, at the same place: itself, or what belongs to it.
     """
-    found = NearestNeighbors(n_neighbors=min(count, len(among) - itself)).fit(among)
-    places = found.kneighbors(None if itself else points, return_distance=False)
+    found = NearestNeighbors(n_neighbors=min(count + itself, len(among))).fit(among)
+    places = found.kneighbors(points, return_distance=False)
     # Again by differences: of points nearly the same, products leave no digit.
     distances = np.stack([np.linalg.norm(points - among[places[:, k]], axis=1) for k in range(places.shape[1])], axis=1)
-    order = np.argsort(distances, axis=1, kind="stable")
+    if itself:
+        distances[places == np.arange(len(points))[:, None]] = np.inf
+    order = np.argsort(distances, axis=1, kind="stable")[:, : places.shape[1] - itself]
     return np.take_along_axis(distances, order, 1), np.take_along_axis(places, order, 1).astype(np.int64)
