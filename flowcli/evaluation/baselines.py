@@ -15,6 +15,7 @@ Rows = NDArray[np.float64]
 LEAST_COUNT = 0.5  # rows of an outcome that has none
 COMPONENTS, MOST_ROWS, RIDGE = (1, 2, 4, 8, 16, 32), 10_000, 1e-5  # of mixtures
 MOST_KERNELS, MOST_JUDGES = 4_000, 400  # rows of a kernel density, and rows that choose its bandwidth
+SINGULAR = 1e-8  # the least variance, of columns of unit variance, in any direction
 BANDWIDTHS = (0.1, 0.2, 0.3, 0.45, 0.65, 0.9, 1.2)  # in units of Scott's rule
 
 
@@ -108,6 +109,8 @@ def kernel_log_prob(
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         return None
     unit, new = (train[order] - center) / scale, (rows - center) / scale
+    if np.linalg.eigvalsh(np.atleast_2d(np.cov(unit.T)))[0] < SINGULAR:
+        return None
     judges, kernels = np.split(unit, [min(MOST_JUDGES, len(unit) // 5)])
     rule = len(kernels) ** (-1 / (train.shape[1] + 4))
     try:
@@ -116,7 +119,7 @@ def kernel_log_prob(
             scores = [np.mean(gaussian_kde(kernels.T, factor * rule).logpdf(judges.T)) for factor in factors]
             best = factors[int(np.argmax(scores))]
         found = gaussian_kde(kernels.T, best * rule).logpdf(new.T)
-    except (np.linalg.LinAlgError, ValueError):  # collinear columns, or too few rows
+    except (np.linalg.LinAlgError, ValueError):  # too few rows
         return None
     return best, np.asarray(found - np.log(scale).sum())
 

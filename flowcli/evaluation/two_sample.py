@@ -15,6 +15,7 @@ Rows = NDArray[np.float64]
 
 MOST_PAIRS, LEAST_PAIRS = 10_000, 50
 FOLDS = 5
+TREES, TREES_OF_FEW = 100, 40
 MOST_LEVELS = 250  # of a category that the trees can split in two as they like; more are numbers to them
 SURE = 0.95  # the probability from which the classifier is nearly sure
 CONFIDENCE = 0.95
@@ -84,10 +85,11 @@ def two_sample(rows: Rows, draws: Rows, schema: Schema, seed: int, *, least_chan
     odds = np.empty(pairs), np.empty(pairs)
     placed = np.empty(pairs), np.empty(pairs)
     models = []
+    many = pairs >= 10 * LEAST_PAIRS  # enough to spare some that say when to stop
     for fold in range(FOLDS):
         test, train = folds == fold, folds != fold
         model = HistGradientBoostingClassifier(
-            max_iter=100, max_leaf_nodes=15, l2_regularization=1.0, early_stopping=pairs >= 10 * LEAST_PAIRS,
+            max_iter=TREES if many else TREES_OF_FEW, max_leaf_nodes=15, l2_regularization=1.0, early_stopping=many,
             categorical_features=categorical if any(categorical) else None, random_state=seed,
         )  # fmt: skip
         model.fit(np.concatenate([ours[train], theirs[train]]), np.repeat([1, 0], np.count_nonzero(train)))
