@@ -113,7 +113,7 @@ def _read(data: str, models: list[Density], reading: ReadOptions, notice: Callab
             tables.append(tables[alike[0]])
             continue
         if place and data == "-":
-            raise UsageError("these models read the rows in different ways, so that these cannot come from standard input")
+            raise UsageError("these models read the rows in different ways: give them as a file, not as standard input")
         tables.append(whole_rows(data, model.schema, reading, silent if place else notice))
     return tables
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flowcli.cli.say import literal
 from flowcli.evaluation.comparison import Difference, Nats, difference, mean_nats
 
-WIDEST_NAME = 20
+WIDEST_NAME = 18
 SIZES = ("B", "kB", "MB", "GB")
 
 
@@ -55,11 +55,11 @@ def ordered(models: Sequence[Compared]) -> list[tuple[Compared, Nats, Difference
 def lines(models: Sequence[Compared]) -> Iterator[str]:
     """What a person reads, in lines of 80 columns."""
     found = ordered(models)
-    head = ("model", "nats a row", "", "behind", "", "parameters", "size", "s/100k")
+    head = ("model", "nats a row", "behind", "params", "size", "s/100k")
     rows = [head, *(_row(each, nats, behind, first=not place) for place, (each, nats, behind) in enumerate(found))]
     widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
     for row in rows:
-        cells = [f"{cell:{side}{width}}" for cell, side, width in zip(row, "<><><>>>", widths, strict=True)]
+        cells = [f"{cell:{side}{width}}" for cell, side, width in zip(row, "<>>>>>", widths, strict=True)]
         yield "  ".join(cells).rstrip()
     yield f"on {found[0][1].rows:,} rows; behind: the mean difference from the best, row by row"
     yield "s/100k: seconds to score 100,000 rows on one core"
@@ -95,9 +95,9 @@ def document(models: Sequence[Compared]) -> dict[str, Any]:
 
 
 def _row(each: Compared, nats: Nats, behind: Difference, *, first: bool) -> tuple[str, ...]:
-    mean = ("-inf", "") if nats.impossible else (f"{nats.mean:.3f}", f"± {nats.error:.3f}")
-    gap = ("", "") if first or not math.isfinite(behind.mean) else (f"{-behind.mean:.3f}", f"± {behind.error:.3f}")
-    return _short(each.model), *mean, *gap, f"{each.parameters:,}", _size(each.size), f"{each.seconds:.3g}"
+    mean = "-inf" if nats.impossible else f"{nats.mean:.3f} ± {nats.error:.3f}"
+    gap = "" if first or not math.isfinite(behind.mean) else f"{-behind.mean:.3f} ± {behind.error:.3f}"
+    return _short(each.model), mean, gap, f"{each.parameters:,}", _size(each.size), f"{each.seconds:.3g}"
 
 
 def _size(count: float) -> str:

@@ -212,9 +212,7 @@ def _table(rows: Sequence[Sequence[str]], sides: str) -> Iterator[str]:
     """Rows of cells below each other, the first one a heading; numbers on the right."""
     widths = [max(len(row[place]) for row in rows[1:]) for place in range(len(sides))]
     widths[0] = max(widths[0], len(rows[0][0]) - 2)
-    for number, row in enumerate(rows):
-        indent = "  " if number else ""
-        cells = [f"{cell:{side}{width + (2 if not number and not place else 0)}}" for place, (cell, side, width) in enumerate(zip(row, sides, widths, strict=True))]
-        yield (indent + "  ".join(cells)).rstrip()
-
-
+    for number, (first, *others) in enumerate(rows):
+        cells = [f"{cell:{side}{width}}" for cell, side, width in zip(others, sides[1:], widths[1:], strict=True)]
+        head = f"  {first:<{widths[0]}}" if number else f"{first:<{widths[0] + 2}}"
+        yield "  ".join([head, *cells]).rstrip()

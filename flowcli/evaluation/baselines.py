@@ -53,9 +53,7 @@ def whole_places(schema: Schema) -> list[int] | None:
     return [i for i, c in enumerate(schema.columns) if c.continuous and not c.given]
 
 
-def mixture_log_prob(
-    train: Rows, rows: Rows, sizes: Sequence[int] = COMPONENTS
-) -> tuple[int, Rows] | None:
+def mixture_log_prob(train: Rows, rows: Rows, sizes: Sequence[int] = COMPONENTS) -> tuple[int, Rows] | None:
     """The number of components, and the log-density (M,) of rows (M, D), of the mixture with the lowest BIC.
 
     Components are doubled as long as that helps, each with a full covariance. There is none where two do not help.

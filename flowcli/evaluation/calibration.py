@@ -18,7 +18,7 @@ Aspect = Literal["values", "shares", "missing"]
 
 # Finer towards the ends, where a histogram of ranks shows tails.
 EDGES = np.array([0, 0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99, 1])
-LEAST_SHARE = 5  # rows that a category has in rows and draws together, or it is counted with the other rare ones
+LEAST_SHARE = 5  # rows and draws of a category that are expected at least; those with fewer are counted together
 SURE = 0.01
 
 
@@ -101,7 +101,7 @@ def checks(ranks: Rows, rows: Rows, samples: Rows, schema: Schema) -> list[Check
             found.append(_shares(column, values, draws))
         else:
             present = ~np.isnan(ranks[:, place])
-            effective = np.count_nonzero(~np.isnan(draws)) if samples.ndim == 2 else None
+            effective = int(np.count_nonzero(~np.isnan(draws))) if samples.ndim == 2 else None
             found.append(_values(column, ranks[present, place], effective))
     return _adjusted(found)
 
@@ -127,8 +127,8 @@ def _manner(ranks: Rows, effective: int) -> str:
     """Which way ranks (N,) are off uniform: the most certain of place, width and tails."""
     outer = np.abs(ranks - 0.5)
     looks = {
-        ("the rows lie lower", "the rows lie higher"): _score(ranks < 0.5, 0.5, effective, np.mean(ranks) - 0.5, 12),
-        ("the model is too wide", "the model is too narrow"): _score(outer, 0.25, effective, None, 48),
+        ("the rows lie lower", "the rows lie higher"): _score(ranks, 0.5, effective, 12),
+        ("the model is too wide", "the model is too narrow"): _score(outer, 0.25, effective, 48),
     }
     tails = (np.count_nonzero(outer > 0.49) / len(ranks) - 0.02) / np.sqrt(0.02 * 0.98 / effective)
     looks["the model's tails are too heavy", "the model's tails are too light"] = tails
@@ -136,9 +136,9 @@ def _manner(ranks: Rows, effective: int) -> str:
     return "" if abs(score) < 2 else words[int(score > 0)]
 
 
-def _score(x: Rows, mean: float, effective: int, excess: float | None, inverse_variance: float) -> float:
-    difference = float(np.mean(x)) - mean if excess is None else excess
-    return difference * float(np.sqrt(effective * inverse_variance))
+def _score(x: Rows, mean: float, effective: int, inverse_variance: float) -> float:
+    """How many standard errors the mean of x is above that of a right model."""
+    return (float(x.mean()) - mean) * float(np.sqrt(effective * inverse_variance))
 
 
 def _shares(column: Column, values: Rows, draws: Rows) -> Check:
@@ -151,7 +151,8 @@ def _shares(column: Column, values: Rows, draws: Rows) -> Check:
     p, q = rows / rows.sum(), drawn / drawn.sum()
     worst = int(np.argmax(np.abs(p - q)))
     detail = f"{names[worst]!r} has {p[worst]:.1%} of the rows and {q[worst]:.1%} of the draws"
-    rare = (rows + drawn < LEAST_SHARE) | ((rows + drawn) * min(rows.sum(), drawn.sum()) < LEAST_SHARE * (rows + drawn).sum())
+    both = rows + drawn
+    rare = both * min(rows.sum(), drawn.sum()) / both.sum() < LEAST_SHARE  # fewer than that are expected in one of them
     table = np.array([[*counts[~rare], *([counts[rare].sum()] if rare.any() else [])] for counts in (rows, drawn)])
     table = table[:, table.sum(axis=0) > 0]
     chance = float(stats.chi2_contingency(table, correction=False).pvalue) if table.shape[1] > 1 else 1.0

@@ -1,8 +1,8 @@
 """Coverage: how many rows lie in the smallest regions that hold a given share of the model's mass.
 
-The q-region is {x : p(x) >= t}, with t such that the model has the mass q there (highest-density region; Hyndman, 1996).
-t is found from log-densities of rows that the model drew. Where a table is mixed, p is relative to the measure of
-docs/density.md; the region is well defined all the same.
+The q-region is {x : p(x) >= t}, with t such that the model has the mass q there (highest-density region; Hyndman,
+1996). t is found from log-densities of rows that the model drew. Where a table is mixed, p is relative to the measure
+of docs/density.md; the region is well defined all the same.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ def coverage(rows: Rows, draws: Rows, seed: int) -> Coverage:
     counts = np.histogram(ranks, edges)[0].astype(np.float64)
     expected = np.diff(edges) * (EXACT if count is None else count)
     chance = min(1.0, len(regions) * min(region.chance for region in regions))
-    return Coverage(ranks, regions, divergence(counts, expected), chance, float(np.clip(dimensions, 1.0, MOST_DIMENSIONS)))
+    dimensions = float(np.clip(dimensions, 1.0, MOST_DIMENSIONS))
+    return Coverage(ranks, regions, divergence(counts, expected), chance, dimensions)
 
 
 def _region(ranks: Rows, draws: int | None, level: float) -> Region:

@@ -105,9 +105,9 @@ def evaluate(
     if crowds is not None and any(each.is_mode for each in crowds):
         rest = drawn.part(*(each.others if each.is_mode else each.looked_at for each in crowds))
         rest_measures = measured(rest, seed)
-    if (worst := _worst_shares(rest_measures)) is not None and drawn.each is None:
-        if (alike := matched(rest, worst)) is not None:
-            shares, rest_measures = worst, measured(alike, seed)
+    worst = _worst_shares(rest_measures) if drawn.each is None else None
+    if worst is not None and (alike := matched(rest, worst)) is not None:
+        shares, rest_measures = worst, measured(alike, seed)
     near = copies(drawn.rows, drawn.singles, density.schema, seed, train)
     nats, own_nats = mean_nats(log_prob), mean_nats(drawn.log_prob_draws)
     found = findings(Evidence(measures, rest_measures, shares, crowds, near, simple, nats, own_nats, of_train))

@@ -92,8 +92,8 @@ def findings(evidence: Evidence) -> list[Finding]:
 
     Each of four tests is made at such a level that a right model is called wrong in about one run of a hundred, all of
     them together. What one finding explains is no other: the columns of a model that is too narrow as a whole, the
-    regions of one that lacks a mode, the columns that depend on a category which is drawn too often. A simpler model that is better comes first where several things are wrong, and
-    after the one thing where it is one.
+    regions of one that lacks a mode, the columns that depend on a category which is drawn too often. A simpler model
+    that is better comes first where several things are wrong, and after the one thing where it is one.
     """
     modes = _modes(evidence)
     shares = [] if evidence.shares is None else [_column(evidence.shares)]
@@ -105,10 +105,7 @@ def findings(evidence: Evidence) -> list[Finding]:
         specific = [each for each in specific if each in modes or _weight(each) > EXPLAINED * _weight(modes[0])]
     general = _simpler(evidence)
     kinds = {each.name.partition(":")[0] for each in specific if _weight(each) >= ANOTHER_KIND * _weight(specific[0])}
-    if specific and len(kinds) < 2:
-        found = [*specific, *general]
-    else:
-        found = [*general, *specific]
+    found = [*specific, *general] if len(kinds) < 2 else [*general, *specific]
     return [*_copies(evidence.copies), *found, *_told(measures.two_sample, specific)]
 
 
@@ -140,8 +137,8 @@ def _weight(finding: Finding) -> float:
 def _something_is_wrong(measures: Measures) -> bool:
     """Whether one of the tests on rows and draws says so."""
     test = measures.two_sample
-    chances = [measures.coverage.chance, *(check.adjusted for check in measures.checks), 1.0 if test is None else test.chance]
-    return min(chances) < ALPHA
+    chances = [measures.coverage.chance, *(check.adjusted for check in measures.checks)]
+    return min(*chances, 1.0 if test is None else test.chance) < ALPHA
 
 
 def _modes(evidence: Evidence) -> list[Finding]:
@@ -249,5 +246,7 @@ def _told(test: TwoSample | None, specific: Sequence[Finding]) -> list[Finding]:
     if test is None or test.chance >= ALPHA or any(_weight(each) > UNEXPLAINED * test.nats for each in specific):
         return []
     names = ", ".join(name for name, _ in test.columns[:3])
-    words = f"a classifier tells them apart, with an AUC of {test.auc:.3f}" + (f"; most telling: {names}" if names else "")
+    words = f"a classifier tells them apart, with an AUC of {test.auc:.3f}" + (
+        f"; most telling: {names}" if names else ""
+    )
     return [Finding("draws unlike rows", words, max(test.nats, LEAST_NATS))]

@@ -1,8 +1,8 @@
 """How much a model loses, in nats a row, measured through something coarse that is seen of rows and of draws.
 
-Whatever two sets of rows are sorted into, the Kullback-Leibler divergence between the shares is at most that between the
-densities (the data-processing inequality; Cover & Thomas, 2006, 2.8). So each such number is a lower bound of what the
-model's mean log-density lacks, and numbers from different looks at one model can be compared.
+Whatever two sets of rows are sorted into, the Kullback-Leibler divergence between the shares is at most that between
+the densities (the data-processing inequality; Cover & Thomas, 2006, 2.8). So each such number is a lower bound of what
+the model's mean log-density lacks, and numbers from different looks at one model can be compared.
 """
 
 from __future__ import annotations
@@ -21,4 +21,4 @@ def divergence(rows: Counts, draws: Counts) -> float:
     cells = len(rows)
     p, q = ((counts + 0.5) / (counts.sum() + 0.5 * cells) for counts in (rows, draws))
     chance = (cells - 1) / 2 * (1 / max(rows.sum(), 1) + 1 / max(draws.sum(), 1))
-    return max(0.0, float((p * np.log(p / q)).sum()) - chance)
+    return max(0.0, float((p * np.log(p / q)).sum()) - float(chance))

@@ -16,8 +16,8 @@ Rows = NDArray[np.float64]
 NEIGHBOURS = 10
 LEAST_POINTS = 200
 LEAST_LONELY, LEAST_SHARE = 20, 0.01
-# A crowd keeps to itself: all but a twentieth of its points' neighbours belong to it. So do, on a single line, those of a
-# long tail; but a tail is the sparser the farther out, with a rank correlation near one.
+# A crowd keeps to itself: all but a twentieth of its points' neighbours belong to it. So do, on a single line, those of
+# a long tail; but a tail is the sparser the farther out, with a rank correlation near one.
 COMPANY, TAIL = 0.95, 0.6
 
 

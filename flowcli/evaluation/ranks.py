@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
+Counts = NDArray[np.integer[Any]]
 
 
 def ranks_among(values: Rows, draws: Rows, random: np.random.Generator) -> Rows:
@@ -31,6 +34,6 @@ def ranks_among_own(values: Rows, draws: Rows, random: np.random.Generator) -> R
     return _share(values, below, equal, (~np.isnan(draws)).sum(axis=1), random)
 
 
-def _share(values: Rows, below: Rows, equal: Rows, count: Rows, random: np.random.Generator) -> Rows:
+def _share(values: Rows, below: Counts, equal: Counts, count: Counts, random: np.random.Generator) -> Rows:
     ranks = (below + random.random(len(values)) * (equal + 1)) / (count + 1)
     return np.where(np.isnan(values) | (count == 0), np.nan, ranks)

@@ -98,9 +98,9 @@ def two_sample(rows: Rows, draws: Rows, schema: Schema, seed: int, *, least_chan
             odds[part][test] = model.decision_function(table[test])
         placed[0][test], placed[1][test] = _placed(odds[0][test], odds[1][test])
     auc = float(placed[0].mean())
-    # Of pairs, so that what row and draw have in common is allowed for (after DeLong et al., 1988). Two pairs in different
-    # folds meet twice, each once as one to learn from: by chance alike, they are so twice. That doubles the variance at
-    # most, and nearly does where nothing can be told.
+    # Of pairs, so that what row and draw have in common is allowed for (after DeLong et al., 1988). Two pairs in
+    # different folds meet twice, each once as one to learn from: by chance alike, they are so twice. That doubles the
+    # variance at most, and nearly does where nothing can be told.
     error = float((placed[0] + placed[1]).std(ddof=1) * np.sqrt(2 / pairs))
     error = max(error, 0.5 / pairs)  # told without one mistake
     chance = float(stats.norm.sf((auc - 0.5) / error))

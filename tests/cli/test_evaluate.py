@@ -14,7 +14,8 @@ import pytest
 
 from tests.cli.terminal import environment, fitted, flowcli, rows
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((found for name in BROWSERS if (found := shutil.which(name))), None)
 FEW = ("-n", 300, "--threads", 1)
 
 
@@ -138,7 +139,8 @@ def test_a_conditional_model_and_an_ensemble(data, tmp_path):
 
 def test_a_report_is_never_written_over_what_is_read(model, data, tmp_path):
     before = data.read_bytes()
-    for place, words in ((data, "the same file"), (model, "the same file"), (tmp_path, "is a folder"), ("-", "not the name")):
+    same = "the same file"
+    for place, words in ((data, same), (model, same), (tmp_path, "is a folder"), ("-", "not the name")):
         done = flowcli("evaluate", model, data, *FEW, "--report", place)
         assert (done.code, words in done.complaint) == (2, True)
     assert flowcli("evaluate", model, data, *FEW, "--report", tmp_path / "no" / "x.html").code == 2
@@ -202,14 +204,16 @@ for (const svg of document.querySelectorAll('svg')) {
   for (const part of svg.querySelectorAll('g[id*="text"], path')) {
     if (part.closest('defs') || part.closest('[clip-path]') || part.hasAttribute('clip-path')) continue;
     const own = part.getBoundingClientRect();
-    if (own.width && (own.left < box.left - 1 || own.right > box.right + 1 || own.top < box.top - 1 || own.bottom > box.bottom + 1))
-      problems.push('cut: ' + part.id);
+    const across = own.left >= box.left - 1 && own.right <= box.right + 1;
+    const down = own.top >= box.top - 1 && own.bottom <= box.bottom + 1;
+    if (own.width && !(across && down)) problems.push('cut: ' + part.id);
   }
 }
 const blocks = [...document.querySelectorAll('h1, h2, h3, p, li, table, svg, figcaption')];
 for (const block of blocks) {
   const box = block.getBoundingClientRect();
-  if (box.right > document.documentElement.clientWidth + 1 && !block.closest('.wide')) problems.push(block.tagName + ' sticks out');
+  const beyond = box.right > document.documentElement.clientWidth + 1;
+  if (beyond && !block.closest('.wide')) problems.push(block.tagName + ' sticks out');
   const next = block.nextElementSibling;
   if (next) {
     const other = next.getBoundingClientRect();
@@ -218,7 +222,8 @@ for (const block of blocks) {
   }
 }
 function luminance(colour) {
-  const parts = colour.match(/[\\d.]+/g).slice(0, 3).map(x => x / 255).map(x => x <= .03928 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4);
+  const linear = x => x <= .03928 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4;
+  const parts = colour.match(/[\\d.]+/g).slice(0, 3).map(x => linear(x / 255));
   return .2126 * parts[0] + .7152 * parts[1] + .0722 * parts[2];
 }
 const paper = luminance(getComputedStyle(document.body).backgroundColor);
@@ -246,9 +251,9 @@ def probed(text, folder, width, dark):
     done = subprocess.run(
         [
             CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-            f"--user-data-dir={folder / 'profile'}", "--window-size=1300,1000", "--virtual-time-budget=10000", *flags,
-            "--dump-dom", (folder / "frame.html").as_uri(),
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            "--disable-dev-shm-usage", f"--user-data-dir={folder / 'profile'}", "--window-size=1300,1000",
+            "--virtual-time-budget=10000", *flags, "--dump-dom", (folder / "frame.html").as_uri(),
         ],
         capture_output=True, check=True, timeout=120, env=environment(),
     )  # fmt: skip
@@ -276,7 +281,8 @@ def test_a_browser_shows_all_of_a_report(report, tmp_path, width, dark):
 @needs_chromium
 def test_the_browser_would_find_what_is_wrong_with_a_page(report, tmp_path):
     text = report.read_text(encoding="utf-8")
-    text = text.replace("<h2>Coverage</h2>", '<h2 style="margin-bottom: -3rem">Coverage</h2><p style="width: 900px">wide</p>')
+    broken = '<h2 style="margin-bottom: -3rem">Coverage</h2><p style="width: 900px">wide</p>'
+    text = text.replace("<h2>Coverage</h2>", broken)
     text = text.replace("--ink: #1c2430", "--ink: #c0c0c0").replace('viewBox="0 0 ', 'viewBox="20 0 ', 1)
     problems = " ".join(probed(text, tmp_path, 400, False)["problems"])
     for words in ("too wide", "P sticks out", "H2 lies over P", "contrast", "cut: "):

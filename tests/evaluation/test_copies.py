@@ -80,10 +80,11 @@ def test_distances_are_in_like_units_for_all_columns():
     """Whatever the unit of a column; a huge value is far, and no overflow."""
     rows = mixed(300, 8)
     scaled = rows * [1, 1e-30, 1e200, 1]
-    distances = [nearest(points(table), points(table), 2, itself=True)[0] for table in (rows, scaled) for points in [Points(table, MIXED)]]
-    assert np.allclose(*distances)
+    found = [Points(table, MIXED)(table) for table in (rows, scaled)]
+    assert np.allclose(*(nearest(points, points, 2, itself=True)[0] for points in found))
     rows[0, 1] = 1e300
-    assert np.isfinite(nearest(Points(rows, MIXED)(rows), Points(rows, MIXED)(rows), 1, itself=True)[0]).all()
+    points = Points(rows, MIXED)(rows)
+    assert np.isfinite(nearest(points, points, 1, itself=True)[0]).all()
 
 
 def test_angles_are_near_across_the_cut():

@@ -96,7 +96,7 @@ def test_memorised_rows_are_copies(seed):
     known = [each.name for each in evaluate(memory, rows, train=train, draws=2000, seed=seed).findings]
     assert known[0] == "copies"
     assert "overfitted" in known
-    # Where the very rows that were copied are judged, the log-density is splendid, and the copies are found all the same.
+    # Where the very rows that were copied are judged, the log-density is splendid, and the copies are found as well.
     judged = evaluate(memory, train, draws=2000, seed=seed)
     assert judged.findings[0].name == "copies"
     assert all(rival.gain.mean > 0 for rival in judged.rivals.found)
@@ -139,7 +139,9 @@ def test_few_rows_are_no_reason_to_fail():
 
 
 def test_rows_of_density_zero_are_counted_and_not_hidden():
-    model = Known(real(1), lambda given, random: random.random((len(given), 1)), lambda x: np.where(x[:, 0] < 1, 0.0, -np.inf))
+    model = Known(
+        real(1), lambda given, random: random.random((len(given), 1)), lambda x: np.where(x[:, 0] < 1, 0.0, -np.inf)
+    )
     rows = np.concatenate([model.sample(300, seed=5), [[2.0]] * 30])
     found = evaluate(model, rows, draws=1000)
     assert (found.nats.impossible, found.nats.mean, found.nats.over_all) == (30, 0.0, -np.inf)

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 INK, FAINT, ROWS, DRAWS = "#010101", "#020202", "#030303", "#040404"
 NAMES = {INK: "var(--ink)", FAINT: "var(--faint)", ROWS: "var(--rows)", DRAWS: "var(--draws)"}
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9.0,
     "axes.edgecolor": FAINT,
     "axes.linewidth": 0.8,

@@ -1,4 +1,4 @@
-"""The figures of a report, each as SVG. Names of columns stand in the page around them, where any letter can be shown."""
+"""The figures of a report, each as SVG. Names of columns stand in the page around them, where all letters are shown."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ def values_histogram(rows: Rows, draws: Rows, name: str) -> str:
     edges = _edges(both, float(low), float(high), len(rows))
     with drawing(*SMALL) as made:
         axes = made.axes
-        shares = [np.histogram(each, edges)[0] / max(len(each), 1) / np.diff(edges) * (high - low) for each in (rows, draws)]
+        shares = [
+            np.histogram(each, edges)[0] / max(len(each), 1) / np.diff(edges) * (high - low) for each in (rows, draws)
+        ]
         axes.stairs(shares[0], edges, fill=True, color=ROWS, alpha=0.45)
         axes.stairs(shares[1], edges, color=DRAWS, linewidth=1.6, baseline=None)
         axes.set(xlim=(edges[0], edges[-1]), yticks=[], xlabel="value")

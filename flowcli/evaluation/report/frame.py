@@ -34,7 +34,9 @@ h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; padding-top: .75rem; border-top:
 h3 { font-size: 1rem; margin: 0 0 .25rem; }
 p { margin: .5rem 0; max-width: 46rem; }
 .quiet { color: var(--quiet); }
-.verdict { font-size: 1.15rem; font-weight: 600; padding: .6rem .9rem; border-left: .3rem solid; background: var(--card); }
+.verdict {
+  font-size: 1.15rem; font-weight: 600; padding: .6rem .9rem; border-left: .3rem solid; background: var(--card);
+}
 .good { border-color: var(--good); } .small { border-color: var(--small); } .bad { border-color: var(--bad); }
 ol { padding-left: 1.5rem; } li { margin: .5rem 0; max-width: 46rem; }
 .beside { display: flex; flex-wrap: wrap; gap: 1rem 2rem; align-items: flex-start; }
@@ -44,10 +46,13 @@ svg { display: block; width: 100%; height: auto; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .95rem; }
 th, td { padding: .2rem .7rem .2rem 0; text-align: left; vertical-align: top; }
-th { color: var(--quiet); font-weight: 500; } th { white-space: nowrap; } td.n, th.n { text-align: right; white-space: nowrap; }
+th { color: var(--quiet); font-weight: 500; white-space: nowrap; }
+td.n, th.n { text-align: right; white-space: nowrap; }
 td.name { min-width: 6.5rem; }
 tbody tr { border-top: 1px solid var(--faint); }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(21rem, 100%), 1fr)); gap: 1rem; margin-top: 1rem; }
+.grid {
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(min(21rem, 100%), 1fr)); gap: 1rem; margin-top: 1rem;
+}
 .card { background: var(--card); padding: .75rem .9rem; border-radius: .4rem; min-width: 0; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .5rem; }
 .key { display: inline-block; width: .8em; height: .8em; border-radius: .15em; margin: 0 .3em 0 .1em; }

@@ -1,4 +1,4 @@
-"""The page: sections with figures, and a sentence for each that says how to read it. All that comes from data is escaped."""
+"""The page: sections with figures, and how to read each. All that comes from data is escaped."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def _log_density(found: Evaluation) -> Iterator[str]:
         )
     if found.rivals is not None and found.rivals.folds > 1:
         yield (
-            f'<p class="quiet">Simple models are fitted to {found.rivals.folds - 1} fifths of {found.rivals.rows:,} rows'
-            " and judged on the last, in turn: none has seen the rows that it is judged on.</p>"
+            f'<p class="quiet">Simple models are fitted to {found.rivals.folds - 1} fifths of {found.rivals.rows:,}'
+            " rows and judged on the last, in turn: none has seen the rows that it is judged on.</p>"
         )
     elif found.rivals is not None:
         yield f'<p class="quiet">Simple models are fitted to the {found.rivals.fitted_to:,} training rows.</p>'
@@ -97,8 +97,8 @@ def _coverage(found: Evaluation) -> Iterator[str]:
     coverage, drawn = found.measures.coverage, found.drawn
     yield "<h2>Coverage</h2>"
     yield (
-        "<p>The smallest region that holds half of the model should hold half of the rows, and so for every share. Fewer"
-        " rows inside: the model is too narrow, or has too light tails. More: it is too wide.</p>"
+        "<p>The smallest region that holds half of the model should hold half of the rows, and so for every share."
+        " Fewer rows inside: the model is too narrow, or has too light tails. More: it is too wide.</p>"
     )
     rows = [
         (f"{each.level:.0%}", f"{each.inside:.1%}", f"{each.low:.1%} to {each.high:.1%}") for each in coverage.regions
@@ -116,9 +116,10 @@ def _columns(found: Evaluation) -> Iterator[str]:
         return
     yield "<h2>Each column</h2>"
     yield (
-        "<p>Ranks of rows among draws should be spread evenly: a slope says that rows lie lower or higher, a hill that the"
-        " model is too wide, a valley that it is too narrow. Apart is the Kolmogorov-Smirnov distance of the ranks, of"
-        " shares the total variation, of missing cells the difference. Chance allows for there being many columns.</p>"
+        "<p>Ranks of rows among draws should be spread evenly: a slope says that rows lie lower or higher, a hill that"
+        " the model is too wide, a valley that it is too narrow. Apart is the Kolmogorov-Smirnov distance of the ranks,"
+        " of shares the total variation, of missing cells the difference. Chance says how likely so much is for a right"
+        " model, allowing for there being many columns.</p>"
     )
     words = {"values": "numbers", "shares": "categories", "missing": "missing cells"}
     order = sorted(checks, key=lambda check: (check.adjusted, -check.nats))
@@ -189,8 +190,8 @@ def _dependence(found: Evaluation) -> Iterator[str]:
     yield f"<figure>{svg}<figcaption>Up to {figures.POINTS} rows, and as many draws.</figcaption></figure>"
     if (test := found.measures.dependence) is not None:
         yield (
-            "<p>With every number replaced by its rank in its own column, so that columns by themselves tell nothing, a"
-            f" classifier tells draws from rows with an AUC of {test.auc:.3f} ± {test.error:.3f}.</p>"
+            "<p>With every number replaced by its rank in its own column, so that columns by themselves tell nothing,"
+            f" a classifier tells draws from rows with an AUC of {test.auc:.3f} ± {test.error:.3f}.</p>"
         )
 
 
@@ -202,15 +203,16 @@ def _two_sample(found: Evaluation) -> Iterator[str]:
         return
     yield (
         f"<p>A classifier that saw other rows and draws tells {test.pairs:,} rows from as many draws with an AUC of"
-        f" {test.auc:.3f} (95% confidence {test.low:.3f} to {test.high:.3f}). Half is chance: nothing can be told. It is"
-        f" nearly sure of {test.sure_rows:.1%} of the rows, of which no draw is like, and of {test.sure_draws:.1%} of the"
-        " draws, of which no row is like.</p>"
+        f" {test.auc:.3f} (95% confidence {test.low:.3f} to {test.high:.3f}). Half is chance: nothing can be told. It"
+        f" is nearly sure of {test.sure_rows:.1%} of the rows, which no draw is like, and of {test.sure_draws:.1%} of"
+        " the draws, which no row is like.</p>"
     )
     if test.columns:
         names = ", ".join(escape(name) for name, _ in test.columns[:5])
         yield f"<p>It goes by these columns first: {names}.</p>"
     yield KEY
-    yield f"<figure>{figures.odds(test)}<figcaption>Of a right model, both lie alike around the middle.</figcaption></figure>"
+    caption = "Of a right model, both lie alike around the middle."
+    yield f"<figure>{figures.odds(test)}<figcaption>{caption}</figcaption></figure>"
 
 
 def _copies(found: Evaluation) -> Iterator[str]:
@@ -221,8 +223,9 @@ def _copies(found: Evaluation) -> Iterator[str]:
         return
     known = "training rows" if found.train_nats is not None else "rows"
     yield (
-        f"<p>Half of the draws have one of {copies.rows:,} {known} within {copies.distance:.3g} (in units of the columns'"
-        f" spread), half of other rows within {copies.usual:.3g}. {copies.close:.1%} of the draws are as close to one,"
+        f"<p>Half of the draws have one of {copies.rows:,} {known} within {copies.distance:.3g} (in units of the"
+        f" columns' spread), half of other rows within {copies.usual:.3g}. {copies.close:.1%} of the draws are as close"
+        " to one,"
         f" beside the one after it, as the closest {copies.close_rows:.1%} of other rows: many more than these would be"
         f" copies. To the digit, {copies.exact:.1%} of the draws are one of them, and {copies.exact_rows:.1%} of other"
         " rows.</p>"
