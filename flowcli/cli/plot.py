@@ -113,10 +113,13 @@ def plot(
     if columns is not None and what in ("training", "density", "latents"):
         raise UsageError(f"--columns: {what} has no columns to choose from; corner, marginals and calibration have")
 
+    import logging
+
     from flowcli import density
     from flowcli.cli.gallery import Gallery
     from flowcli.cli.say import note, silent
 
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it is no news that it looks for fonts
     where = compute.set_up(device, threads)
     loaded = density.load(Path(model), where)
     say = silent if quiet else note

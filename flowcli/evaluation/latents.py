@@ -13,10 +13,12 @@ from torch import Tensor
 from flowcli.density import FlowDensity
 from flowcli.errors import UsageError
 from flowcli.evaluation.calibration import ranks_among
+from flowcli.flows.bases import AutoregressiveMixture, Mixture
 
 Rows = NDArray[np.float64]
 
 DRAWS = 20_000  # of the base, at least
+OWN_DRAWS = 49  # for each row, where the base depends on it
 BLOCK = 2048
 
 
@@ -25,8 +27,9 @@ class LatentScores:
     """Latents as what they would be if the base were a standard normal, one by one.
 
     Each latent's rank among draws of the base is given as the normal's quantile; so whatever the base is (a normal, a
-    Student t, a mixture that depends on what is given), the scores of each latent are those of a standard normal where
-    the flow is right. Together they need not be independent: what depends on each other in the base does in them.
+    Student t, a mixture), the scores of each latent are those of a standard normal where the flow is right. Where the
+    base depends on what is given and on codes, each row has draws of its own. Together the scores need not be
+    independent: what depends on each other in the base does in them.
 
     Attributes:
         rows: Of the latents of rows, NaN where a coordinate is missing, (N, D).
@@ -41,7 +44,7 @@ class LatentScores:
 def latent_scores(density: FlowDensity, values: Rows, seed: int) -> LatentScores:
     """The scores of the latents of rows (N, C).
 
-    The base is drawn from given what it depends on in these very rows, as often as it takes. Rounded numbers are spread
+    Rounded numbers are spread
     over their cells, as when the flow is fitted. Rows that the columns cannot hold are left out.
 
     Raises:
@@ -58,18 +61,24 @@ def latent_scores(density: FlowDensity, values: Rows, seed: int) -> LatentScores
     rows = rows[log_det > -torch.inf].to(like)
     if not len(rows):
         raise UsageError("latents need rows that the model's columns can hold")
+    own_draws = joint.layout.given + len(joint.layout.outcomes) + joint.layout.angles > 0 and isinstance(
+        flow.base, Mixture | AutoregressiveMixture
+    )
+    times = OWN_DRAWS + 1 if own_draws else -(-2 * DRAWS // len(rows))
     latents, draws = [], []
     for block in torch.split(rows, BLOCK):
-        coordinates = joint.layout.split(block)[0]
         context = joint.context(block)
-        z = flow(coordinates, context)[0]
+        z = flow(joint.layout.split(block)[0], context)[0]
         of_latents = flow.passed(context)
         latents.append(_with_gaps(z, of_latents.observed))
-        for _ in range(-(-2 * DRAWS // len(rows))):
-            draws.append(_with_gaps(flow.base.sample(len(block), generator, of_latents), of_latents.observed))
+        sampled = (flow.base.sample(len(block), generator, of_latents) for _ in range(times))
+        draws.append(np.stack([_with_gaps(each, of_latents.observed) for each in sampled], axis=1))
     own, base = np.concatenate(latents), np.concatenate(draws)
+    if own_draws:
+        return LatentScores(*(_scores(each, base[:, 1:], random) for each in (own, base[:, 0])))
+    base = base.reshape(-1, base.shape[2])
     order = random.permutation(len(base))
-    reference, others = base[order[: len(base) // 2]], base[order[len(base) // 2 :]]
+    others, reference = base[order[: len(base) // 2]], base[order[len(base) // 2 :]]
     return LatentScores(*(_scores(each, reference, random) for each in (own, others)))
 
 
@@ -79,7 +88,8 @@ def _with_gaps(z: Tensor, observed: Tensor | None) -> Rows:
     return np.asarray(z.cpu().double().numpy())
 
 
-def _scores(z: Rows, reference: Rows, random: np.random.Generator) -> Rows:
-    """The normal scores of latents (N, D) among draws (M, D)."""
-    ranks = [ranks_among(own, draws, random.random(len(own))) for own, draws in zip(z.T, reference.T, strict=True)]
+def _scores(z: Rows, draws: Rows, random: np.random.Generator) -> Rows:
+    """The normal scores of latents (N, D) among draws (M, D), or each row's own (N, K, D)."""
+    columns = range(z.shape[1])
+    ranks = [ranks_among(z[:, d], draws[..., d], random.random(len(z))) for d in columns]
     return np.asarray(ndtri(np.stack(ranks, axis=1)))

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import kstwobign
 
 from flowcli.table import Column, Schema
 
 Rows = NDArray[np.float64]
 
 BINS = 8  # of a column, for how much two of them tell of each other
-CERTAIN = 1.36  # of the Kolmogorov-Smirnov statistic: one perfect model in twenty is farther off
+CERTAIN = 0.95  # of twenty perfect models one has a column that differs so much
 LEAST_APART = 0.02  # a difference that can be seen
 
 
@@ -52,7 +53,7 @@ def telling(samples: Rows, rows: Rows | None, schema: Schema, most: int) -> Choi
     worst: list[int] = []
     if rows is not None and len(rows) and len(samples):
         found = {p: distance(samples[:, p], rows[:, p]) for p in places}
-        chance = CERTAIN * math.sqrt(1 / len(samples) + 1 / len(rows))
+        chance = kstwobign.ppf(1 - (1 - CERTAIN) / len(places)) * math.sqrt(1 / len(samples) + 1 / len(rows))
         worst = [p for p in sorted(places, key=lambda p: -found[p]) if found[p] > max(chance, LEAST_APART)]
         worst = worst[: most // 2]
     chosen = set(worst)

@@ -63,7 +63,7 @@ def fitted(name: str, size: float, room: float, *, bold: bool = False) -> str:
     whole = drawable(name)
     if width(whole, size, bold=bold) <= room:
         return whole
-    shortest, longest = 1, len(name)
+    shortest, longest = 0, len(name)
     while shortest < longest:  # the most letters that there is room for
         kept = (shortest + longest + 1) // 2
         if width(_middle_out(name, kept), size, bold=bold) <= room:
@@ -99,12 +99,12 @@ def listed(names: Sequence[str], most: int = 4, longest: int = 28) -> str:
 
 
 def share(part: float) -> str:
-    """A share in percent, in few digits, and never a zero that is none."""
-    if part == 0 or part >= 0.9995:
-        return f"{part:.0%}"
-    if part < 0.001:
+    """A share in percent, in few digits, and never a zero or a hundred that is none."""
+    if 0 < part < 0.001:
         return "<0.1%"
-    return f"{part:.1%}" if part < 0.1 else f"{min(part, 0.99):.0%}"
+    if 0.99 < part < 1:
+        return ">99%"
+    return f"{part:.1%}" if 0 < part < 0.0995 else f"{part:.0%}"
 
 
 def number(value: float, digits: int = 3) -> str:
