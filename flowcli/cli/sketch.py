@@ -24,7 +24,7 @@ from flowcli.evaluation.pictures.scale import Scale
 Rows = NDArray[np.float64]
 
 WIDEST, NARROWEST = 120, 60  # columns of a terminal that are made use of
-NAME, SIDE, NUMBER, LEVEL = 20, 7, 10, 14
+SIDE, NUMBER, LEVEL = 7, 10, 14
 MAP_HEIGHT = 14
 MOST_DOTS = 1200  # of more, a cloud would be a blot
 
@@ -60,6 +60,11 @@ class Terminal:
             unicode = False
         dull = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
         return cls(min(max(width, NARROWEST), WIDEST), unicode, not dull)
+
+    @property
+    def name(self) -> int:
+        """How wide the names of columns are."""
+        return 20 if self.width >= 80 else 12
 
     def text(self, text: str) -> str:
         """The text with what the encoding has not written out."""
@@ -98,20 +103,20 @@ def sketch(gallery: Gallery, terminal: Terminal) -> list[str]:
     if gallery.rows is not None:
         sides.insert(0, ("data", gallery.rows))
     scales = {p: Scale.of(schema.columns[p], *(values[:, p] for _, values in sides)) for p in places}
-    room = terminal.width - NAME - SIDE - 3 * NUMBER - 2
-    head = f"{'column':<{NAME}} {'':<{SIDE}} {'':<{room}}" + "".join(
+    room = terminal.width - terminal.name - SIDE - 3 * NUMBER - 2
+    head = f"{'column':<{terminal.name}} {'':<{SIDE}} {'':<{room}}" + "".join(
         f"{t:>{NUMBER}}" for t in ("least", "median", "most")
     )
     lines = [head]
     for p in places:
-        beside = [terminal.short(schema.columns[p].name, NAME)]
+        beside = [terminal.short(schema.columns[p].name, terminal.name)]
         if note := _missing([values[:, p] for _, values in sides]):
-            beside.append(terminal.short(note, NAME))
+            beside.append(terminal.short(note, terminal.name))
         shown = []
         for side, values in sides:
             bars = terminal.paint(_bars(scales[p], values[:, p], room, terminal), side)
             shown.append(f" {side:<{SIDE}} {bars}{_numbers(scales[p], values[:, p], terminal)}")
-        beside += [" " * NAME] * (len(shown) - len(beside))
+        beside += [" " * terminal.name] * (len(shown) - len(beside))
         lines += ["".join(parts).rstrip() for parts in zip_longest(beside, shown, fillvalue="")]
     numbers = [p for p in places if not scales[p].count]
     if len(numbers) >= 2:
@@ -136,7 +141,7 @@ def _bars(scale: Scale, values: Rows, room: int, terminal: Terminal) -> str:
 def _missing(sides: Sequence[Rows]) -> str:
     """The shares of missing cells, if there are any."""
     lacking = [float(np.isnan(values).mean()) if len(values) else 0.0 for values in sides]
-    return f"  missing {' | '.join(map(words.share, lacking))}" if any(lacking) else ""
+    return f" missing {' | '.join(map(words.share, lacking))}" if any(lacking) else ""
 
 
 def _numbers(scale: Scale, values: Rows, terminal: Terminal) -> str:
@@ -179,7 +184,9 @@ def _clouds(
     lines = [between.join(parts).rstrip() for parts in zip(*blocks, strict=True)]
     for arrow, scale in zip("→↑" if terminal.unicode else ">^", (across, up), strict=True):
         ends = " to ".join(words.number(float(v), 4) for v in scale.values(np.array([0.0, 1.0])))
-        lines.append(f"{arrow} {terminal.short(scale.column.name, 40).rstrip()}, {ends}{' (log)' if scale.log else ''}")
+        lines.append(
+            f"{arrow} {terminal.short(scale.column.name, terminal.width - 36).rstrip()}, {ends}{' (log)' if scale.log else ''}"
+        )
     return lines
 
 
