@@ -32,7 +32,7 @@ BLOCKS, BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"  # from nothing to all, 
 BRAILLE = 0x2800
 # The bits of a Braille letter's dots, row by row from above, left and right.
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
-COLOURS = {"samples": "blue", "data": "yellow"}
+COLOURS = {"samples": "cyan", "data": "yellow"}
 
 
 @dataclass(frozen=True)
@@ -184,9 +184,8 @@ def _clouds(
     lines = [between.join(parts).rstrip() for parts in zip(*blocks, strict=True)]
     for arrow, scale in zip("→↑" if terminal.unicode else ">^", (across, up), strict=True):
         ends = " to ".join(words.number(float(v), 4) for v in scale.values(np.array([0.0, 1.0])))
-        lines.append(
-            f"{arrow} {terminal.short(scale.column.name, terminal.width - 36).rstrip()}, {ends}{' (log)' if scale.log else ''}"
-        )
+        name = terminal.short(scale.column.name, terminal.width - 36).rstrip()
+        lines.append(f"{arrow} {name}, {ends}{' (log)' if scale.log else ''}")
     return lines
 
 

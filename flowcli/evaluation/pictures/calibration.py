@@ -20,20 +20,23 @@ from flowcli.evaluation.pictures.scale import Scale
 from flowcli.evaluation.pictures.sheet import (
     DATA,
     INK,
-    LABEL,
     LABEL_HEIGHT,
     OTHERS,
+    PALE,
     POINT,
     QUIET,
     SMALL,
+    TEXT,
     Heading,
     Key,
     Room,
     Sheet,
+    head,
     label_x,
     label_y,
+    name_below,
+    name_left,
     tick_room,
-    write,
 )
 from flowcli.evaluation.pictures.theme import unaffected
 from flowcli.table import Column, Schema
@@ -45,7 +48,9 @@ BAND, LINES = "#EFEFEF", "#AAAAAA"
 COLOURS = OTHERS
 CERTAIN = 0.95
 GRID = np.linspace(0.0, 1.0, 201)
-MOST_MISSING = 16  # columns whose missing cells are shown
+QUANTILES = Scale(Column("quantile"), low=0.0, high=1.0)
+LONGEST_KEY = 150.0  # points of a column's name
+MISSING_WIDTH, MOST_MISSING = 2.0, 16  # inches, and columns whose missing cells are shown
 NAME_ROOM = 1.1  # inches
 
 
@@ -111,67 +116,67 @@ def calibration(
     if not (wanted and len(rows) and samples.shape[-2]):
         raise UsageError("calibration needs rows, draws of the model, and a column that varies")
     ranks = column_ranks(rows, samples, schema, seed)
-    draws = math.inf if samples.ndim == 3 else float(len(samples))
     found = [_line(schema.columns[p], ranks[:, p], samples[..., p], len(wanted)) for p in wanted]
     lines = sorted((line for line in found if line is not None), key=lambda line: -line.worst)
-    outside = [line for line in lines if line.worst > 1]
     lacking = [_missing(schema.columns[p], rows[:, p], samples[..., p]) for p in wanted]
     missing = sorted((m for m in lacking if m is not None), key=lambda m: -abs(m.rows - m.samples) / m.chance)
-    band = _quantile(len(wanted)) * math.sqrt(1 / len(rows) + 1 / draws)
+    band = _quantile(len(wanted)) * math.sqrt(1 / len(rows) + (1 / len(samples) if samples.ndim == 2 else 0.0))
     reach = 1.15 * max([band, *(float(np.abs(line.gap).max()) for line in lines)])
-    across = Scale(Column("u"), low=0.0, high=1.0)
     up = Scale(Column("gap"), low=-reach, high=reach)
-    left, under = beside(up, HEIGHT), below(across, WIDTH)
-    left = [(at, _percent(text)) for at, text in left]
-    shown = outside[: len(COLOURS)]
-    right = missing[:MOST_MISSING]
+    left, under = [(at, _percent(text)) for at, text in beside(up, HEIGHT)], below(QUANTILES, WIDTH)
+    ticks = tick_room(text for _, text in left)
     sheet = Sheet(
         1,
-        1 + bool(right),
-        ([WIDTH, 2.0] if right else WIDTH, HEIGHT),
+        1 + bool(missing),
+        ([WIDTH, MISSING_WIDTH] if missing else WIDTH, HEIGHT),
         Room(
-            left=tick_room(t for _, t in left) + LABEL_HEIGHT + 0.05,
+            left=ticks + LABEL_HEIGHT + 0.05,
             right=0.2,
             bottom=under.height + LABEL_HEIGHT,
             top=LABEL_HEIGHT + 0.05,
             across=NAME_ROOM + 0.35,
         ),
-        Heading(
-            notes.titled(model, "calibration"),
-            tuple(Key(c, words.fitted(line.name, 8.5, 150), "line") for c, line in zip(COLOURS, shown, strict=False)),
-            (
-                f"{_verdict(outside, lines)} {notes.counted(len(rows), total).capitalize()} against"
-                f" {'own draws of each' if samples.ndim == 3 else f'{len(samples):,} draws'}.",
-                "Above zero more rows lie below a quantile of the model than should; the band holds every line of"
-                f" 19 in 20 perfect models{' (a wider one where cells are missing)' if missing else ''}.",
-            ),
-        ),
+        _heading(model, lines, bool(missing), notes.counted(len(rows), total), samples),
     )
     axes = sheet.panel(0, 0)
+    _draw_lines(axes, lines, up, band)
+    label_x(axes, [(at, _percent(text)) for at, text in under.ticks])
+    label_y(axes, left)
+    name_below(axes, "quantile of the model", under.height, HEIGHT, colour=QUIET)
+    name_left(axes, "rows below it, too many or too few", ticks, WIDTH, colour=QUIET)
+    if missing:
+        _draw_missing(sheet.panel(0, 1), missing[:MOST_MISSING], len(missing))
+    return sheet.figure
+
+
+def _heading(model: str, lines: list[_Line], missing: bool, rows: str, samples: Rows) -> Heading:
+    outside = [line for line in lines if line.worst > 1]
+    keys = [
+        Key(colour, words.fitted(line.name, TEXT, LONGEST_KEY), "line")
+        for colour, line in zip(COLOURS, outside, strict=False)
+    ]
+    against = "own draws of each" if samples.ndim == 3 else f"{len(samples):,} draws"
+    wider = " (a wider one where cells are missing)" if missing else ""
+    return Heading(
+        notes.titled(model, "calibration"),
+        tuple(keys),
+        (
+            f"{_verdict(outside, lines)} {rows[0].upper()}{rows[1:]} against {against}.",
+            "Above zero more rows lie below a quantile of the model than should; the band holds every line of 19 in 20"
+            f" perfect models{wider}.",
+        ),
+    )
+
+
+def _draw_lines(axes: Axes, lines: list[_Line], up: Scale, band: float) -> None:
+    """The lines upon the band, the worst in front and in colours of their own if they leave it."""
     axes.spines["bottom"].set_visible(False)
     axes.axhspan(*up.places(np.array([-band, band])), color=BAND, linewidth=0, zorder=0)
     axes.axhline(0.5, color="#999999", linewidth=0.6, zorder=1)
-    for line in lines[::-1]:
-        axes.plot(GRID, up.places(line.gap), color=LINES, linewidth=0.8, zorder=2)
-    for colour, line in list(zip(COLOURS, shown, strict=False))[::-1]:
-        axes.plot(GRID, up.places(line.gap), color=colour, linewidth=1.6, zorder=3)
-    label_x(axes, [(at, _percent(text)) for at, text in under.ticks])
-    label_y(axes, left)
-    write(
-        axes,
-        0.5,
-        -(under.height + 0.02) / HEIGHT,
-        "quantile of the model",
-        LABEL,
-        color=QUIET,
-        ha="center",
-        va="top",
-    )
-    x = -(tick_room(t for _, t in left) + 0.03) / WIDTH
-    write(axes, x, 0.5, "rows below it, too many or too few", LABEL, color=QUIET, ha="right", va="center", rotation=90)
-    if right:
-        _draw_missing(sheet.panel(0, 1), right, len(missing))
-    return sheet.figure
+    for number, line in reversed(list(enumerate(lines))):
+        named = line.worst > 1 and number < len(COLOURS)
+        colour, width = (COLOURS[number], 1.6) if named else (LINES, 0.8)
+        axes.plot(GRID, up.places(line.gap), color=colour, linewidth=width, zorder=2)
 
 
 def _is_constant(column: Column) -> bool:
@@ -226,7 +231,7 @@ def _draw_missing(axes: Axes, missing: list[_Missing], total: int) -> None:
     for number, each in enumerate(missing):
         y = 1 - (number + 0.5) / height
         ends = scale.places(np.clip([each.samples - each.chance, each.samples + each.chance], 0, None))
-        axes.plot(ends, [y, y], color="#A6CBE3", linewidth=5, solid_capstyle="butt", zorder=1)
+        axes.plot(ends, [y, y], color=PALE, linewidth=5, solid_capstyle="butt", zorder=1)
         off = abs(each.rows - each.samples) > each.chance
         axes.plot(
             scale.places(np.array([each.rows])), [y], marker="o", markersize=4.5, color=DATA if off else INK, zorder=2
@@ -235,11 +240,8 @@ def _draw_missing(axes: Axes, missing: list[_Missing], total: int) -> None:
     axes.spines["left"].set_visible(False)
     label_y(axes, names)
     axes.tick_params(axis="y", length=0)
-    under = below(scale, 2.0)
+    under = below(scale, MISSING_WIDTH)
     label_x(axes, [(at, _percent(text)) for at, text in under.ticks])
     more = f" ({len(missing)} of {total})" if total > len(missing) else ""
-    write(
-        axes, 0.5, 1 + 0.05 / HEIGHT, f"missing cells{more}", LABEL, color=INK, weight="bold", ha="center", va="bottom"
-    )
-    text = "dot: data; bar: samples, and chance"
-    write(axes, 0.5, -(under.height + 0.02) / HEIGHT, text, SMALL, color=QUIET, ha="center", va="top")
+    head(axes, f"missing cells{more}", HEIGHT)
+    name_below(axes, "dot: data; bar: samples, and chance", under.height, HEIGHT, colour=QUIET, size=SMALL)

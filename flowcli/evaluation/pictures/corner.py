@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,11 +11,10 @@ from numpy.typing import NDArray
 
 from flowcli.evaluation.pictures import notes, words
 from flowcli.evaluation.pictures.choice import Choice, telling
-from flowcli.evaluation.pictures.labels import Below, below, beside
+from flowcli.evaluation.pictures.labels import Below, Ticks, below, beside
 from flowcli.evaluation.pictures.panels import Places, draw_one, draw_two, points_for
 from flowcli.evaluation.pictures.scale import Scale
 from flowcli.evaluation.pictures.sheet import (
-    INK,
     LABEL,
     LABEL_HEIGHT,
     POINT,
@@ -24,12 +24,13 @@ from flowcli.evaluation.pictures.sheet import (
     label_x,
     label_y,
     name_above,
+    name_below,
+    name_left,
     room_above,
     tick_room,
-    write,
 )
 from flowcli.evaluation.pictures.theme import unaffected
-from flowcli.table import Schema
+from flowcli.table import Column, Schema
 
 Rows = NDArray[np.float64]
 
@@ -68,105 +69,97 @@ def corner(
     """
     if columns is None:
         choice = telling(samples, rows, schema, MOST)
-        said = _chosen(choice, schema)
     else:
-        choice = Choice(tuple(schema.names.index(name) for name in columns), (), len(schema.columns))
-        said = ""
-    places = choice.places
+        choice = Choice(tuple(schema.names.index(name) for name in columns), (), len(columns))
     if rows is not None:
         rows = rows[np.random.default_rng([seed, 43]).permutation(len(rows))]  # the first of them are drawn as points
-    scales = [_scale(schema, place, samples, rows) for place in places]
-    side = SIDES[min(len(places), len(SIDES)) - 1]
-    lines = [
-        notes.beside_name(s, samples[:, p], None if rows is None else rows[:, p])
-        for s, p in zip(scales, places, strict=True)
-    ]
+    side = SIDES[min(len(choice.places), len(SIDES)) - 1]
     points = points_for(side, side)
-    under = [below(scale, side) for scale in scales]
-    left = [beside(scale, side) for scale in scales]
-    names = [schema.columns[place].name for place in places]
-    explained = notes.explained(lines, rows)
-    sheet = Sheet(
-        len(places),
-        len(places),
-        (side, side),
-        _room(under, left, lines),
-        Heading(
-            notes.titled(model, "samples over data" if rows is not None else "samples"),
-            notes.keys(samples, rows, total),
-            tuple(note for note in (said, _legend(scales, rows, points), *explained) if note),
-        ),
-    )
-    columns_ = [
-        Places.of(scale, samples[:, place], None if rows is None else rows[:, place], seed + number, points)
-        for number, (scale, place) in enumerate(zip(scales, places, strict=True))
+    shown = [
+        _Column.of(
+            schema.columns[place],
+            samples[:, place],
+            None if rows is None else rows[:, place],
+            side,
+            points,
+            seed + number,
+        )
+        for number, place in enumerate(choice.places)
     ]
-    last = len(places) - 1
-    for i, up in enumerate(columns_):
-        for j, across in enumerate(columns_[: i + 1]):
+    lines = [column.lines for column in shown]
+    said = (_chosen(choice, schema), _legend(shown, rows, points), *notes.explained(lines, rows))
+    heading = Heading(
+        notes.titled(model, "samples over data" if rows is not None else "samples"),
+        notes.keys(samples, rows, total),
+        tuple(note for note in said if note),
+    )
+    sheet = Sheet(len(shown), len(shown), (side, side), _room(shown), heading)
+    beside_all = max((tick_room(text for _, text in column.left) for column in shown[1:]), default=0.0)
+    for i, up in enumerate(shown):
+        for j, across in enumerate(shown[: i + 1]):
             axes = sheet.panel(i, j)
             if i == j:
-                draw_one(axes, across)
-                name_above(axes, names[i], lines[i], side, side)
+                draw_one(axes, up.places)
+                name_above(axes, up.name, up.lines, side, side)
             else:
-                draw_two(axes, across, up, seed)
-            if i == last:
-                label_x(axes, under[j].ticks, under[j].turned)
-                room = side / POINT
-                write(
-                    axes,
-                    0.5,
-                    -(under[j].height + 0.02) / side,
-                    words.fitted(names[j], LABEL, room),
-                    LABEL,
-                    color=INK,
-                    ha="center",
-                    va="top",
-                )
-            if j == 0 and i > 0:
-                label_y(axes, left[i])
-                x = -(tick_room(text for _, text in left[i]) + 0.03) / side
-                write(
-                    axes,
-                    x,
-                    0.5,
-                    words.fitted(names[i], LABEL, side / POINT),
-                    LABEL,
-                    color=INK,
-                    ha="right",
-                    va="center",
-                    rotation=90,
-                )
+                draw_two(axes, across.places, up.places, seed)
+            if up is shown[-1]:
+                label_x(axes, across.under.ticks, across.under.turned)
+                name_below(axes, words.fitted(across.name, LABEL, side / POINT), across.under.height, side)
+            if j == 0 < i:
+                label_y(axes, up.left)
+                name_left(axes, words.fitted(up.name, LABEL, side / POINT), beside_all, side)
     return sheet.figure
 
 
-def _scale(schema: Schema, place: int, samples: Rows, rows: Rows | None) -> Scale:
-    groups = [samples[:, place]] if rows is None else [samples[:, place], rows[:, place]]
-    return Scale.of(schema.columns[place], *groups)
+@dataclass(frozen=True)
+class _Column:
+    """A column as it is drawn: its name, what is said beside it, its ticks below and left of a panel, its values."""
+
+    name: str
+    lines: list[str]
+    under: Below
+    left: Ticks
+    places: Places
+
+    @classmethod
+    def of(cls, column: Column, samples: Rows, rows: Rows | None, side: float, points: int, seed: int) -> _Column:
+        scale = Scale.of(column, *(group for group in (samples, rows) if group is not None))
+        return cls(
+            column.name,
+            notes.beside_name(scale, samples, rows),
+            below(scale, side),
+            beside(scale, side),
+            Places.of(scale, samples, rows, seed, points),
+        )
+
+    @property
+    def levels(self) -> bool:
+        return bool(self.places.scale.count)
 
 
-def _legend(scales: list[Scale], rows: Rows | None, points: int) -> str:
+def _legend(shown: Sequence[_Column], rows: Rows | None, points: int) -> str:
     """How the panels of pairs are to be read."""
-    numbers = sum(not scale.count for scale in scales)
+    numbers = sum(not column.levels for column in shown)
     parts = []
     if numbers > 1:
         parts.append("shades are the densest 20%, 50%, 80% and 95% of the samples")
-    if numbers and len(scales) > 1 and rows is not None and len(rows) > points:
+    if numbers and len(shown) > 1 and rows is not None and len(rows) > points:
         parts.append(f"points are {points:,} of the rows, at random")
-    if len(scales) - numbers > 1:
+    if len(shown) - numbers > 1:
         parts.append("boxes are shares of pairs of levels")
     text = "; ".join(parts)
     return text and f"{text[0].upper()}{text[1:]}."
 
 
-def _room(under: list[Below], left: list[list[tuple[float, str]]], lines: list[list[str]]) -> Room:
+def _room(shown: Sequence[_Column]) -> Room:
     """The inches around the panels."""
-    texts = [text for ticks in left[1:] for _, text in ticks]
-    above = [room_above(own) for own in lines]
+    texts = [text for column in shown[1:] for _, text in column.left]
+    above = [room_above(column.lines) for column in shown]
     return Room(
         left=(tick_room(texts) + LABEL_HEIGHT if texts else 0.05) + 0.03,
         right=0.12,
-        bottom=max(each.height for each in under) + LABEL_HEIGHT,
+        bottom=max(column.under.height for column in shown) + LABEL_HEIGHT,
         top=above[0],
         across=0.1,
         # Above a panel of the diagonal its name stands in the row's gap.

@@ -28,6 +28,8 @@ from flowcli.evaluation.pictures.sheet import (
     Sheet,
     label_x,
     label_y,
+    name_below,
+    name_left,
     tick_room,
     write,
 )
@@ -144,7 +146,7 @@ def _curve(
     axes.plot(at, curve, color=SAMPLES, linewidth=1.5)
     axes.set_ylim(0, 1.06 * (top or 1.0))
     label_x(axes, under.ticks)
-    _name_below(axes, scale, under.height, width, height)
+    name_below(axes, words.fitted(scale.column.name, LABEL, width / POINT), under.height, height)
     return sheet.figure
 
 
@@ -163,6 +165,7 @@ def _map(
     peak = float(found[np.isfinite(found)].max(initial=-1e300))
     below_peak = np.clip(np.nan_to_num(found - peak, nan=-DEEPEST, neginf=-DEEPEST), -DEEPEST, 0.0)
     under, left = below(scales[0], SIDE), beside(scales[1], SIDE)
+    ticks = tick_room(text for _, text in left)
     points = points_for(SIDE, SIDE)
     said = [
         f"Colours are log-densities, down to {DEEPEST:g} nats below the peak. {_measure(density, scales, rows, places)}"
@@ -177,7 +180,7 @@ def _map(
         2,
         ([SIDE, _BAR], SIDE),
         Room(
-            left=tick_room(t for _, t in left) + LABEL_HEIGHT + 0.05,
+            left=ticks + LABEL_HEIGHT + 0.05,
             right=0.35,
             bottom=under.height + LABEL_HEIGHT,
             across=0.15,
@@ -202,10 +205,9 @@ def _map(
         draw_points(axes, *(scale.places(rows[order, p], random) for p, scale in zip(places, scales, strict=True)))
     label_x(axes, under.ticks)
     label_y(axes, left)
-    _name_below(axes, scales[0], under.height, SIDE, SIDE)
-    x = -(tick_room(t for _, t in left) + 0.03) / SIDE
-    name = words.fitted(scales[1].column.name, LABEL, SIDE / POINT)
-    write(axes, x, 0.5, name, LABEL, color=INK, ha="right", va="center", rotation=90)
+    across, up = (words.fitted(scale.column.name, LABEL, SIDE / POINT) for scale in scales)
+    name_below(axes, across, under.height, SIDE)
+    name_left(axes, up, ticks, SIDE)
     _draw_bar(sheet.panel(0, 1))
     return sheet.figure
 
@@ -233,8 +235,3 @@ def _measure(density: Density, scales: list[Scale], rows: Rows | None, places: l
     for scale, own in zip(scales, lines, strict=False):
         parts += [f"{words.drawable(scale.column.name)}: {line}" for line in own]
     return "Areas are probabilities" + "".join(f", {part}" for part in parts) + "."
-
-
-def _name_below(axes: Axes, scale: Scale, ticks: float, width: float, height: float) -> None:
-    name = words.fitted(scale.column.name, LABEL, width / POINT)
-    write(axes, 0.5, -(ticks + 0.02) / height, name, LABEL, color=INK, ha="center", va="top")

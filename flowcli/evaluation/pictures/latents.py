@@ -23,8 +23,6 @@ from flowcli.evaluation.pictures.panels import heights
 from flowcli.evaluation.pictures.scale import Scale
 from flowcli.evaluation.pictures.sheet import (
     DATA,
-    INK,
-    LABEL,
     LABEL_HEIGHT,
     OTHERS,
     PALE,
@@ -33,10 +31,12 @@ from flowcli.evaluation.pictures.sheet import (
     Key,
     Room,
     Sheet,
+    head,
     label_x,
     label_y,
+    name_below,
+    name_left,
     tick_room,
-    write,
 )
 from flowcli.evaluation.pictures.theme import unaffected
 from flowcli.table import Column
@@ -107,7 +107,7 @@ def latents(density: Density, rows: Rows, *, model: str = "", total: int | None 
     reach = float(np.clip(1.1 * shown, 0.3, 2.0))
     up = Scale(Column("gap"), low=-reach, high=reach)
     left, under = beside(up, HEIGHT), below(across, WIDTHS[0])
-    head = LABEL_HEIGHT + 0.05
+    ticks, top = tick_room(text for _, text in left), LABEL_HEIGHT + 0.05
     bottom = under.height + LABEL_HEIGHT
     named = [line.name for line in lines[0] if line.worst > 1] if len(flows) == 1 else []
     keys = (
@@ -122,12 +122,12 @@ def latents(density: Density, rows: Rows, *, model: str = "", total: int | None 
         2,
         (WIDTHS, HEIGHT),
         Room(
-            left=tick_room(t for _, t in left) + LABEL_HEIGHT + 0.05,
+            left=ticks + LABEL_HEIGHT + 0.05,
             right=0.15,
             bottom=bottom,
-            top=head,
+            top=top,
             across=0.35,
-            down=bottom + head + 0.05,
+            down=bottom + top + 0.05,
         ),
         Heading(notes.titled(model, "latents against the base"), keys, _said(density, flows, lines)),
     )
@@ -136,12 +136,13 @@ def latents(density: Density, rows: Rows, *, model: str = "", total: int | None 
         _draw_worms(axes, own, across, up, len(scores.rows), COLOURS[: len(named)])
         label_x(axes, under.ticks)
         label_y(axes, left)
-        _around(axes, f"{name}: one by one" if name else "one by one", "normal quantile", WIDTHS[0], under.height)
-        x = -(tick_room(t for _, t in left) + 0.03) / WIDTHS[0]
-        write(axes, x, 0.5, "latent's quantile, less it", LABEL, color=QUIET, ha="right", va="center", rotation=90)
+        head(axes, f"{name}: one by one" if name else "one by one", HEIGHT)
+        name_below(axes, "normal quantile", under.height, HEIGHT, colour=QUIET)
+        name_left(axes, "latent's quantile, less it", ticks, WIDTHS[0], colour=QUIET)
         axes = sheet.panel(number, 1)
         _draw_distances(axes, scores)
-        _around(axes, "all together", "root mean square", WIDTHS[1], under.height)
+        head(axes, "all together", HEIGHT)
+        name_below(axes, "root mean square", under.height, HEIGHT, colour=QUIET)
     return sheet.figure
 
 
@@ -202,11 +203,6 @@ def _distances(scores: Rows) -> Rows:
     """The root of the mean square of the scores that are there, of each row that has any, (n,)."""
     there = ~np.isnan(scores).all(axis=1)
     return np.asarray(np.sqrt(np.nanmean(np.square(scores[there]), axis=1)))
-
-
-def _around(axes: Axes, head: str, foot: str, width: float, ticks: float) -> None:
-    write(axes, 0.5, 1 + 0.05 / HEIGHT, head, LABEL, color=INK, weight="bold", ha="center", va="bottom")
-    write(axes, 0.5, -(ticks + 0.02) / HEIGHT, foot, LABEL, color=QUIET, ha="center", va="top")
 
 
 def _said(density: Density, flows: Sequence[FlowDensity], lines: list[list[_Line]]) -> tuple[str, ...]:

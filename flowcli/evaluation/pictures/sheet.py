@@ -243,6 +243,21 @@ def tick_room(texts: Iterable[str]) -> float:
     return 0.08 + max((words.width(text, SMALL) for text in texts), default=0.0) * POINT
 
 
+def name_below(axes: Axes, text: str, ticks: float, height: float, *, colour: str = INK, size: float = LABEL) -> None:
+    """A drawable text below a panel of some height and its ticks, all in inches."""
+    write(axes, 0.5, -(ticks + 0.02) / height, text, size, color=colour, ha="center", va="top")
+
+
+def name_left(axes: Axes, text: str, ticks: float, width: float, *, colour: str = INK) -> None:
+    """A drawable text that runs upwards, left of a panel of some width and its ticks, all in inches."""
+    write(axes, -(ticks + 0.03) / width, 0.5, text, LABEL, color=colour, ha="right", va="center", rotation=90)
+
+
+def head(axes: Axes, text: str, height: float) -> None:
+    """A drawable text above a panel of some height, in inches."""
+    write(axes, 0.5, 1 + 0.05 / height, text, LABEL, color=INK, weight="bold", ha="center", va="bottom")
+
+
 def name_above(axes: Axes, name: str, lines: Sequence[str], width: float, height: float) -> None:
     """The name of what a panel of this size shows, above it, and under the name what it cannot show."""
     small, large = LINE * SMALL * POINT, LINE * LABEL * POINT

@@ -17,7 +17,6 @@ from flowcli.evaluation.pictures.labels import below, beside
 from flowcli.evaluation.pictures.scale import Scale
 from flowcli.evaluation.pictures.sheet import (
     FAINT,
-    LABEL,
     LABEL_HEIGHT,
     QUIET,
     SAMPLES,
@@ -27,8 +26,9 @@ from flowcli.evaluation.pictures.sheet import (
     Sheet,
     label_x,
     label_y,
+    name_below,
+    name_left,
     tick_room,
-    write,
 )
 from flowcli.evaluation.pictures.theme import unaffected
 from flowcli.table import Column
@@ -62,14 +62,15 @@ class _Curve:
     def of(cls, summary: Mapping[str, Any]) -> _Curve | None:
         """The curve of a summary, if that holds one."""
         history = summary.get("history") or []
-        if not history:
-            return None
         columns = (
             np.array([np.nan if entry.get(key) is None else float(entry[key]) for entry in history])
             for key in ("epoch", "train_nats", "held_out_nats", "step")
         )
         epochs, train, held_out, steps = columns
-        best = int(np.abs(steps - float(summary.get("best_step", steps[np.nanargmax(held_out)]))).argmin())
+        if not np.isfinite(held_out).any():
+            return None
+        kept = summary.get("best_step")
+        best = int(np.nanargmax(held_out)) if kept is None else int(np.abs(steps - float(kept)).argmin())
         return cls(epochs, train, held_out, best)
 
 
@@ -98,7 +99,7 @@ def training_curve(*summaries: Mapping[str, Any], model: str = "") -> Figure:
     if lowest < up.low:
         said.append(f"The beginning lies below, down to {words.number(lowest, 4)}.")
     left = beside(up, HEIGHT)
-    under = below(across, WIDTH)
+    under, ticks = below(across, WIDTH), tick_room(text for _, text in left)
     keys = [Key(SAMPLES, "held-out rows", "line")]
     if any(np.isfinite(curve.train).any() for curve in curves):
         keys.append(Key(TRAIN, "training rows, a mean over the steps before", "line"))
@@ -106,7 +107,7 @@ def training_curve(*summaries: Mapping[str, Any], model: str = "") -> Figure:
         1,
         1,
         (WIDTH, HEIGHT),
-        Room(left=tick_room(t for _, t in left) + LABEL_HEIGHT + 0.05, right=0.15, bottom=under.height + LABEL_HEIGHT),
+        Room(left=ticks + LABEL_HEIGHT + 0.05, right=0.15, bottom=under.height + LABEL_HEIGHT),
         Heading(notes.titled(model, "training"), (*keys, Key(SAMPLES, "kept", "dot")), (" ".join(said),)),
     )
     axes = sheet.panel(0, 0)
@@ -115,9 +116,8 @@ def training_curve(*summaries: Mapping[str, Any], model: str = "") -> Figure:
         _draw(axes, curve, across, up)
     label_x(axes, under.ticks)
     label_y(axes, left)
-    write(axes, 0.5, -(under.height + 0.02) / HEIGHT, "epochs", LABEL, color=QUIET, ha="center", va="top")
-    x = -(tick_room(t for _, t in left) + 0.03) / WIDTH
-    write(axes, x, 0.5, "nats a row", LABEL, color=QUIET, ha="right", va="center", rotation=90)
+    name_below(axes, "epochs", under.height, HEIGHT, colour=QUIET)
+    name_left(axes, "nats a row", ticks, WIDTH, colour=QUIET)
     return sheet.figure
 
 
