@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcli.atomic import replacing
+from flowcli.atomic import replacing, told
 from flowcli.cli.say import literal
 from flowcli.cli.signals import until_asked_to_end
 from flowcli.density import Density, Ensemble
@@ -110,11 +110,13 @@ class Gallery:
                 if len(wanted) == 1:
                     raise
                 self._say(f"left out {name}: {error}")
+        if not figures:
+            raise UsageError("there is no picture that can be drawn of this model without more; give DATA")
         for name, path in files.items():
             own = list(figures.values()) if not name else [figures[name]] if name in figures else []
             if not own:
                 continue
-            with replacing(path) as file:
+            with replacing(path) as file, told(str(path)):
                 if len(wanted) > 1 and not name:
                     pictures.write_pages(own, file)
                 else:

@@ -150,6 +150,17 @@ def test_a_model_that_is_conditioned_draws_given_the_rows(data, tmp_path):
     assert bars[0] != bars[1]
 
 
+def test_a_full_disk_is_6_and_leaves_nothing(data, model, monkeypatch):
+    def full(figure, file, form):
+        file.write(b"half a picture")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("flowcli.evaluation.pictures.write_picture", full)
+    done = plot(model, data, "-o", "p.png", *FEW)
+    assert (done.code, done.complaint) == (6, "p.png: cannot be written: No space left on device")
+    assert os.listdir() == []
+
+
 def test_an_ensemble(data, tmp_path):
     fitted(data, tmp_path / "e.flow", "--ensemble", 2)
     assert plot("e.flow", data, "--what", "all", "-o", "p.pdf", *FEW).code == 0

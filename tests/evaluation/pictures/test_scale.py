@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -96,5 +98,5 @@ def test_of_many_levels_the_frequent_ones_have_names_that_tell_them_apart():
 def test_ticks_have_room(inches, ends):
     ticks = below(Scale(Column("x"), low=ends[0], high=ends[1]), inches).ticks
     assert ticks
-    for (a, left), (b, right) in zip(ticks, ticks[1:], strict=False):
+    for (a, left), (b, right) in pairwise(ticks):
         assert (b - a) * inches * 72 > (width(left, SMALL) + width(right, SMALL)) / 2
