@@ -24,7 +24,7 @@ BASES = {
 def test_rows_of_the_model_itself_have_normal_scores(base):
     name, changes = BASES[base]
     density = fitted(table(rows(300, 2)), name, changes)
-    own = density.sample(3000, seed=3)
+    own = density.sample(2000, seed=3)
     scores = latent_scores(density, own, 0)
     for each in (*scores.rows.T, *scores.base.T):
         assert np.isfinite(each).all()
@@ -36,8 +36,8 @@ def test_rows_of_the_model_itself_have_normal_scores(base):
 def test_missing_cells_have_no_score_and_rounded_numbers_are_spread():
     cells = frame(600)[["kind", "x"]]
     data = from_frame(cells, notice=lambda _: None)
-    density = fitted(data, "auto")
-    own = density.sample(3000, seed=1)
+    density = fitted(data, "mixture")
+    own = density.sample(1000, seed=1)
     scores = latent_scores(density, own, 0).rows
     np.testing.assert_array_equal(np.isnan(scores[:, 0]), np.isnan(own[:, 1]))
     there = scores[~np.isnan(scores)]
