@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.stats import kstwobign, norm
+from scipy.special import kolmogi, ndtri
 
 from flowcli.errors import UsageError
 from flowcli.evaluation.calibration import column_ranks
@@ -200,13 +200,13 @@ def _missing(column: Column, rows: Rows, samples: Rows) -> _Missing | None:
         return None
     pooled = (np.isnan(rows).sum() + np.isnan(samples).sum()) / (rows.size + samples.size)
     shared = 0.0 if samples.ndim == 2 else 1 / samples.size
-    chance = norm.ppf(0.5 + CERTAIN / 2) * math.sqrt(pooled * (1 - pooled) * (1 / rows.size + shared))
+    chance = ndtri(0.5 + CERTAIN / 2) * math.sqrt(pooled * (1 - pooled) * (1 / rows.size + shared))
     return _Missing(column.name, of_rows, of_samples, max(float(chance), 1e-12))
 
 
 def _quantile(columns: int) -> float:
     """The Kolmogorov statistic that all of so many columns stay below in nineteen of twenty cases."""
-    return float(kstwobign.ppf(1 - (1 - CERTAIN) / columns))
+    return float(kolmogi((1 - CERTAIN) / columns))
 
 
 def _verdict(outside: list[_Line], lines: list[_Line]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kstwobign
+from scipy.special import kolmogi
 
 from flowcli.table import Column, Schema
 
@@ -53,7 +53,7 @@ def telling(samples: Rows, rows: Rows | None, schema: Schema, most: int) -> Choi
     worst: list[int] = []
     if rows is not None and len(rows) and len(samples):
         found = {p: distance(samples[:, p], rows[:, p]) for p in places}
-        chance = kstwobign.ppf(1 - (1 - CERTAIN) / len(places)) * math.sqrt(1 / len(samples) + 1 / len(rows))
+        chance = kolmogi((1 - CERTAIN) / len(places)) * math.sqrt(1 / len(samples) + 1 / len(rows))
         worst = [p for p in sorted(places, key=lambda p: -found[p]) if found[p] > max(chance, LEAST_APART)]
         worst = worst[: most // 2]
     chosen = set(worst)

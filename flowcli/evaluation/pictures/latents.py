@@ -10,8 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtr, ndtri
-from scipy.stats import kstwobign
+from scipy.special import betaincinv, kolmogi, ndtr, ndtri
 
 from flowcli.density import Density, Ensemble, FlowDensity
 from flowcli.density.flow_density import single
@@ -154,7 +153,7 @@ def _lines(scores: Rows) -> list[_Line]:
             continue
         ranks = (np.arange(len(z)) + 0.5) / len(z)
         at = ndtri(ranks)
-        chance = float(kstwobign.ppf(1 - (1 - CERTAIN) / scores.shape[1])) * math.sqrt(1 / len(z) + 1 / DRAWS)
+        chance = float(kolmogi((1 - CERTAIN) / scores.shape[1])) * math.sqrt(1 / len(z) + 1 / DRAWS)
         inside = np.abs(at) <= FARTHEST
         worst = float(np.abs(ndtr(z) - ranks).max()) / chance
         found.append(_Line(f"z{place + 1}", at[inside], (z - at)[inside], worst))
