@@ -43,6 +43,7 @@ ol { padding-left: 1.5rem; } li { margin: .5rem 0; max-width: 46rem; }
 .beside > * { flex: 1 1 20rem; min-width: 0; } .beside > .wide { flex-basis: 26rem; }
 figure { margin: 0; max-width: 30rem; } figcaption { color: var(--quiet); font-size: .9rem; }
 svg { display: block; width: 100%; height: auto; }
+.sheet { max-width: 60rem; } img { display: block; max-width: 100%; height: auto; border-radius: .4rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .95rem; }
 th, td { padding: .2rem .7rem .2rem 0; text-align: left; vertical-align: top; }

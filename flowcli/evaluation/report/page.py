@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -13,6 +15,7 @@ from flowcli.evaluation.calibration import Check
 from flowcli.evaluation.comparison import Nats
 from flowcli.evaluation.evaluate import Evaluation
 from flowcli.evaluation.findings import Finding, grouped
+from flowcli.evaluation.pictures import corner, write_picture
 from flowcli.evaluation.report import figures
 from flowcli.evaluation.report.frame import FRAME
 from flowcli.table.schema import Column
@@ -36,7 +39,7 @@ def page(found: Evaluation, model: str, data: str) -> str:
         data: What the rows are called.
     """
     title = f"{escape(model)} on {escape(data)}"
-    sections = [_head, _log_density, _coverage, _columns, _dependence, _two_sample, _copies]
+    sections = [_head, _log_density, _coverage, _columns, _pairs, _dependence, _two_sample, _copies]
     body = "\n".join(part for section in sections for part in section(found))
     return FRAME.substitute(title=title, body=f"<h1>{title}</h1>\n{body}")
 
@@ -171,6 +174,17 @@ def _levels(rows: Rows, draws: Rows, column: Column) -> str:
         )
     more = f'<p class="quiet">and {len(order) - MOST_LEVELS} more</p>' if len(order) > MOST_LEVELS else ""
     return f'<table style="width:100%"><tbody>{"".join(lines)}</tbody></table>{more}'
+
+
+def _pairs(found: Evaluation) -> Iterator[str]:
+    drawn = found.drawn
+    yield "<h2>Pairs of columns</h2>"
+    yield "<p>Draws as areas, rows as points upon them: where both are of one distribution, points fill the areas.</p>"
+    file = io.BytesIO()
+    write_picture(corner(drawn.draws, drawn.rows, drawn.schema), file, "png")
+    image = base64.b64encode(file.getvalue()).decode()
+    alt = "draws over rows for pairs of columns"
+    yield f'<figure class="sheet"><img alt="{alt}" src="data:image/png;base64,{image}"></figure>'
 
 
 def _dependence(found: Evaluation) -> Iterator[str]:
