@@ -23,6 +23,7 @@ EXPLAINED = 0.25  # of a mode's nats: what is worth less follows from that one
 NEXT_TO_NOTHING = 0.02  # of the nats of a model that is wrong as a whole: what a column adds to that
 ANOTHER_KIND = 0.1  # of the weightiest finding's nats: from there on, several things are wrong
 ALONE = 2.0  # times the nats of the whole: what a column that is off as the whole is has beside that
+MOSTLY = 5.0  # times the nats of all other findings: what a classifier tells comes first then, and last otherwise
 UNEXPLAINED = 0.5  # of a classifier's nats: what no other finding is worth as much as
 COPIES_EXCESS, COPIES_SHARE = 4.0, 0.03
 TRAIN_ERRORS = 3.0
@@ -106,7 +107,9 @@ def findings(evidence: Evidence) -> list[Finding]:
     general = _simpler(evidence)
     kinds = {each.name.partition(":")[0] for each in specific if _weight(each) >= ANOTHER_KIND * _weight(specific[0])}
     found = [*specific, *general] if len(kinds) < 2 else [*general, *specific]
-    return [*_copies(evidence.copies), *found, *_told(measures.two_sample, specific)]
+    told = _told(measures.two_sample, specific)
+    mostly = bool(told) and _weight(told[0]) > MOSTLY * max(map(_weight, found), default=0.0)
+    return [*_copies(evidence.copies), *(told if mostly else []), *found, *([] if mostly else told)]
 
 
 def verdict(found: Sequence[Finding], rows: int) -> str:

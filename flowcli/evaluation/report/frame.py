@@ -43,13 +43,13 @@ ol { padding-left: 1.5rem; } li { margin: .5rem 0; max-width: 46rem; }
 .beside > * { flex: 1 1 20rem; min-width: 0; } .beside > .wide { flex-basis: 26rem; }
 figure { margin: 0; max-width: 30rem; } figcaption { color: var(--quiet); font-size: .9rem; }
 svg { display: block; width: 100%; height: auto; }
-.sheet { max-width: 60rem; } img { display: block; max-width: 100%; height: auto; border-radius: .4rem; }
+img { display: block; width: 100%; min-width: 44rem; max-width: 60rem; height: auto; border-radius: .4rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .95rem; }
 th, td { padding: .2rem .7rem .2rem 0; text-align: left; vertical-align: top; }
 th { color: var(--quiet); font-weight: 500; white-space: nowrap; }
 td.n, th.n { text-align: right; white-space: nowrap; }
-td.name { min-width: 6.5rem; }
+td.name { min-width: 6.5rem; } td.word { white-space: nowrap; } td.detail { min-width: 12rem; }
 tbody tr { border-top: 1px solid var(--faint); }
 .grid {
   display: grid; grid-template-columns: repeat(auto-fill, minmax(min(21rem, 100%), 1fr)); gap: 1rem; margin-top: 1rem;

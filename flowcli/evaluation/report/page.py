@@ -24,6 +24,7 @@ Rows = NDArray[np.float64]
 
 MOST_COLUMNS = 24  # with figures; the others stand in the table
 MOST_LEVELS = 8
+SURELY = 0.05  # the chance below which is said which way a column is off
 KEY = (
     '<p class="quiet"><span class="key" style="background:var(--rows)"></span>rows'
     ' <span class="key" style="background:var(--draws);margin-left:1em"></span>draws of the model</p>'
@@ -129,11 +130,11 @@ def _columns(found: Evaluation) -> Iterator[str]:
     rows = [
         (
             check.column, words[check.aspect], f"{check.distance:.3f}", _chance(check), f"{check.nats:.3f}",
-            check.detail if check.aspect != "values" or check.adjusted < 0.05 else "",
+            check.detail if check.adjusted < SURELY else "",
         )
         for check in order
     ]  # fmt: skip
-    yield _table(("column", "of its", "apart", "chance", "nats", ""), rows, "Llnnnl")
+    yield _table(("column", "of its", "apart", "chance", "nats", ""), rows, "Lwnnnd")
     names = drawn.schema.names
     shown = list(dict.fromkeys(check.column for check in order if check.aspect != "missing"))
     yield KEY
@@ -184,7 +185,7 @@ def _pairs(found: Evaluation) -> Iterator[str]:
     write_picture(corner(drawn.draws, drawn.rows, drawn.schema), file, "png")
     image = base64.b64encode(file.getvalue()).decode()
     alt = "draws over rows for pairs of columns"
-    yield f'<figure class="sheet"><img alt="{alt}" src="data:image/png;base64,{image}"></figure>'
+    yield f'<div class="wide"><img alt="{alt}" src="data:image/png;base64,{image}"></div>'
 
 
 def _dependence(found: Evaluation) -> Iterator[str]:
@@ -255,8 +256,8 @@ def _chance(check: Check) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], sides: str) -> str:
-    """A table; of its columns ``n`` are numbers, ``l`` are words, ``L`` names."""
-    kinds = {"n": ' class="n"', "l": "", "L": ' class="name"'}
+    """A table; of its columns ``n`` are numbers, ``w`` words, ``d`` details, ``L`` names, ``l`` anything."""
+    kinds = {"n": ' class="n"', "w": ' class="word"', "d": ' class="detail"', "L": ' class="name"', "l": ""}
     top = "".join(f"<th{kinds[side]}>{escape(cell)}</th>" for cell, side in zip(head, sides, strict=True))
     body = "".join(
         f"<tr>{''.join(f'<td{kinds[side]}>{escape(cell)}</td>' for cell, side in zip(row, sides, strict=True))}</tr>"
