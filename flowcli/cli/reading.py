@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING
 from flowcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from flowcli.density.density import Rows
-    from flowcli.table import Block, Reader, ReadOptions, Waiting
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from flowcli.table import Block, Reader, ReadOptions, Schema, Waiting
+
+    Rows = NDArray[np.float64]
+
+ROWS_AT_ONCE = 65_536
 
 
 def read_options(sep: str, decimal: str, no_header: bool, max_bytes: int | None) -> ReadOptions:
@@ -65,3 +71,22 @@ def parts(text: str | None, option: str) -> list[str] | None:
     except csv.Error as error:
         raise UsageError(f"{option}: {error}") from error
     return [part for row in rows for part in row if part]
+
+
+def whole_rows(source: str, schema: Schema, options: ReadOptions, notice: Callable[[str], None]) -> Rows:
+    """All rows of a table, (N, N_c), with at least one; values that the model finds impossible are among them.
+
+    Raises:
+        UsageError: A source that makes no sense.
+        DataError: Columns that are not there, cells that cannot be read, or no row at all.
+    """
+    import numpy as np
+
+    from flowcli.errors import DataError
+    from flowcli.table import open_table
+
+    with open_table(source, schema.columns, ROWS_AT_ONCE, options, notice=notice) as table:
+        blocks = [block.values for block in table]
+    if not blocks:
+        raise DataError("has a header but no rows", source=source)
+    return np.concatenate(blocks)

@@ -118,6 +118,11 @@ class Team:
                 parts.clear()
                 yield whole
 
+    def log_prob(self, rows: Rows, *, seed: int = 0) -> Rows:
+        """The log-densities of rows (B, N_c), (B,); see ``Density.log_prob``."""
+        (found,) = self.each([rows], lambda _, some: self._density.log_prob(some, seed=seed)[:, None], 1)
+        return found[:, 0]
+
     def sample_blocks(
         self, rows: int, *, seed: int, given: Rows | None = None, complete: bool = False
     ) -> Iterator[Rows]:

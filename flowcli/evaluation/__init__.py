@@ -1,4 +1,4 @@
-"""How good a density is, beside simpler ones on the same rows."""
+"""How good a density is: beside simpler ones on the same rows, and by what its draws look like beside rows."""
 
 from __future__ import annotations
 

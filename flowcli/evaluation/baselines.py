@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from flowcli.table import Column, Schema
 Rows = NDArray[np.float64]
 LEAST_COUNT = 0.5  # rows of an outcome that has none
 COMPONENTS, MOST_ROWS, RIDGE = (1, 2, 4, 8, 16, 32), 10_000, 1e-5  # of mixtures
+MOST_KERNELS, MOST_JUDGES = 4_000, 400  # rows of a kernel density, and rows that choose its bandwidth
+SINGULAR = 1e-8  # the least variance, of columns of unit variance, in any direction
+BANDWIDTHS = (0.1, 0.2, 0.3, 0.45, 0.65, 0.9, 1.2)  # in units of Scott's rule
 
 
 def simple_log_probs(
@@ -33,9 +36,7 @@ def simple_log_probs(
     Yields:
         A name, and (M,), in nats, on the measure of the schema.
     """
-    modelled = [column for column in schema.columns if not column.given]
-    if all((c.continuous and not (c.atoms or c.missing or c.minus)) or c.kind == "constant" for c in modelled):
-        places = [i for i, c in enumerate(schema.columns) if c.continuous and not c.given]
+    if (places := whole_places(schema)) is not None:
         train, rows = train[:, places], rows[:, places]
         yield "a single Gaussian", gaussian_log_prob(train, rows, weights)
         if weights is None and (found := mixture_log_prob(train, rows)) is not None:
@@ -44,7 +45,15 @@ def simple_log_probs(
     yield "each column by itself", _columns_log_prob(train, rows, schema, weights)
 
 
-def mixture_log_prob(train: Rows, rows: Rows) -> tuple[int, Rows] | None:
+def whole_places(schema: Schema) -> list[int] | None:
+    """The modelled columns if all are continuous and whole, but for constants; ``None`` if one is not."""
+    modelled = [column for column in schema.columns if not column.given]
+    if not all((c.continuous and not (c.atoms or c.missing or c.minus)) or c.kind == "constant" for c in modelled):
+        return None
+    return [i for i, c in enumerate(schema.columns) if c.continuous and not c.given]
+
+
+def mixture_log_prob(train: Rows, rows: Rows, sizes: Sequence[int] = COMPONENTS) -> tuple[int, Rows] | None:
     """The number of components, and the log-density (M,) of rows (M, D), of the mixture with the lowest BIC.
 
     Components are doubled as long as that helps, each with a full covariance. There is none where two do not help.
@@ -52,6 +61,7 @@ def mixture_log_prob(train: Rows, rows: Rows) -> tuple[int, Rows] | None:
     Args:
         train: Training rows (N, D), of which no more are looked at than a mixture needs.
         rows: Rows to score (M, D).
+        sizes: Numbers of components to try, rising.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
@@ -64,7 +74,7 @@ def mixture_log_prob(train: Rows, rows: Rows) -> tuple[int, Rows] | None:
     best, lowest = None, math.inf
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a rival that did not converge is one all the same
-        for components in COMPONENTS:
+        for components in sizes:
             if components * (train.shape[1] + 1) > len(unit):
                 break
             model = GaussianMixture(components, reg_covar=RIDGE, random_state=0).fit(unit)
@@ -74,6 +84,42 @@ def mixture_log_prob(train: Rows, rows: Rows) -> tuple[int, Rows] | None:
     if best is None or best.n_components == 1:
         return None
     return best.n_components, np.asarray(best.score_samples(new) - np.log(scale).sum())
+
+
+def kernel_log_prob(
+    train: Rows, rows: Rows, seed: int, factors: Sequence[float] = BANDWIDTHS
+) -> tuple[float, Rows] | None:
+    """The bandwidth and the log-density (M,) of rows (M, D) under a kernel density; ``None`` where there is none.
+
+    A Gaussian kernel with the covariance of the rows, shrunk by Scott's rule (1992) times the factor that makes some of
+    them likeliest under a density of the others.
+
+    Args:
+        train: Training rows (N, D); no more than ``MOST_KERNELS`` become kernels.
+        rows: Rows to score (M, D).
+        seed: Of the choice of rows.
+        factors: Those to choose from.
+    """
+    from scipy.stats import gaussian_kde
+
+    order = np.random.default_rng([seed, 31]).permutation(len(train))[: MOST_KERNELS + MOST_JUDGES]
+    center, scale = np.median(train, axis=0), train.std(axis=0)
+    if not (np.isfinite(scale).all() and (scale > 0).all()):
+        return None
+    unit, new = (train[order] - center) / scale, (rows - center) / scale
+    if np.linalg.eigvalsh(np.atleast_2d(np.cov(unit.T)))[0] < SINGULAR:
+        return None
+    judges, kernels = np.split(unit, [min(MOST_JUDGES, len(unit) // 5)])
+    rule = len(kernels) ** (-1 / (train.shape[1] + 4))
+    try:
+        best = factors[0]
+        if len(factors) > 1:
+            scores = [np.mean(gaussian_kde(kernels.T, factor * rule).logpdf(judges.T)) for factor in factors]
+            best = factors[int(np.argmax(scores))]
+        found = gaussian_kde(kernels.T, best * rule).logpdf(new.T)
+    except (np.linalg.LinAlgError, ValueError):  # too few rows
+        return None
+    return best, np.asarray(found - np.log(scale).sum())
 
 
 def _columns_log_prob(train: Rows, rows: Rows, schema: Schema, weights: Rows | None) -> Rows:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from flowcli.density import FlowDensity
 from flowcli.errors import UsageError
-from flowcli.evaluation.calibration import ranks_among
+from flowcli.evaluation.ranks import ranks_among, ranks_among_own
 from flowcli.flows.bases import AutoregressiveMixture, Mixture
 
 Rows = NDArray[np.float64]
@@ -90,6 +90,6 @@ def _with_gaps(z: Tensor, observed: Tensor | None) -> Rows:
 
 def _scores(z: Rows, draws: Rows, random: np.random.Generator) -> Rows:
     """The normal scores of latents (N, D) among draws (M, D), or each row's own (N, K, D)."""
-    columns = range(z.shape[1])
-    ranks = [ranks_among(z[:, d], draws[..., d], random.random(len(z))) for d in columns]
+    among = ranks_among if draws.ndim == 2 else ranks_among_own
+    ranks = [among(z[:, d], draws[..., d], random) for d in range(z.shape[1])]
     return np.asarray(ndtri(np.stack(ranks, axis=1)))

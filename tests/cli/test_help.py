@@ -34,7 +34,7 @@ def test_a_help_page_fits_a_screen(page):
 def test_everything_has_a_word_of_help(name):
     command = cli.get_command(click.Context(cli), name)
     assert command.short_help.endswith(".")
-    assert f"  {name:<8} {command.short_help}\n" in flowcli("--help").text
+    assert f"  {name:<9} {command.short_help}\n" in flowcli("--help").text
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.name
@@ -74,7 +74,7 @@ def test_the_shell_completes_what_can_be_known(tmp_path):
     assert complete(["info", "so"], tmp_path) == [("plain", "some.flow")]
     assert complete(["info", "x"], tmp_path) == [("file", "x")]
     assert complete(["logprob", "some.flow", "so"], tmp_path) == [("file", "so")]
-    assert complete(["co"], tmp_path) == [("plain", "config")]
+    assert complete(["conf"], tmp_path) == [("plain", "config")]
     assert ("plain", "--epochs") in complete(["fit", "--ep"], tmp_path)
     assert complete(["config", "gl"], tmp_path) == [("plain", "glow")]
 

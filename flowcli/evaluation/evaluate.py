@@ -1,0 +1,120 @@
+"""An evaluation from start to end: draws, log-densities, everything that is measured of them, and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowcli.density import Density
+from flowcli.density.team import Team
+from flowcli.evaluation.calibration import Check
+from flowcli.evaluation.comparison import Nats, mean_nats
+from flowcli.evaluation.copies import Copies, copies
+from flowcli.evaluation.findings import Evidence, Finding, findings, verdict
+from flowcli.evaluation.matching import matched
+from flowcli.evaluation.measures import ALPHA, Drawn, Measures, measured
+from flowcli.evaluation.modes import Lonely, lonely
+from flowcli.evaluation.rivals import Rivals, rivals
+
+Rows = NDArray[np.float64]
+
+DRAWS = 10_000
+LEAST_EACH = 9  # draws for each row, where a model is conditioned on something
+MOST_ROWS = 20_000  # that are looked at beside draws; log-densities are of all rows
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a model is, on rows that it was not fitted to.
+
+    Attributes:
+        nats: Its mean log-density of the rows.
+        own_nats: Its mean log-density of its draws.
+        train_nats: That of the training rows, where they are known.
+        rivals: Simple densities on the same rows.
+        compared: How many rows were looked at beside draws.
+        drawn: The rows, the draws and their log-densities.
+        measures: What was measured of these.
+        lonely: Rows far from draws, and draws far from rows.
+        copies: Whether draws are copies.
+        findings: What is wrong, the weightiest first.
+    """
+
+    nats: Nats
+    own_nats: Nats
+    train_nats: Nats | None
+    rivals: Rivals | None
+    drawn: Drawn
+    measures: Measures
+    lonely: tuple[Lonely, Lonely] | None
+    copies: Copies | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> str:
+        """All of it in one line."""
+        return verdict(self.findings, len(self.drawn.rows))
+
+
+def evaluate(
+    density: Density,
+    rows: Rows,
+    *,
+    train: Rows | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    processes: int = 1,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Evaluation:
+    """Evaluate a density on rows.
+
+    Args:
+        density: The model.
+        rows: Rows that it was not fitted to, (N, N_c), one at least.
+        train: The rows that it was fitted to, (T, N_c), if they are at hand.
+        draws: How many rows to draw; where the density is conditioned on columns, at least ``LEAST_EACH`` for each row.
+        seed: Of the draws and of everything else that is random.
+        processes: How many processes score and draw.
+        progress: Called with what is being done next.
+    """
+    with Team(density, processes) as team:
+        progress(f"scoring {len(rows):,} rows")
+        log_prob = team.log_prob(rows, seed=seed)
+        of_train = None if train is None else mean_nats(team.log_prob(train, seed=seed))
+        chosen = np.sort(np.random.default_rng([seed, 28]).permutation(len(rows))[:MOST_ROWS])
+        beside, given = rows[chosen], None
+        if any(column.given for column in density.schema.columns):
+            each = max(LEAST_EACH, draws // len(beside))
+            given = np.repeat(beside, each, axis=0)
+            draws = len(given)
+        progress(f"drawing {draws:,} rows")
+        parts = list(team.sample_blocks(draws, seed=seed, given=given))
+        values = np.concatenate(parts)
+        progress(f"scoring {draws:,} draws")
+        drawn = Drawn(beside, log_prob[chosen], values, team.log_prob(values, seed=seed), density.schema)
+    progress("fitting simple models")
+    simple = rivals(log_prob, rows, density.schema, seed, train)
+    progress("training classifiers")
+    measures = measured(drawn, seed)
+    progress("looking at neighbours")
+    crowds = lonely(drawn.rows, drawn.singles, density.schema, seed)
+    rest, rest_measures, shares = drawn, measures, None
+    if crowds is not None and any(each.is_mode for each in crowds):
+        rest = drawn.part(*(each.others if each.is_mode else each.looked_at for each in crowds))
+        rest_measures = measured(rest, seed)
+    worst = _worst_shares(rest_measures) if drawn.each is None else None
+    if worst is not None and (alike := matched(rest, worst)) is not None:
+        shares, rest_measures = worst, measured(alike, seed)
+    near = copies(drawn.rows, drawn.singles, density.schema, seed, train)
+    nats, own_nats = mean_nats(log_prob), mean_nats(drawn.log_prob_draws)
+    found = findings(Evidence(measures, rest_measures, shares, crowds, near, simple, nats, own_nats, of_train))
+    return Evaluation(nats, own_nats, of_train, simple, drawn, measures, crowds, near, tuple(found))
+
+
+def _worst_shares(measures: Measures) -> Check | None:
+    """The column whose categories or missing cells are surely off, and most."""
+    off = [check for check in measures.checks if check.aspect != "values" and check.adjusted < ALPHA]
+    return max(off, key=lambda check: check.nats, default=None)

@@ -1,0 +1,255 @@
+"""From measurements to findings: what is wrong with a model, in plain words, with the figures behind it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flowcli.evaluation.calibration import Check
+from flowcli.evaluation.comparison import Nats
+from flowcli.evaluation.copies import Copies
+from flowcli.evaluation.information import divergence
+from flowcli.evaluation.measures import ALPHA, Measures
+from flowcli.evaluation.modes import Lonely
+from flowcli.evaluation.rivals import Rivals
+from flowcli.evaluation.two_sample import TwoSample
+
+LEAST_NATS = 0.002  # less is no finding, however sure it is
+SMALL = 0.02  # nats below which a fault is a small one
+EXPLAINED = 0.25  # of a mode's nats: what is worth less follows from that one
+NEXT_TO_NOTHING = 0.02  # of the nats of a model that is wrong as a whole: what a column adds to that
+ANOTHER_KIND = 0.1  # of the weightiest finding's nats: from there on, several things are wrong
+ALONE = 2.0  # times the nats of the whole: what a column that is off as the whole is has beside that
+MOSTLY = 5.0  # times the nats of all other findings: what a classifier tells comes first then, and last otherwise
+UNEXPLAINED = 0.5  # of a classifier's nats: what no other finding is worth as much as
+COPIES_EXCESS, COPIES_SHARE = 4.0, 0.03
+TRAIN_ERRORS = 3.0
+MOST_COLUMNS = 3  # that are told in full
+
+# How a column's ranks look where the whole model is wrong in that way.
+ALIKE = {
+    "too narrow": ("the model is too narrow", "the model's tails are too light"),
+    "too wide": ("the model is too wide", "the model's tails are too heavy"),
+    "tails too light": ("the model's tails are too light", "the model is too wide"),
+    "tails too heavy": ("the model's tails are too heavy", "the model is too narrow", "the model is too wide"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        name: Such as ``too narrow``, ``missing mode`` or ``column off: price``.
+        words: What that means, in a sentence with its figures.
+        nats: What it costs at least, in nats a row; ``None`` where that is not the point.
+        column: The column it is about, if it is about one.
+    """
+
+    name: str
+    words: str
+    nats: float | None
+    column: str | None = None
+
+    @property
+    def small(self) -> bool:
+        """Whether it hardly matters."""
+        return self.nats is not None and self.nats < SMALL
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that findings are made of.
+
+    Attributes:
+        measures: Of all rows and draws.
+        rest: Of what is left without crowds by themselves, and beside draws that have as much of each category as the
+            rows where that was not so.
+        shares: The column of which that was not so.
+        lonely: Rows without draws near, and draws without rows near.
+        copies: Whether draws are copies.
+        rivals: Simple models.
+        nats: The model's mean log-density of the rows.
+        own_nats: That of its draws: what the other would be if the model were right.
+        train_nats: That of the training rows, where they are known.
+    """
+
+    measures: Measures
+    rest: Measures
+    shares: Check | None
+    lonely: tuple[Lonely, Lonely] | None
+    copies: Copies | None
+    rivals: Rivals | None
+    nats: Nats
+    own_nats: Nats
+    train_nats: Nats | None
+
+
+def findings(evidence: Evidence) -> list[Finding]:
+    """What is wrong, the weightiest first; nothing where the model is good.
+
+    Each of four tests is made at such a level that a right model is called wrong in about one run of a hundred, all of
+    them together. What one finding explains is no other: the columns of a model that is too narrow as a whole, the
+    regions of one that lacks a mode, the columns that depend on a category which is drawn too often. A simpler model
+    that is better comes first where several things are wrong, and after the one thing where it is one.
+    """
+    modes = _modes(evidence)
+    shares = [] if evidence.shares is None else [_column(evidence.shares)]
+    measures = evidence.rest if modes or shares else evidence.measures
+    regions, columns = _apart(measures)
+    dependence = _dependence(measures, columns)
+    specific = sorted([*modes, *shares, *regions, *columns, *dependence], key=lambda each: -(each.nats or 0.0))
+    if modes:
+        specific = [each for each in specific if each in modes or _weight(each) > EXPLAINED * _weight(modes[0])]
+    general = _simpler(evidence)
+    kinds = {each.name.partition(":")[0] for each in specific if _weight(each) >= ANOTHER_KIND * _weight(specific[0])}
+    found = [*specific, *general] if len(kinds) < 2 else [*general, *specific]
+    told = _told(measures.two_sample, specific)
+    mostly = bool(told) and _weight(told[0]) > MOSTLY * max(map(_weight, found), default=0.0)
+    return [*_copies(evidence.copies), *(told if mostly else []), *found, *([] if mostly else told)]
+
+
+def verdict(found: Sequence[Finding], rows: int) -> str:
+    """All of it in one line."""
+    if not found:
+        return f"good: nothing is wrong that {rows:,} rows could show"
+    if all(each.small for each in found):
+        return f"good, but for {len(found)} small fault{'s' * (len(found) > 1)}: {_names(found)}"
+    return _names(found)
+
+
+def grouped(found: Sequence[Finding]) -> tuple[list[Finding], list[str]]:
+    """Findings to be told in full, and the names of those that are more of the same: of many columns, a few will do."""
+    columns = [each for each in found if each.column is not None]
+    rest = columns[MOST_COLUMNS:]
+    return [each for each in found if each not in rest], [each.name for each in rest]
+
+
+def _names(found: Sequence[Finding]) -> str:
+    names = [each.name for each in found]
+    return "; ".join(names[:3]) + (f"; and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _weight(finding: Finding) -> float:
+    return finding.nats or 0.0
+
+
+def _something_is_wrong(measures: Measures) -> bool:
+    """Whether one of the tests on rows and draws says so."""
+    test = measures.two_sample
+    chances = [measures.coverage.chance, *(check.adjusted for check in measures.checks)]
+    return min(*chances, 1.0 if test is None else test.chance) < ALPHA
+
+
+def _modes(evidence: Evidence) -> list[Finding]:
+    """Crowds of rows without draws, and of draws without rows."""
+    if evidence.lonely is None or not _something_is_wrong(evidence.measures):
+        return []
+    rows, draws = evidence.lonely
+    found = []
+    for each, name in ((rows, "missing mode"), (draws, "spurious mode")):
+        if not each.is_mode:
+            continue
+        count, lonely = float(len(each.looked_at)), float(len(each.places))
+        here, there = np.array([lonely, count - lonely]), np.array([0.0, count])
+        nats = divergence(here, there) if name == "missing mode" else divergence(there, here)
+        what, other = ("rows", "draw") if name == "missing mode" else ("draws", "row")
+        words = f"{each.share:.1%} of the {what} form a crowd of their own in which there is no {other}"
+        found.append(Finding(name, words, nats))
+    return sorted(found, key=lambda each: -_weight(each))
+
+
+def _apart(measures: Measures) -> tuple[list[Finding], list[Finding]]:
+    """What regions say and what columns say, without what follows from the other."""
+    columns = [check for check in measures.checks if check.adjusted < ALPHA and check.nats >= LEAST_NATS]
+    coverage = measures.coverage
+    manner = coverage.manner if coverage.chance < ALPHA and coverage.nats >= LEAST_NATS else None
+    if manner is None:
+        return [], [_column(check) for check in columns]
+    alike = [check for check in columns if check.aspect == "values" and check.detail in ALIKE[manner]]
+    all_values = sum(check.aspect == "values" for check in measures.checks)
+    most = max((check.nats for check in columns), default=0.0)
+    if columns and not 2 * len(alike) >= all_values and coverage.nats < most:
+        return [], [_column(check) for check in columns]
+    shares = ", ".join(f"{region.inside:.1%}" for region in coverage.regions)
+    levels = ", ".join(f"{region.level:.0%}" for region in coverage.regions)
+    words = f"the model's {levels} regions hold {shares} of the rows"
+    if 2 * len(alike) >= all_values:
+        words += f"; {len(alike)} of {all_values} columns by themselves look so too" if all_values > 1 else ""
+        columns = [check for check in columns if check not in alike or check.nats > ALONE * coverage.nats]
+    columns = [check for check in columns if check.nats > NEXT_TO_NOTHING * coverage.nats]
+    return [Finding(manner, words, coverage.nats)], [_column(check) for check in columns]
+
+
+def _column(check: Check) -> Finding:
+    match check.aspect:
+        case "shares":
+            return Finding(f"category shares off: {check.column}", check.detail, check.nats, check.column)
+        case "missing":
+            return Finding(f"missing cells off: {check.column}", check.detail, check.nats, check.column)
+        case _:
+            words = f"{check.detail or 'its shape is another'}; Kolmogorov-Smirnov distance {check.distance:.3f}"
+            return Finding(f"column off: {check.column}", words, check.nats, check.column)
+
+
+def _dependence(measures: Measures, columns: Sequence[Finding]) -> list[Finding]:
+    """What a classifier tells of ranks, which columns by themselves tell nothing of; but for what has no ranks."""
+    test, whole = measures.dependence, measures.two_sample
+    if test is None or whole is None or test.chance >= ALPHA or test.nats < LEAST_NATS:
+        return []
+    without_ranks = sum(check.nats for check in measures.checks if check.aspect != "values" and check.adjusted < ALPHA)
+    if test.nats - without_ranks < UNEXPLAINED * (whole.nats if columns else test.nats):
+        return []
+    words = f"columns by themselves left out, a classifier still tells draws from rows, with an AUC of {test.auc:.3f}"
+    if measures.pair is not None and abs(measures.pair.rows - measures.pair.draws) > 0.05:
+        one, other = measures.pair.columns
+        words += f"; {one} and {other} have a rank correlation of {measures.pair.rows:.2f} in the rows"
+        words += f" and {measures.pair.draws:.2f} in the draws"
+    return [Finding("dependence missed", words, test.nats)]
+
+
+def _simpler(evidence: Evidence) -> list[Finding]:
+    """A simple model that is better, and whether that is for want of fitting or for too much of it."""
+    found = [] if evidence.rivals is None else list(evidence.rivals.found)
+    better = [rival for rival in found if rival.gain.chance_of_worse < ALPHA / len(found)]
+    if not better:
+        return []
+    best = min(better, key=lambda rival: rival.gain.mean)
+    loss = -best.gain.mean
+    if loss < LEAST_NATS:
+        return []
+    words = f"{best.name} has {loss:.3f} ± {best.gain.error:.3f} nats a row more on the same rows"
+    train, here = evidence.train_nats, evidence.nats
+    if train is not None and train.mean - here.mean > TRAIN_ERRORS * math.hypot(train.error, here.error):
+        gap = train.mean - here.mean
+        if gap > loss / 2:
+            return [Finding("overfitted", f"{words}, and the model has {gap:.3f} more on its training rows", loss)]
+    # A model fitted by maximum likelihood that is too simple finds rows about as likely as its own draws.
+    if not here.impossible and evidence.own_nats.mean - here.mean < loss / 2:
+        return [Finding("underfitted", f"{words}: a simpler model is better", loss)]
+    if (surer := evidence.own_nats.mean - here.mean) > 0:
+        words += f"; the model is surer of its own draws than of the rows, by {surer:.3f}"
+    return [Finding("a simpler model is better", words, loss)]
+
+
+def _copies(copies: Copies | None) -> list[Finding]:
+    if copies is None or copies.excess < COPIES_EXCESS or copies.close - copies.close_rows < COPIES_SHARE:
+        return []
+    words = f"{copies.close:.1%} of the draws lie as close to a row as {copies.close_rows:.1%} of other rows do"
+    if copies.exact > copies.exact_rows:
+        words += f"; {copies.exact:.1%} are a row, to the digit ({copies.exact_rows:.1%} of other rows are)"
+    return [Finding("copies", words, None)]
+
+
+def _told(test: TwoSample | None, specific: Sequence[Finding]) -> list[Finding]:
+    """That a classifier tells more than the other findings explain."""
+    if test is None or test.chance >= ALPHA or any(_weight(each) > UNEXPLAINED * test.nats for each in specific):
+        return []
+    names = ", ".join(name for name, _ in test.columns[:3])
+    words = f"a classifier tells them apart, with an AUC of {test.auc:.3f}" + (
+        f"; most telling: {names}" if names else ""
+    )
+    return [Finding("draws unlike rows", words, max(test.nats, LEAST_NATS))]
