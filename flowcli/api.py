@@ -155,12 +155,14 @@ class Model:
             raise UsageError(f"the density is conditioned on {', '.join(conditions)}: give their values, no condition")
         if given is not None:
             read = [column for column in schema.columns if column.given or column.name in given.columns]
-            if others := [column.name for column in read if not column.given]:
+            others = [column.name for column in read if not column.given]
+            if others:
                 self.density.queries.chosen(others)
             known = self._beside(given, read)
             table.refuse_unlike(known, schema.columns, "given")
             known = np.repeat(known, rows, axis=0)
-            values = self.density.sample(len(known), seed=seed, given=known, complete=complete)
+            fixed = known if others else None
+            values = self.density.sample(len(known), seed=seed, given=known, fixed=fixed, complete=complete)
         elif where is None:
             values = self.density.sample(rows, seed=seed, complete=complete)
         else:

@@ -96,7 +96,9 @@ def sample(
         raise UsageError(
             "--where and --given do not go together; put what is given into the condition, if it is likely"
         )
-    if known is not None and len(known) and (line := resampled(loaded, known[:1])) and not quiet:
+    line = None if known is None or not len(known) else resampled(loaded, known[:1])
+    fixed = None if line is None else known
+    if line is not None and not quiet:
         note(line)
     rows = rows if known is None else len(known)
     chosen = None if where is None else Rejection(Condition(where, loaded.schema.columns), rows)
@@ -114,9 +116,12 @@ def sample(
     drawn = rows if chosen is None else budget or usual_budget(rows)
     with open_writer(output, schema=schema) as writer, Team(loaded, compute.processes(place, threads)) as team:
         blocks: Iterable[Drawn] = until_asked_to_end(
-            team.scored_blocks(drawn, seed=seed, given=known, complete=complete)
+            team.scored_blocks(drawn, seed=seed, given=known, fixed=fixed, complete=complete)
             if with_logprob
-            else ((values, None) for values in team.sample_blocks(drawn, seed=seed, given=known, complete=complete))
+            else (
+                (values, None)
+                for values in team.sample_blocks(drawn, seed=seed, given=known, fixed=fixed, complete=complete)
+            )
         )
         for values, log_prob in blocks if chosen is None else chosen.of(blocks):
             cells = to_cells(values, loaded.schema)

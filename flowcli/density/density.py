@@ -125,7 +125,15 @@ class Density(ABC):
         """Log-density of each row, in nats per row, in the units of the table; see ``scores``."""
         return self.scores(values, double=double, draws=draws, seed=seed).log_prob
 
-    def sample(self, rows: int, *, seed: int, given: Rows | None = None, complete: bool = False) -> Rows:
+    def sample(
+        self,
+        rows: int,
+        *,
+        seed: int,
+        given: Rows | None = None,
+        fixed: Rows | None = None,
+        complete: bool = False,
+    ) -> Rows:
         """Draw rows (rows, N_c), rounded as the table wrote them.
 
         A smaller number of rows with the same seed is a beginning of this one.
@@ -133,50 +141,76 @@ class Density(ABC):
         Args:
             rows: How many.
             seed: Of all random numbers.
-            given: For each row the values of the columns that the density is conditioned on, (rows, N_c), and of
-                others that it shall have, whole totals with all of their parts; NaN in those that are to be drawn.
+            given: Where the density is conditioned on columns, their values for each row, (rows, N_c); what else
+                stands there is not looked at.
+            fixed: For each row the values of other columns that it shall have, (rows, N_c), of totals with all of
+                their parts; NaN in those that are to be drawn.
             complete: Fill the cells that are missing, as they are in rows where none is; see ``Queries.draw``.
         """
-        blocks = list(self.sample_blocks(rows, seed=seed, given=given, complete=complete))
+        blocks = list(self.sample_blocks(rows, seed=seed, given=given, fixed=fixed, complete=complete))
         return np.concatenate(blocks) if blocks else np.empty((0, len(self.schema.columns)))
 
     def sample_blocks(
-        self, rows: int, *, seed: int, given: Rows | None = None, complete: bool = False
+        self,
+        rows: int,
+        *,
+        seed: int,
+        given: Rows | None = None,
+        fixed: Rows | None = None,
+        complete: bool = False,
     ) -> Iterator[Rows]:
         """Draw rows block by block, each (b, N_c); see ``sample``.
 
         Raises:
-            NumericsError: A row came out that is not finite, or that cannot be inverted; or too few candidates for
-                what it shall have beside what is given are likely.
+            NumericsError: A row came out that is not finite, or that cannot be inverted; or too few candidates are
+                likely beside what is fixed.
         """
-        for values, wanted in self._whole_blocks(rows, seed, given, complete):
-            yield values[:wanted]
+        # Blocks of one size, so that no number depends on how many rows are wanted.
+        for number, start in enumerate(range(0, rows, DRAWN_ROWS)):
+            values = self.block(number, seed=seed, given=given, fixed=fixed, complete=complete)
+            yield values[: min(DRAWN_ROWS, rows - start)]
 
     def scored_blocks(
-        self, rows: int, *, seed: int, given: Rows | None = None, complete: bool = False
+        self,
+        rows: int,
+        *,
+        seed: int,
+        given: Rows | None = None,
+        fixed: Rows | None = None,
+        complete: bool = False,
     ) -> Iterator[tuple[Rows, Rows]]:
         """Like ``sample_blocks``, each block with the log-densities (b,) of its rows."""
-        for values, wanted in self._whole_blocks(rows, seed, given, complete):
+        for number, start in enumerate(range(0, rows, DRAWN_ROWS)):
+            values = self.block(number, seed=seed, given=given, fixed=fixed, complete=complete)
+            wanted = min(DRAWN_ROWS, rows - start)
             yield values[:wanted], self.log_prob(values)[:wanted]
 
-    def _whole_blocks(self, rows: int, seed: int, given: Rows | None, complete: bool) -> Iterator[tuple[Rows, int]]:
-        """Blocks of one size, so that no number depends on how many rows are wanted; and how many of each are."""
-        for block, start in enumerate(range(0, rows, DRAWN_ROWS)):
-            yield self.block(block, seed=seed, given=given, complete=complete), min(DRAWN_ROWS, rows - start)
-
-    def block(self, number: int, *, seed: int, given: Rows | None = None, complete: bool = False) -> Rows:
+    def block(
+        self,
+        number: int,
+        *,
+        seed: int,
+        given: Rows | None = None,
+        fixed: Rows | None = None,
+        complete: bool = False,
+    ) -> Rows:
         """Draw one block of ``DRAWN_ROWS`` rows: they depend on its number and the seed alone, and on what is given."""
+        known, conditions = self._of_block(number, given), np.array([column.given for column in self.schema.columns])
+        if fixed is not None:
+            known = np.where(conditions, known, self._of_block(number, fixed))
+            there = ~np.isnan(known) | conditions
+            return self.queries.draw(known, there, seed=[seed, number, 2], complete=complete).relied_on()
         state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
-        known = torch.full((DRAWN_ROWS, len(self.schema.columns)), torch.nan, dtype=torch.float64)
-        if given is not None:
-            part = given[number * DRAWN_ROWS : (number + 1) * DRAWN_ROWS]
-            known[: len(part)] = torch.as_tensor(part)
-            known[len(part) :] = known[:1]  # drawn, and not given out
-        fixed, conditions = ~known.isnan().numpy(), [column.given for column in self.schema.columns]
-        if (fixed & ~np.array(conditions)).any():
-            return self.queries.draw(known.numpy(), fixed, seed=[seed, number, 2], complete=complete).relied_on()
-        drawn = self.draw(known, torch.Generator().manual_seed(int(state >> np.uint64(1))))
+        drawn = self.draw(torch.from_numpy(known), torch.Generator().manual_seed(int(state >> np.uint64(1))))
         if not complete:
             return drawn
         there = ~np.isnan(drawn) | conditions
         return self.queries.draw(drawn, there, seed=[seed, number, 1], complete=True).relied_on()
+
+    def _of_block(self, number: int, rows: Rows | None) -> Rows:
+        """Those of some rows that are of this block, (DRAWN_ROWS, N_c), NaN without any."""
+        if rows is None:
+            return np.full((DRAWN_ROWS, len(self.schema.columns)), np.nan)
+        part = rows[number * DRAWN_ROWS : (number + 1) * DRAWN_ROWS]
+        # The last block is drawn whole, and the rest of it is not given out.
+        return np.concatenate([part, np.repeat(part[:1], DRAWN_ROWS - len(part), axis=0)])

@@ -111,7 +111,7 @@ class Part:
             column = self.schema.columns[place]
             assert column.value is not None
             same = (rest[:, place] - column.value).abs() <= (column.step or 0.0) * (0.0 if column.text else 0.5)
-            log_dets[:, place] = torch.where(same, -_per_unit(column), -math.inf)
+            log_dets[:, place] = torch.full_like(rest[:, place], -_per_unit(column)).where(same, -math.inf)
         codes = torch.zeros(len(rest), len(self.coded), dtype=torch.long)
         for number, (place, outcomes) in enumerate(zip(self.coded, self.outcomes, strict=True)):
             codes[:, number], log_dets[:, place] = outcomes.codes(rest[:, place])
@@ -199,8 +199,9 @@ class Part:
             there, inside = ~x.isnan(), (x >= lower) & (x <= upper)
             angle = (x - lower) / (upper - lower) * 2 * math.pi - math.pi
             angles[:, a] = torch.where(inside, angle, 0.0)
-            log_turn = torch.where(inside, math.log(2 * math.pi / (upper - lower)), -math.inf)
-            log_slopes[:, a] = torch.where(there, log_turn, 0.0)
+            # Not of two numbers, which torch.where would make a float32 of.
+            log_turn = torch.full_like(x, math.log(2 * math.pi / (upper - lower))).where(inside, -math.inf)
+            log_slopes[:, a] = log_turn.where(there, 0.0)
         return angles, log_slopes
 
 

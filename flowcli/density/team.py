@@ -124,23 +124,35 @@ class Team:
         return found[:, 0]
 
     def sample_blocks(
-        self, rows: int, *, seed: int, given: Rows | None = None, complete: bool = False
+        self,
+        rows: int,
+        *,
+        seed: int,
+        given: Rows | None = None,
+        fixed: Rows | None = None,
+        complete: bool = False,
     ) -> Iterator[Rows]:
         """Draw the very blocks of ``Density.sample_blocks``."""
         columns = len(self._density.schema.columns)
 
         def compute(block: int, _: Rows) -> Rows:
-            return self._density.block(block, seed=seed, given=given, complete=complete)
+            return self._density.block(block, seed=seed, given=given, fixed=fixed, complete=complete)
 
         yield from self._drawn(rows, _Work(compute, DRAWN_ROWS, 0, columns))
 
     def scored_blocks(
-        self, rows: int, *, seed: int, given: Rows | None = None, complete: bool = False
+        self,
+        rows: int,
+        *,
+        seed: int,
+        given: Rows | None = None,
+        fixed: Rows | None = None,
+        complete: bool = False,
     ) -> Iterator[tuple[Rows, Rows]]:
         """Draw the very blocks of ``Density.scored_blocks``, with the log-densities of their rows."""
 
         def compute(block: int, _: Rows) -> Rows:
-            values = self._density.block(block, seed=seed, given=given, complete=complete)
+            values = self._density.block(block, seed=seed, given=given, fixed=fixed, complete=complete)
             return np.column_stack([values, self._density.log_prob(values)])
 
         columns = len(self._density.schema.columns)

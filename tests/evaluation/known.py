@@ -45,7 +45,10 @@ class Known(Density):
     def scores(self, values, *, double=False, draws=8, seed=0):
         return Scores(self.log_density(values), np.zeros(len(values)))
 
-    def draw(self, given, generator, *, complete):
+    def log_prob_at(self, rest, spread):
+        return torch.from_numpy(self.log_density(rest.numpy()))
+
+    def draw(self, given, generator):
         seed = int(torch.randint(2**62, (1,), generator=generator))
         return self.drawn(given.numpy(), np.random.default_rng(seed))
 
