@@ -20,7 +20,7 @@ from flowcli.cli.say import nearest, one_line, say
 from flowcli.cli.signals import obey
 from flowcli.errors import FlowcliError
 
-COMMANDS = ("fit", "logprob", "sample", "info", "config")
+COMMANDS = ("fit", "logprob", "sample", "check", "info", "config")
 COMPLETION = "_FLOWCLI_COMPLETE"
 
 BUG, RESOURCE, CLOSED_PIPE = 70, 6, 141

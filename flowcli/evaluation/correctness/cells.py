@@ -17,7 +17,7 @@ from flowcli.evaluation.correctness.finding import Finding, within
 from flowcli.evaluation.correctness.subject import Points, Subject
 from flowcli.table import as_written
 
-ROWS, POINTS = 200, 256
+ROWS, POINTS = 100, 128
 FALSE_ALARMS = 1e-5
 
 
@@ -96,10 +96,7 @@ def written(subject: Subject, drawn: Points, values: Tensor) -> Iterator[Finding
         values: Rows as they are written.
     """
     schema = subject.encoding.schema
-    if any(column.minus for column in schema.columns):
-        rest = remainders(values, schema)
-    else:
-        rest = values
+    rest = remainders(values, schema)
     laid = subject.laid(drawn)
     if not subject.layout.given:  # such rows are drawn anew
         u = subject.layout.split(laid.rows)[0]

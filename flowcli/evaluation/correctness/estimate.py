@@ -88,7 +88,7 @@ def bridge(ours: tuple[Rows, Rows], theirs: tuple[Rows, Rows]) -> Estimate:
 
 
 def _share(one: Rows, other: Rows) -> Rows:
-    """a / (a + b) from log a and log b, (B,) each; nothing where a is nothing."""
+    """A / (a + b) from log a and log b, (B,) each; nothing where a is nothing."""
     possible = one > -math.inf
     found = np.zeros(len(one))
     found[possible] = expit(one[possible] - other[possible])

@@ -41,7 +41,7 @@ def log_dets(subject: Subject, points: Points) -> Iterator[Finding]:
     found = log_abs_det(jacobian(_latents(subject, points), points.rest[:, subject.numbers]), of_latents, there)
     meaning = "The log-det from the table's columns to the latents is that of the matrix of all derivatives."
     figure = _apart(told, found)
-    yield within("log-det of it all", figure, limits.LOG_DET, "nats", meaning, f"{len(told)} rows")
+    yield within("log-det of the whole", figure, limits.LOG_DET, "nats", meaning, f"{len(told)} rows")
 
 
 def jacobian(function: Map, x: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def _of_layers(subject: Subject, points: Points) -> Finding:
         if off >= worst:
             worst, where = off, name
     meaning = "So does each layer."
-    return within("log-det of each layer", worst, limits.LOG_DET, "nats", meaning, where)
+    return within("log-det of layers", worst, limits.LOG_DET, "nats", meaning, where)
 
 
 def _latents(subject: Subject, points: Points) -> Map:

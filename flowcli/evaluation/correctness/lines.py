@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import expit, ndtri
 
 from flowcli.table.schema import Column
 
@@ -110,10 +110,10 @@ def _back(y: Rows, column: Column) -> Rows:
         case "positive" if column.bend is not None:
             return np.asarray(2 * column.bend * np.sinh(y))
         case "positive":
-            return np.asarray(lower + np.exp(y))
+            return np.maximum(lower + np.exp(y), math.nextafter(lower, math.inf))
         case "bounded":
-            return np.asarray(np.where(y < 0, lower + (upper - lower) / (1 + np.exp(-y)), 0) + np.where(
-                y < 0, 0, upper - (upper - lower) / (1 + np.exp(y))
-            ))
+            share = expit(np.minimum(y, -y)) * (upper - lower)  # of the way from the nearer end
+            x = np.where(y < 0, lower + share, upper - share)
+            return np.clip(x, math.nextafter(lower, upper), math.nextafter(upper, lower))
         case _:
             return y

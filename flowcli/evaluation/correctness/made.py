@@ -14,8 +14,8 @@ from flowcli.evaluation.correctness.subject import Points, Subject
 def plausible_given(encoding: Encoding, count: int, generator: torch.Generator) -> Tensor:
     """Rows (count, N_c) with values of the columns that a density is conditioned on, and nothing else.
 
-    Numbers are as likely as a normal makes their coordinates, angles and codes uniform: such values as the rows had that
-    the model was fitted to, but each for itself.
+    Numbers are as likely as a normal makes their coordinates, angles and codes uniform: such values as the rows had
+    that the model was fitted to, but each for itself.
     """
     part = encoding.given
     values = torch.full((count, len(encoding.schema.columns)), math.nan, dtype=torch.float64)

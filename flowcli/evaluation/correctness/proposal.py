@@ -17,8 +17,8 @@ from flowcli.table.schema import Column
 
 Flags = NDArray[np.bool_]
 
-FIT_ROWS = 6000
-COMPONENTS = (24, 12, 4)  # where columns are up to 4, up to 16, and more
+FIT_ROWS = 20_000
+COMPONENTS = (32, 48, 8)  # where columns are up to 4, up to 16, and more
 WIDENED = 1.15  # covariances, so that tails are not the lighter ones
 RIDGE = 1e-4
 SHARE_WIDE, WIDE, DEGREES = 0.1, 1.5, 4.0  # independent Student t's beside the mixture, for what it leaves out

@@ -11,8 +11,8 @@ Rows = NDArray[np.float64]
 Labels = NDArray[np.intp]
 
 POINTS = 5  # Gauss-Legendre, along each side of a box
-FIRST = 8  # boxes along each side to begin with
-MOST_POINTS = 600_000
+FIRST = (128, 16)  # boxes along each side to begin with, in one and in two dimensions
+MOST_POINTS = 200_000
 MOST_ROUNDS = 30
 
 
@@ -32,10 +32,11 @@ def integrals(
     Returns:
         The integrals, and estimates of their errors, (labels,) each.
     """
-    first = np.stack(np.meshgrid(*[np.arange(FIRST) / FIRST] * dimensions), -1).reshape(-1, dimensions)
+    count = FIRST[dimensions - 1]
+    first = np.stack(np.meshgrid(*[np.arange(count) / count] * dimensions), -1).reshape(-1, dimensions)
     corners = np.tile(first, (labels, 1))
     owners = np.repeat(np.arange(labels), len(first))
-    side = 1.0 / FIRST
+    side = 1.0 / count
     total, error, used = np.zeros(labels), np.zeros(labels), 0
     whole = _sums(function, corners, owners, side)
     for _ in range(MOST_ROUNDS):

@@ -47,27 +47,27 @@ def _encoding(subject: Subject, points: Points) -> Finding:
     figure, place = _farthest(_misses(subject, points, back, laid.codes))
     where = subject.encoding.schema.columns[subject.numbers[place]].name if figure > limits.ROUND_TRIP else ""
     meaning = "Columns become coordinates and angles, and these the same columns again."
-    return within("columns there and back", figure, limits.ROUND_TRIP, UNIT, meaning, where)
+    return within("columns and back", figure, limits.ROUND_TRIP, UNIT, meaning, where)
 
 
 def _layers(subject: Subject, flow: Flow, points: Points) -> Finding:
     """Each layer by itself, in units of what it reads."""
     x, context = _inputs(subject, subject.joint, points)
     worst, where = 0.0, ""
-    for name, layer, x, own in walk(flow, x, context):
-        z, _ = layer(x, own)
+    for name, layer, reached, own in walk(flow, x, context):
+        z, _ = layer(reached, own)
         back, _ = layer.inverse(z, own)
-        miss = float((torch.abs(back - x) / (1 + x.abs())).nan_to_num(math.inf).amax())
+        miss = float((torch.abs(back - reached) / (1 + reached.abs())).nan_to_num(math.inf).amax())
         if miss >= worst:
             worst, where = miss, name
     meaning = "Each layer's inverse undoes it."
-    return within("each layer there and back", worst, limits.ROUND_TRIP, "units", meaning, where)
+    return within("layers and back", worst, limits.ROUND_TRIP, "units", meaning, where)
 
 
 def _whole(subject: Subject, joint: Joint, points: Points) -> Finding:
     figure, _ = _farthest(_through(subject, joint, points))
     meaning = "Rows become latents, and these the same rows again, in float64."
-    return within("rows there and back", figure, limits.ROUND_TRIP, UNIT, meaning)
+    return within("rows and back", figure, limits.ROUND_TRIP, UNIT, meaning)
 
 
 def _single(subject: Subject, points: Points) -> Finding:
@@ -75,7 +75,7 @@ def _single(subject: Subject, points: Points) -> Finding:
     misses = _through(subject, subject.single, points).amax(1)
     figure = float(torch.quantile(misses, 1 - limits.STEEP)) if len(misses) else 0.0
     meaning = "The same in float32, for 99 of 100 rows."
-    return within("rows there and back, float32", figure, limits.ROUND_TRIP_SINGLE, UNIT, meaning)
+    return within("rows and back, float32", figure, limits.ROUND_TRIP_SINGLE, UNIT, meaning)
 
 
 def _latents(subject: Subject, flow: Flow, points: Points) -> Finding:
@@ -85,7 +85,7 @@ def _latents(subject: Subject, flow: Flow, points: Points) -> Finding:
     again, _ = flow(flow.inverse(z, context)[0], context)
     figure = float((torch.abs(again - z) / (1 + z.abs())).nan_to_num(math.inf).amax()) if len(z) else 0.0
     meaning = "Latents become rows, and these the same latents again."
-    return within("latents there and back", figure, limits.ROUND_TRIP, "units", meaning)
+    return within("latents and back", figure, limits.ROUND_TRIP, "units", meaning)
 
 
 def _angles(subject: Subject, points: Points) -> Finding:
@@ -98,7 +98,7 @@ def _angles(subject: Subject, points: Points) -> Finding:
     there = subject.there(laid.codes)[:, subject.layout.coordinates :]
     figure = float(turn.abs().where(there, 0.0).nan_to_num(math.inf).amax())
     meaning = "Angles become uniform ones, and these the same angles again."
-    return within("angles there and back", figure, limits.ROUND_TRIP, "radians", meaning)
+    return within("angles and back", figure, limits.ROUND_TRIP, "radians", meaning)
 
 
 def walk(flow: Flow, x: Tensor, context: Context) -> Iterator[tuple[str, Transform, Tensor, Context]]:

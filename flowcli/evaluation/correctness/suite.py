@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from flowcli.density import Density, Ensemble, FlowDensity
+from flowcli.errors import NumericsError
 from flowcli.evaluation.correctness import limits
 from flowcli.evaluation.correctness.base import bases
 from flowcli.evaluation.correctness.cells import of_cells, written
@@ -22,11 +23,12 @@ from flowcli.evaluation.correctness.made import around, finite, joined, plausibl
 from flowcli.evaluation.correctness.mass import masses
 from flowcli.evaluation.correctness.precision import precisions
 from flowcli.evaluation.correctness.round_trip import round_trips
-from flowcli.evaluation.correctness.subject import Subject
+from flowcli.evaluation.correctness.subject import Points, Subject
+from flowcli.table import as_written
 
 Rows = NDArray[np.float64]
 
-DRAWN = 24_000  # points in all
+DRAWN = 40_000  # points in all
 WRITTEN = 4_000  # rows as sample writes them
 TRIED = 1_000  # rows there and back
 DERIVED = 400  # derivatives in a row of all the matrices, so that many columns have few rows
@@ -65,7 +67,7 @@ def _of_flow(density: FlowDensity, values: Rows | None, seed: int) -> Iterator[F
     table = None if values is None or not len(values) else torch.from_numpy(values)
     given = _given(subject, table, generator)
     drawn = finite(subject, subject.draw(given, generator))
-    rows = torch.from_numpy(density.sample(WRITTEN, seed=seed, given=given.numpy() if subject.layout.given else None))
+    rows, refusal = _written(subject, given[:WRITTEN], drawn, seed)
     seen = rows if table is None else torch.cat([table, rows[:TRIED]])
     points = drawn.select(torch.arange(min(TRIED, len(drawn.rest))))
     if table is not None:
@@ -79,12 +81,29 @@ def _of_flow(density: FlowDensity, values: Rows | None, seed: int) -> Iterator[F
     yield from of_codes(subject, drawn, seed)
     yield from bases(subject, drawn, seed)
     yield from masses(subject, drawn, seed)
-    yield from written(subject, drawn.select(torch.arange(min(WRITTEN, len(drawn.rest)))), rows)
+    if refusal is None:
+        yield from written(subject, drawn.select(torch.arange(min(WRITTEN, len(drawn.rest)))), rows)
+    else:
+        yield refusal
     cells = of_cells(subject, seen, seed)
     if cells is not None:
         yield cells
     yield from far_away(subject, seen[:50])
     yield from precisions(subject, seen)
+
+
+def _written(subject: Subject, given: torch.Tensor, drawn: Points, seed: int) -> tuple[torch.Tensor, Finding | None]:
+    """Rows (B, N_c) as ``sample`` gives them; or, where it refuses to, draws of the flow, and what it says."""
+    schema = subject.encoding.schema
+    try:
+        known = given.numpy() if subject.layout.given else None
+        return torch.from_numpy(subject.density.sample(len(given), seed=seed, given=known)), None
+    except NumericsError as error:
+        meaning = "Rows can be drawn."
+        refusal = Finding("rows as written", None, 0, "", False, meaning, str(error))
+        rows = drawn.rest[: len(given)].numpy()
+        plain = rows if any(column.minus for column in schema.columns) else as_written(rows, schema)
+        return torch.from_numpy(plain), refusal
 
 
 def _given(subject: Subject, table: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
