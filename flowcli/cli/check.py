@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -108,14 +108,15 @@ def _findings(path: Path, found: Iterable[Finding]) -> Iterator[Finding]:
     yield from found
 
 
-def _values(data: str, loaded: Density, reading: ReadOptions, seed: int, say: object) -> Rows:
+def _values(data: str, loaded: Density, reading: ReadOptions, seed: int, say: Callable[[str], None]) -> Rows:
     """Rows of a table (B, N_c), some at random where they are many."""
     import numpy as np
 
     from flowcli.table import open_table
 
-    assert callable(say)
-    random, kept, keys, rows = np.random.default_rng(seed), [], [], 0
+    random, rows = np.random.default_rng(seed), 0
+    kept: list[Rows] = []
+    keys: list[Rows] = []
     with open_table(data, loaded.schema.columns, 65_536, reading, notice=say) as table:
         for block in table:
             key = random.random(len(block.values))

@@ -12,6 +12,7 @@ from torch import Tensor
 from flowcli.evaluation.correctness import limits
 from flowcli.evaluation.correctness.estimate import mean_weight
 from flowcli.evaluation.correctness.finding import Finding
+from flowcli.evaluation.correctness.lines import Rows
 from flowcli.evaluation.correctness.proposal import Proposal
 from flowcli.evaluation.correctness.subject import Points, Subject
 from flowcli.flows.bases import Base
@@ -40,10 +41,10 @@ def bases(subject: Subject, drawn: Points, seed: int) -> Iterator[Finding]:
     chosen = torch.randint(len(drawn.rest), (rows,), generator=generator)
     with torch.no_grad():
         context = flow.passed(subject.joint.contexts(subject.laid(drawn).rows).coordinates)
-    contexts = [context.select(own) for own in chosen.split(BLOCK)]
-    z = torch.cat(
-        [flow.base.sample(len(own), generator, each) for own, each in zip(chosen.split(BLOCK), contexts, strict=True)]
-    )
+    pieces = torch.split(chosen, BLOCK)
+    contexts = [context.select(own) for own in pieces]
+    drawings = zip(pieces, contexts, strict=True)
+    z = torch.cat([flow.base.sample(len(own), generator, each) for own, each in drawings])
     yield _mass(flow.base, z, context, chosen, seed)
     yield _spread(flow.base, z, contexts)
 
@@ -79,7 +80,7 @@ def _spread(base: Base, z: Tensor, contexts: list[Context]) -> Finding:
     With draws so many times too wide it is less by twice that share, for a normal.
     """
     middle, parts = z.median(0).values, []
-    for own, context in zip(z.split(BLOCK), contexts, strict=True):
+    for own, context in zip(torch.split(z, BLOCK), contexts, strict=True):
         at = own.detach().requires_grad_()
         with torch.enable_grad():
             (slope,) = torch.autograd.grad(base.log_prob(at, context).sum(), at)
@@ -97,5 +98,5 @@ def _spread(base: Base, z: Tensor, contexts: list[Context]) -> Finding:
     return Finding("draws of the base", figure, limit, "share", figure <= limit, meaning, where)
 
 
-def _features(context: Context, rows: int) -> np.ndarray:
+def _features(context: Context, rows: int) -> Rows:
     return np.empty((rows, 0)) if context.given is None else np.asarray(context.given.numpy())

@@ -52,7 +52,7 @@ def jacobian(function: Map, x: Tensor) -> Tensor:
     rows, columns = x.shape
     parts = []
     several = max(1, ROWS_AT_ONCE // columns)
-    for own in torch.arange(rows).split(several):
+    for own in torch.split(torch.arange(rows), several):
         index = own.repeat_interleave(columns)
         copies = x[index].detach().requires_grad_()
         with torch.enable_grad():
@@ -69,7 +69,8 @@ def log_abs_det(matrices: Tensor, there_out: Tensor, there_in: Tensor) -> Tensor
     # What is not there is paired off, so that it counts with a one.
     ranks = [torch.cumsum(~there, 1) for there in (there_out, there_in)]
     neither = ~there_out[:, :, None] & ~there_in[:, None, :] & (ranks[0][:, :, None] == ranks[1][:, None, :])
-    return torch.linalg.slogdet(torch.where(both, matrices, neither.to(matrices)))[1]
+    found: Tensor = torch.linalg.slogdet(torch.where(both, matrices, neither.to(matrices)))[1]
+    return found
 
 
 def _of_columns(subject: Subject, points: Points) -> Finding:

@@ -110,10 +110,10 @@ def _back(y: Rows, column: Column) -> Rows:
         case "positive" if column.bend is not None:
             return np.asarray(2 * column.bend * np.sinh(y))
         case "positive":
-            return np.maximum(lower + np.exp(y), math.nextafter(lower, math.inf))
+            return np.asarray(np.maximum(lower + np.exp(y), math.nextafter(lower, math.inf)))
         case "bounded":
             share = expit(np.minimum(y, -y)) * (upper - lower)  # of the way from the nearer end
             x = np.where(y < 0, lower + share, upper - share)
-            return np.clip(x, math.nextafter(lower, upper), math.nextafter(upper, lower))
+            return np.asarray(np.clip(x, math.nextafter(lower, upper), math.nextafter(upper, lower)))
         case _:
             return y

@@ -89,8 +89,8 @@ class Proposal:
         chosen = random.choice(len(self.weights), size=rows, p=self.weights / self.weights.sum())
         roots = np.linalg.cholesky(self.covariances)
         left = self.means[chosen] + np.einsum("bij,bj->bi", roots[chosen], random.normal(size=(rows, columns)))
-        wide = random.random(rows) < SHARE_WIDE
-        left[wide] = WIDE * random.standard_t(DEGREES, size=(int(wide.sum()), columns))
+        wide = np.flatnonzero(random.random(rows) < SHARE_WIDE)
+        left[wide] = WIDE * random.standard_t(DEGREES, size=(len(wide), columns))
         n = left + self._expected(features)
         x = np.column_stack([line.inverse(n[:, place]) for place, line in enumerate(self.lines)])
         return np.where(there, x, np.nan)
@@ -100,7 +100,7 @@ class Proposal:
         both = [line.forward(x[:, place]) for place, line in enumerate(self.lines)]
         n, log_derivative = (np.column_stack(part) for part in zip(*both, strict=True))
         left = n - self._expected(features)
-        out = np.where(np.isnan(x), 0.0, log_derivative).sum(1)
+        out: Rows = np.where(np.isnan(x), 0.0, log_derivative).sum(1)
         for own, rows in _patterns(~np.isnan(x)):
             out[rows] += self._marginal(left[np.ix_(rows, own)], own)
         return out

@@ -10,6 +10,7 @@ import pandas as pd
 
 from flowcli import config, training
 from flowcli.density import FlowDensity
+from flowcli.evaluation.correctness import base, cells, mass, proposal, quadrature, suite
 from flowcli.table import from_frame
 from tests.density.test_tables import KINDS, frame
 from tests.fits import SHORT, last, run
@@ -38,6 +39,25 @@ SMALL = {
     },
     "train": {"learning_rate": 2e-3},
 }
+
+
+def few_points(monkeypatch) -> None:
+    """Fewer points than users get, so that tests take no time; limits follow from the number of points."""
+    for module, name, value in (
+        (suite, "DRAWN", 8_000),
+        (suite, "WRITTEN", 2_000),
+        (suite, "TRIED", 200),
+        (proposal, "FIT_ROWS", 2_000),
+        (proposal, "COMPONENTS", (8, 8, 4)),
+        (mass, "ROUNDS", 2),
+        (mass, "ROUND_ROWS", 4_000),
+        (base, "ROUNDS", 2),
+        (base, "ROUND_ROWS", 4_000),
+        (quadrature, "MOST_POINTS", 40_000),
+        (cells, "ROWS", 40),
+        (cells, "POINTS", 64),
+    ):
+        monkeypatch.setattr(module, name, value)
 
 
 def density(data: pd.DataFrame, name: str, changes=(), **wishes) -> FlowDensity:
