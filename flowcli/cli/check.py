@@ -61,7 +61,7 @@ def check(
     Examples:
       flowcli check data.flow
       flowcli check data.flow new.csv
-      flowcli check data.flow -q && flowcli sample data.flow -n 1000
+      flowcli check data.flow -q && cp data.flow models/
       flowcli check data.flow --json | jq '.findings[] | select(.passed | not)'
     """
     from pathlib import Path
