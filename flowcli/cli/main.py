@@ -20,7 +20,7 @@ from flowcli.cli.say import nearest, one_line, say
 from flowcli.cli.signals import obey
 from flowcli.errors import FlowcliError
 
-COMMANDS = ("fit", "logprob", "sample", "impute", "evaluate", "compare", "plot", "info", "config")
+COMMANDS = ("fit", "logprob", "sample", "impute", "evaluate", "check", "plot", "compare", "info", "config")
 COMPLETION = "_FLOWCLI_COMPLETE"
 
 BUG, RESOURCE, CLOSED_PIPE = 70, 6, 141

@@ -29,7 +29,8 @@ class Others:
 
     def __init__(self, values: Sequence[float], step: float, spread: float, *, signed: bool) -> None:
         self.step, self.spread = step, spread
-        self._center = round(values[len(values) // 2] / step)
+        self.middle = values[len(values) // 2]
+        self._center = round(self.middle / step)
         self._scale = max(spread / step / UPPER_QUARTILE, 1.0)
         reach = min(REACH * self._scale, 2.0**52)
         self._least, self._most = -reach if signed else max(-reach, -self._center), reach

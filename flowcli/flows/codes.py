@@ -56,14 +56,18 @@ class Codes(nn.Module):
 
     def log_prob(self, hot: Tensor, context: Context = NO_CONTEXT) -> Tensor:
         """The logarithm of the probability of one-hot codes (sum of sizes, B), (B,)."""
+        return self.log_probs(hot, context).sum(0)
+
+    def log_probs(self, hot: Tensor, context: Context = NO_CONTEXT) -> Tensor:
+        """That of each digit given those before it, (digits, B)."""
         weights = torch.exp(soft_clip(self.network.evaluate(self._inputs(hot), context), LARGEST_LOGIT))
-        possible = self._possible(hot)
+        possible = self.possible(hot)
         if possible is not None:
             weights = weights * possible
         counts = self._groups.sum(1, keepdim=True) if possible is None else self._groups @ possible
         share = (self._groups @ (weights * hot)) / (self._groups @ weights)
         guard = self.guard[:, None]
-        return torch.log((1 - guard) * share + guard / counts).sum(0)
+        return torch.log((1 - guard) * share + guard / counts)
 
     @torch.no_grad()
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
@@ -116,7 +120,7 @@ class Codes(nn.Module):
         inputs.index_copy_(0, self._hot_rows, hot)
         return inputs.index_copy_(0, self._number_rows, self.one_hot.numbers @ hot)
 
-    def _possible(self, hot: Tensor) -> Tensor | None:
+    def possible(self, hot: Tensor) -> Tensor | None:
         """Which values each digit can have after the one above it, (sum of sizes, B); ``None`` for all."""
         if all(digit.above is None or digit.last == digit.size for digit in self.digits):
             return None

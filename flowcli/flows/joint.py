@@ -127,8 +127,12 @@ class Joint(nn.Module):
 
     def context(self, rows: Tensor) -> Context:
         """What the density of the coordinates of rows (B, W) depends on besides them."""
+        return self.contexts(rows).coordinates
+
+    def contexts(self, rows: Tensor) -> Contexts:
+        """What each part of rows (B, W) depends on besides itself."""
         _, angles, codes, given = self.layout.split(rows)
-        return self._contexts(angles, codes, given)[0].coordinates
+        return self._contexts(angles, codes, given)[0]
 
     def terms(self, rows: Tensor) -> JointTerms:
         """The terms of that sum."""
