@@ -15,6 +15,7 @@ from flowcli import density, table, training
 from flowcli.density import Density, Terms
 from flowcli.density.by_column import by_column
 from flowcli.density.flow_density import single
+from flowcli.density.importance import Randomness
 from flowcli.density.queries import MOST_CANDIDATES, Marginal
 from flowcli.density.rejection import Rejection, usual_budget
 from flowcli.errors import UsageError
@@ -86,7 +87,7 @@ class Model:
         import pandas as pd
 
         values, schema = self._values(frame), self.density.schema
-        apart = by_column(self.density.queries, values, self.density.log_prob(values), seed=seed)
+        apart = by_column(self.density.queries, values, self.density.log_prob(values), Randomness((seed,)))
         terms = pd.DataFrame(apart.terms, columns=pd.Index(schema.names), index=frame.index)
         terms = terms[[column.name for column in schema.columns if not column.given]]
         return terms.assign(oddest=[schema.names[place] for place in apart.oddest])
@@ -108,7 +109,7 @@ class Model:
         chosen = self.density.queries.chosen(columns)
         read = [column for column in self.density.schema.columns if column.given or column.name in columns]
         values = self._beside(frame, read)
-        return self.density.queries.marginal(values, chosen, seed=seed, most=candidates)
+        return self.density.queries.marginal(values, chosen, Randomness((seed,)), most=candidates)
 
     def impute(self, frame: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
         """The rows with draws in their missing cells, as ``flowcli impute`` fills them; other columns are left out.
@@ -120,7 +121,9 @@ class Model:
             replace(column, missing=column.missing or not column.given) for column in self.density.schema.columns
         ]
         values = table.frame_values(frame, columns, notice=_silent)
-        whole = self.density.queries.draw(values, ~np.isnan(values), seed=[seed, 0, 3], complete=True).relied_on()
+        whole = self.density.queries.draw(
+            values, ~np.isnan(values), Randomness((seed, 3, 0)), complete=True
+        ).relied_on()
         filled: pd.DataFrame = table.to_cells(whole, self.density.schema).to_pandas()
         return filled.set_index(frame.index)
 
@@ -160,7 +163,7 @@ class Model:
                 self.density.queries.chosen(others)
             known = self._beside(given, read)
             table.refuse_unlike(known, schema.columns, "given")
-            known = np.repeat(known, rows, axis=0)
+            known = np.broadcast_to(known, (rows, len(schema.columns))) if len(known) == 1 else known.repeat(rows, 0)
             fixed = known if others else None
             values = self.density.sample(len(known), seed=seed, given=known, fixed=fixed, complete=complete)
         elif where is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowcli.cli.reading import parts
+from flowcli.density.importance import Randomness
 from flowcli.density.queries import MOST_CANDIDATES
 from flowcli.errors import NumericsError, UsageError
 from flowcli.table import read_cell, read_values
@@ -51,6 +52,8 @@ def fixed_values(text: str | None, schema: Schema, *, of_any: bool = False) -> d
             hint = nearest(name, columns) or f"; these are: {', '.join(columns)}"
             what = "has no column" if of_any else "is not conditioned on a column"
             raise UsageError(f"--given: the model {what} {name!r}{hint}")
+        if name in fixed:
+            raise UsageError(f"--given: column {name!r} has two values")
         fixed[name] = read_cell(cell, columns[name])
     return fixed
 
@@ -105,7 +108,7 @@ def given_rows(schema: Schema, rows: int, text: str | None, file: str | None, op
             known[:, schema.names.index(column.name)] = cells
     for name, value in fixed.items():
         known[:, schema.names.index(name)] = value
-    return np.repeat(known, rows, axis=0)
+    return np.broadcast_to(known, (rows, known.shape[1])) if len(known) == 1 else np.repeat(known, rows, axis=0)
 
 
 def resampled(density: Density, row: Rows) -> str | None:
@@ -119,7 +122,7 @@ def resampled(density: Density, row: Rows) -> str | None:
     if not names:
         return None
     chosen = density.queries.chosen(names)
-    log_prob, error, effective = (float(part[0]) for part in density.queries.marginal(row, chosen, seed=0))
+    log_prob, error, effective = (float(part[0]) for part in density.queries.marginal(row, chosen, Randomness((0,))))
     if log_prob == -np.inf:
         raise NumericsError(f"--given: the model gives {', '.join(names)} no density there, so nothing can be drawn")
     return (

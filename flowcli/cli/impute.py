@@ -74,8 +74,8 @@ def impute(
     import numpy as np
 
     from flowcli import density
+    from flowcli.density.importance import ROWS, Randomness
     from flowcli.density.team import Team
-    from flowcli.errors import DataError
     from flowcli.table import open_table, open_writer
 
     where = compute.set_up(device, threads)
@@ -83,31 +83,25 @@ def impute(
     schema = loaded.schema
     queries = loaded.queries  # ready before there are several processes
     open_ = [replace(column, missing=column.missing or not column.given) for column in schema.columns]
-    targets = [(place, [schema.names.index(part) for part, _ in c.minus]) for place, c in enumerate(open_) if c.minus]
     width = len(schema.columns)
 
     def fill(number: int, values: Rows) -> Rows:
         known = ~np.isnan(values)
-        for place, parts in targets:
-            if (known[:, place] & ~known[:, parts].all(axis=1)).any():
-                raise DataError(
-                    f"{schema.names[place]!r} is there in a row in which a part of it is missing, and the model knows"
-                    " it as what is left after its parts; fill that in, or leave it empty too"
-                )
-        found = [queries.draw(values, known, seed=[seed, number, 3, time], complete=True) for time in range(times)]
-        filled = [np.where(drawn.failed[:, None], values, drawn.values) for drawn in found]
-        return np.concatenate([*filled, found[0].failed[:, None].astype(np.float64)], axis=1)
+        each = [Randomness((seed, 3, time), number) for time in range(times)]
+        found = [queries.draw(values, known, random, complete=True) for random in each]
+        failed = np.any([drawn.failed for drawn in found], axis=0)[:, None]
+        return np.concatenate([*(np.where(failed, values, drawn.values) for drawn in found), failed], axis=1)
 
     say = silent if quiet else note
     failed, rows, nothing = 0, 0, np.empty((0, width))
-    with open_table(data, open_, loaded.block_rows, reading, notice=say, keep_cells=True) as table:
+    with open_table(data, open_, 64 * ROWS, reading, notice=say, keep_cells=True) as table:
         under_way: deque[Block] = deque()
         with (
             open_writer(output, schema=_filled(schema, nothing, nothing, table.types.empty_table()).schema) as writer,
             Team(loaded, compute.processes(where, threads)) as team,
         ):
             for found in until_asked_to_end(
-                team.each(values_of(table, under_way, lambda found: found), fill, times * width + 1)
+                team.each(values_of(table, under_way, lambda found: found), fill, times * width + 1, ROWS)
             ):
                 block = under_way.popleft()
                 assert block.cells is not None

@@ -79,7 +79,8 @@ def logprob(
 
     --terms adds the terms of the formula; --per-column each column's density
     given others, and the column that a mistake would explain best. Both add up.
-    The latter, and --columns, score some ten rows a second.
+    The latter, and --columns, take draws: up to a second a row, or more where
+    columns are many.
 
     \b
     Examples:
@@ -98,8 +99,15 @@ def logprob(
     from flowcli.cli.signals import until_asked_to_end
     from flowcli.errors import UsageError
 
+    asked = parts(columns, "--columns")
+    if columns is not None and not asked:
+        raise UsageError("--columns: name at least one")
     if columns is not None and (terms or per_column or percentile or threshold is not None):
         raise UsageError("--columns: a marginal density has no terms and no percentiles; leave those options out")
+    if columns is not None and (draws is not None or precision == "float64"):
+        raise UsageError("--columns: a marginal density is estimated in float32, with --candidates instead of --draws")
+    if columns is None and candidates is not None:
+        raise UsageError("--candidates is for --columns")
     reading = read_options(sep, decimal, no_header, max_bytes)
     need_input(data)
     not_the_same(data, output)
@@ -118,8 +126,6 @@ def logprob(
     where = compute.set_up(device, threads)
     loaded = density.load(Path(model), where)
     fixed = fixed_values(given, loaded.schema)
-    # Whole blocks of the density's own size, so that the numbers do not depend on this option.
-    rows = -(-batch_rows // loaded.block_rows) * loaded.block_rows
     say = silent if quiet else note
     scorer = Scorer(
         loaded,
@@ -127,7 +133,7 @@ def logprob(
             name=name,
             terms=terms,
             per_column=per_column,
-            columns=parts(columns, "--columns"),
+            columns=asked,
             error=error,
             percentile=percentile,
             threshold=threshold,
@@ -140,6 +146,8 @@ def logprob(
     read = [column for column in scorer.needed if column.name not in fixed]
     for line in scorer.notes:
         say(line)
+    # Whole blocks, so that the numbers do not depend on this option.
+    rows = -(-batch_rows // scorer.rows) * scorer.rows
     with open_table(data, read, rows, reading, notice=say, keep_cells=with_input, bad_rows=bad_rows) as table:
         # Not empty_table(), which loads pandas.
         nothing = pa.Table.from_batches([], schema=table.types)
@@ -154,7 +162,7 @@ def logprob(
             Team(loaded, compute.processes(where, threads)) as team,
         ):
             values = values_of(table, under_way, lambda found: beside(found, read, loaded.schema, fixed))
-            for found in until_asked_to_end(team.each(values, scorer.compute, scorer.outputs)):
+            for found in until_asked_to_end(team.each(values, scorer.compute, scorer.outputs, scorer.rows)):
                 block = under_way.popleft()
                 cells = None if block.cells is None else _typed(block.cells, read, block, output)
                 writer.write(_beside(cells, scorer.table(found, block.bad)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import importlib
 import os
 import signal
@@ -74,10 +73,7 @@ def main() -> NoReturn:
     if not sys.warnoptions:  # Python's warnings are for those who write programs; -W of python brings them back
         warnings.simplefilter("ignore")
     obey()
-    code = run(sys.argv[1:])
-    with suppress(OSError, ValueError, AttributeError):
-        sys.stderr.flush()
-    _leave(code)
+    _leave(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -190,14 +186,10 @@ def _take_up_closed_streams() -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process, even if what is left in the buffer of standard output cannot be written any more."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except (OSError, ValueError):
-        # Python would complain once more when it closes the stream.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    # The memory goes with the process. Python would first search torch's modules for garbage: a fifth of a short run.
-    gc.freeze()
-    sys.exit(code)
+    """End the process, even if what is left in the buffers of standard streams cannot be written any more."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    # The memory goes with the process. Python would first take down its modules: a fifth of a short run, and threads of
+    # pyarrow that let go of a buffer meanwhile abort it.
+    os._exit(code)

@@ -93,13 +93,7 @@ def sample(
         raise UsageError("the model has a column 'logprob' already; draw without --with-logprob")
     known = given_rows(loaded.schema, rows, given, given_file, ReadOptions())
     if known is not None and where is not None:
-        raise UsageError(
-            "--where and --given do not go together; put what is given into the condition, if it is likely"
-        )
-    line = None if known is None or not len(known) else resampled(loaded, known[:1])
-    fixed = None if line is None else known
-    if line is not None and not quiet:
-        note(line)
+        raise UsageError("--where and --given do not go together; of what is likely a condition will do")
     rows = rows if known is None else len(known)
     chosen = None if where is None else Rejection(Condition(where, loaded.schema.columns), rows)
     if seed is None:
@@ -114,7 +108,11 @@ def sample(
     if with_logprob:
         schema = schema.append(pa.field("logprob", pa.float64()))
     drawn = rows if chosen is None else budget or usual_budget(rows)
-    with open_writer(output, schema=schema) as writer, Team(loaded, compute.processes(place, threads)) as team:
+    with Team(loaded, compute.processes(place, threads)) as team, open_writer(output, schema=schema) as writer:
+        line = None if known is None or not len(known) else resampled(loaded, known[:1].copy())
+        fixed = None if line is None else known
+        if line is not None and not quiet:
+            note(line)
         blocks: Iterable[Drawn] = until_asked_to_end(
             team.scored_blocks(drawn, seed=seed, given=known, fixed=fixed, complete=complete)
             if with_logprob

@@ -15,13 +15,13 @@ from flowcli.density.cells import DRAWS
 from flowcli.density.density import Rows
 from flowcli.density.flow_density import single
 from flowcli.density.held_out import HeldOut
-from flowcli.density.queries import MOST_CANDIDATES, TOO_FEW
+from flowcli.density.importance import ROWS, Randomness
+from flowcli.density.queries import MOST_CANDIDATES
 from flowcli.errors import NumericsError, UsageError
 from flowcli.table import Column, to_arrow
 
 OF_COLUMN, OF_HELD_OUT, FLAG, ODDEST = "logprob_", "percentile", "odd", "oddest"
-COUNTS = "\0"  # how many candidates count: for notes, and not to be written; no header has such a name
-MOST_UNSURE = 0.5  # share of the rows
+UNSURE, MOST_UNSURE = 0.5, 0.5  # nats of a standard error; share of the rows for which it may be so
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,10 @@ class Scorer:
         after += [FLAG] if wishes.threshold is not None else []
         after += [ODDEST] if wishes.per_column else []
         self.names = [*before, wishes.name, *after]
-        if not wishes.name or self.names.count(wishes.name) > 1:
+        if not wishes.name or len(set(self.names)) < len(self.names):
             raise UsageError(
                 f"--name {wishes.name!r}: " + ("another column here has that name" if wishes.name else "give a name")
             )
-        self._columns = [*self.names, COUNTS]
         self._scored = self._unsure = 0
         if wishes.columns is not None or wishes.per_column:  # queries are made ready before there are processes
             self._chosen = density.queries.chosen(wishes.columns or [])
@@ -93,8 +92,14 @@ class Scorer:
 
     @property
     def outputs(self) -> int:
-        """How many numbers are computed of a row."""
-        return len(self._columns)
+        """How many numbers are computed of a row: those that are written, and whether they are unsure."""
+        return len(self.names) + 1
+
+    @property
+    def rows(self) -> int:
+        """How many rows are computed at once."""
+        wishes = self._wishes
+        return ROWS if wishes.per_column or wishes.columns is not None else self._density.block_rows
 
     @property
     def notes(self) -> list[str]:
@@ -104,7 +109,7 @@ class Scorer:
             return []
         return [
             f"the model has {self._density.summary.get('held_out_rows', 0):,} held-out rows, too few to tell"
-            f" {threshold:g} apart: flagged is what is less likely than all of them"
+            f" {threshold:g} apart: flagged is what is no likelier than all of them"
         ]
 
     @property
@@ -114,27 +119,25 @@ class Scorer:
         Raises:
             NumericsError: They cannot be relied on.
         """
-        if self._unsure > MOST_UNSURE * self._scored:
+        of_all = f"for {self._unsure:,} of {self._scored:,} rows"
+        if self._wishes.columns is not None and self._unsure > MOST_UNSURE * self._scored:
             raise NumericsError(
-                f"the marginal density cannot be estimated: for {self._unsure:,} of {self._scored:,} rows fewer than"
-                f" {TOO_FEW:.0f} of {self._wishes.candidates:,} candidates count; ask for more columns, or give more"
-                " --candidates"
+                f"the marginal density cannot be estimated: {of_all} the standard error is above {UNSURE} nats; ask for"
+                " more columns, or give more --candidates"
             )
         if not self._unsure:
             return []
-        return [
-            f"for {self._unsure:,} of {self._scored:,} rows fewer than {TOO_FEW:.0f} candidates count; --error says how"
-            " sure each is"
-        ]
+        what = "a share" if self._wishes.per_column else "the density"
+        return [f"{of_all} {what} is unsure, by a standard error of more than {UNSURE} nats"]
 
-    def compute(self, _: int, values: Rows) -> Rows:
-        """The numbers (n, outputs) of rows (n, N_c)."""
+    def compute(self, number: int, values: Rows) -> Rows:
+        """The numbers (n, outputs) of the rows (n, N_c) of a block."""
         wishes, density = self._wishes, self._density
         before: list[Rows] = []
-        counts = np.full(len(values), np.inf)
+        unsure, random = np.zeros(len(values)), Randomness((wishes.seed,), number)
         if wishes.columns is not None:
-            found = density.queries.marginal(values, self._chosen, seed=wishes.seed, most=wishes.candidates)
-            log_prob, error, counts = found
+            found = density.queries.marginal(values, self._chosen, random, most=wishes.candidates)
+            log_prob, error, unsure = found.log_prob, found.error, (found.error > UNSURE).astype(np.float64)
         elif wishes.terms:
             terms = single(density).terms(values, double=wishes.double, draws=wishes.draws, seed=wishes.seed)
             log_prob, error = terms.log_prob, terms.error
@@ -149,17 +152,18 @@ class Scorer:
             if wishes.threshold is not None:
                 after.append((percentiles < wishes.threshold).astype(np.float64))
         if wishes.per_column:
-            apart = by_column(density.queries, values, log_prob, seed=wishes.seed)
+            apart = by_column(density.queries, values, log_prob, random)
+            unsure = (apart.error > UNSURE).astype(np.float64)
             before += [apart.terms[:, place] for place, c in enumerate(density.schema.columns) if not c.given]
             after.append(apart.oddest.astype(np.float64))
-        return np.column_stack([*before, log_prob, *after, counts])
+        return np.column_stack([*before, log_prob, *after, unsure])
 
     def table(self, found: Rows | None = None, bad: NDArray[np.bool_] | None = None) -> pa.Table:
         """The columns as a table, or as one without rows; rows that could not be read have nothing in them."""
         found = np.empty((0, self.outputs)) if found is None else found
         good = np.ones(len(found), dtype=np.bool_) if bad is None else ~bad
         self._scored += int(good.sum())
-        self._unsure += int((found[good, -1] < TOO_FEW).sum())
+        self._unsure += int(found[good, -1].sum())
         columns = []
         for name, column in zip(self.names, found.T, strict=False):
             values = to_arrow(column)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from flowcli.density.encoding import Encoded, remainders
 from flowcli.density.guide import Known
+from flowcli.density.importance import Randomness
 from flowcli.density.queries import Queries
 
 if TYPE_CHECKING:
@@ -30,13 +31,15 @@ class ByColumn:
     Attributes:
         terms: Conditional log-densities that add up to the row's, (B, N_c).
         oddest: The column that is the likeliest to hold a mistake, (B,).
+        error: The largest standard error among the marginals that terms are differences of, (B,).
     """
 
     terms: Rows
     oddest: NDArray[np.int64]
+    error: Rows
 
 
-def by_column(queries: Queries, values: Rows, log_prob: Rows, *, seed: int) -> ByColumn:
+def by_column(queries: Queries, values: Rows, log_prob: Rows, random: Randomness) -> ByColumn:
     """Take the log-density of each row apart.
 
     The terms are those of a chain, p(x) = p(x_a) p(x_b | x_a) ..., in an order of its own for each row: the column that
@@ -45,27 +48,30 @@ def by_column(queries: Queries, values: Rows, log_prob: Rows, *, seed: int) -> B
     p(x_-i) m_i(x_i): so the odds are m_i(x_i) / p(x_i | x_-i). Half of m_i is what the column holds otherwise (a value
     out of another row), half of it lies anywhere.
 
-    What is conditioned on has no term. A value that cannot be has a term of ``-inf``, and the others of its row are
-    judged without it.
+    What is conditioned on has no term, and where it cannot be, nothing has one. A value that cannot be has a term of
+    ``-inf``, and the others of its row are judged without it. A total stands for its relation to its parts: where they
+    do not add up it is the oddest, whichever of them is wrong.
 
     Args:
         queries: Of the density.
         values: Rows (B, N_c).
         log_prob: Their log-densities, (B,).
-        seed: Of the candidates.
+        random: That of the candidates.
     """
     part, rest = queries.importance.part, remainders(torch.from_numpy(values), queries.schema)
-    log_dets = part.encode(rest).log_dets.numpy()
-    possible = log_dets > -math.inf
+    log_dets, possible = part.encode(rest).log_dets.numpy(), queries.holds(rest)
     encoded = part.encode(torch.where(torch.from_numpy(possible), rest, queries.importance.example))
     varied = np.isin(np.arange(values.shape[1]), [place for place in part.places if place not in part.constant])
     of_constants = np.where(possible & ~varied, log_dets, 0.0)
 
+    error = np.zeros(len(values))
+
     def log_marginal(known: Mask, wanted: Mask) -> Rows:
         """Of what is known of the rows that are wanted."""
         some = wanted & (known & varied).any(axis=1)
-        found = queries.marginal_of(rest, known, some, seed, TERM_ERROR, MOST_CANDIDATES).log_prob
-        return np.where(some, found, (of_constants * known).sum(axis=1))
+        found = queries.marginal_of(rest, known, some, random, TERM_ERROR, MOST_CANDIDATES)
+        error[some] = np.maximum(error[some], found.error[some])
+        return np.where(some, found.log_prob, (of_constants * known).sum(axis=1))
 
     every, whole = np.ones(len(values), dtype=np.bool_), np.asarray(possible.all(axis=1))
     before = np.where(whole, log_prob, log_marginal(possible, ~whole))
@@ -88,7 +94,9 @@ def by_column(queries: Queries, values: Rows, log_prob: Rows, *, seed: int) -> B
         after = np.where(first, without[rows, column], log_marginal(known, taken & ~first))
         terms[rows[taken], column[taken]] = _difference(before, after)[taken]
         before = np.where(taken, after, before)
-    return ByColumn(terms, order[:, 0])
+    given = [column.given for column in queries.schema.columns]
+    terms[~possible[:, given].all(axis=1)] = np.nan
+    return ByColumn(terms, order[:, 0], error)
 
 
 def _log_mistaken(queries: Queries, encoded: Encoded, place: int) -> Rows:

@@ -16,6 +16,7 @@ from torch import Tensor
 from flowcli.density.cells import DRAWS
 from flowcli.density.encoding import Encoding
 from flowcli.density.held_out import HeldOut
+from flowcli.density.importance import Randomness
 from flowcli.density.queries import Queries
 from flowcli.table import Schema
 
@@ -197,15 +198,19 @@ class Density(ABC):
         """Draw one block of ``DRAWN_ROWS`` rows: they depend on its number and the seed alone, and on what is given."""
         known, conditions = self._of_block(number, given), np.array([column.given for column in self.schema.columns])
         if fixed is not None:
-            known = np.where(conditions, known, self._of_block(number, fixed))
-            there = ~np.isnan(known) | conditions
-            return self.queries.draw(known, there, seed=[seed, number, 2], complete=complete).relied_on()
+            part = fixed[number * DRAWN_ROWS : (number + 1) * DRAWN_ROWS]
+            wanted = np.where(conditions, known[: len(part)], part)
+            there = ~np.isnan(wanted) | conditions
+            known[: len(part)] = self.queries.draw(
+                wanted, there, Randomness((seed, number, 2)), complete=complete
+            ).relied_on()
+            return known
         state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
         drawn = self.draw(torch.from_numpy(known), torch.Generator().manual_seed(int(state >> np.uint64(1))))
         if not complete:
             return drawn
         there = ~np.isnan(drawn) | conditions
-        return self.queries.draw(drawn, there, seed=[seed, number, 1], complete=True).relied_on()
+        return self.queries.draw(drawn, there, Randomness((seed, number, 1)), complete=True).relied_on()
 
     def _of_block(self, number: int, rows: Rows | None) -> Rows:
         """Those of some rows that are of this block, (DRAWN_ROWS, N_c), NaN without any."""

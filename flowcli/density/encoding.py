@@ -309,6 +309,11 @@ class Encoding:
         given.decode(encoded, values, torch.Generator().manual_seed(int(random.integers(2**31))))
         return np.asarray(as_written(values.numpy(), self.schema))
 
+    def holds(self, rest: Tensor) -> Tensor:
+        """Which values of rows (B, N_c), given as remainders, their columns can hold, what is given too."""
+        both = (part.encode(rest).log_dets > -math.inf for part in (self.modelled, self.given))
+        return torch.stack(list(both)).all(0)
+
     def _features(self, rest: Tensor) -> tuple[Tensor, Tensor]:
         encoded = self.given.encode(rest)
         parts = [encoded.coordinates]

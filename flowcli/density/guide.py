@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from flowcli.density.encoding import Encoded, Part
+from flowcli.errors import NumericsError
 
 COMPONENTS = 32
 ROWS_PER_COLUMN = 8  # that a component has at least, of those that it is fitted to
 INCOMPLETE_ROWS = 2048  # fitted to where each pattern of missing cells needs a matrix of its own
 ITERATIONS, LEAST_GAIN = 30, 0.01  # of expectation maximisation; nats a row
 PRIOR_ROWS = 2.0  # like all rows together, that every component has besides its own
-LEAST_VARIANCE = 1e-6
+LEAST_VARIANCE = 1e-10
 NARROWEST, WIDEST = 0.02, 1.8  # scales of an angle, in radians
 # Beside each component stands a wider one, so that weights stay bounded in the tails of a density.
 WIDE_SHARE, WIDER = 0.15, 2.0  # its share, and its variances over the other's
@@ -143,7 +144,10 @@ class Guide:
     def _log_joint(self, encoded: Encoded, known: Known) -> Tensor:
         """Log-density of what is known together with each component, the wide ones last, (2 K, B)."""
         log_codes, log_angles, squares, log_scales, there = self._pieces(encoded, known)
-        columns, angles = there.sum(1), (known.angles & self.part.present(encoded.codes, self.part.on_circle)).sum(1)
+        columns, angles = (
+            there.double().sum(1),
+            (known.angles & self.part.present(encoded.codes, self.part.on_circle)).double().sum(1),
+        )
         log_codes = log_codes - 0.5 * LOG_2PI * columns - log_scales
         narrow = math.log(1 - WIDE_SHARE) + log_codes + log_angles - 0.5 * squares
         wide = math.log(WIDE_SHARE) + log_codes - LOG_2PI * angles - 0.5 * (squares / WIDER + columns * math.log(WIDER))
@@ -152,7 +156,7 @@ class Guide:
     def _narrow(self, encoded: Encoded, known: Known) -> Tensor:
         """The same of the components without the wide ones, (K, B)."""
         log_codes, log_angles, squares, log_scales, there = self._pieces(encoded, known)
-        return log_codes + log_angles - log_scales - 0.5 * (squares + LOG_2PI * there.sum(1))
+        return log_codes + log_angles - log_scales - 0.5 * (squares + LOG_2PI * there.double().sum(1))
 
     def _pieces(self, encoded: Encoded, known: Known) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Of each component the log-probability of codes, of angles, squared residuals and log-scales, (K, B) each.
@@ -202,8 +206,10 @@ class Guide:
             expected = self.means[:, None] + (gains.mT @ _solved(factors, apart)[..., None])[..., 0]
             free = ~patterns
             rest = (self.covariances[:, None] - gains.mT @ gains) * (free[:, :, None] & free[:, None, :])
-            rest = rest + torch.diag_embed(torch.where(free, LEAST_VARIANCE, 1.0))
-            roots = torch.linalg.cholesky(rest)
+            rest = rest + torch.diag_embed(patterns.double())
+            roots, failed = torch.linalg.cholesky_ex(rest)
+            if failed.any():  # what is drawn has to have the very density that its weight says
+                raise NumericsError("columns depend on each other too closely to draw some of them given others")
             component = chosen[own]
             drawn = expected[component, torch.arange(len(own))[:, None]]
             drawn = drawn + _spread(roots, component, noise[own])

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
 
-MOST = 10_000  # log-densities that are kept; of more rows those at equal distances
+# Log-densities that are kept: all of the least likely rows, which tell small shares apart, and of the others those at
+# equal distances.
+LEAST_LIKELY, OTHERS = 2_000, 8_000
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,15 @@ class HeldOut:
     @classmethod
     def of(cls, log_probs: Rows, weights: Rows | None = None) -> HeldOut:
         """That of rows with these log-densities and weights, (N,) each; N is at least one."""
+        if weights is not None and weights.any():
+            log_probs, weights = log_probs[weights > 0], weights[weights > 0]
         order = np.argsort(log_probs, kind="stable")
         ranked, own = log_probs[order], np.ones(len(order)) if weights is None else weights[order]
-        below = np.concatenate([[0.0], np.cumsum(own)[:-1]]) / own.sum()
+        up_to = np.concatenate([[0.0], np.cumsum(own)])
+        below = up_to[:-1] / up_to[-1]
         shares = below[np.searchsorted(ranked, ranked)]  # rows that are alike are no less likely than each other
-        kept = np.unique(np.linspace(0, len(ranked) - 1, min(len(ranked), MOST)).round().astype(np.int64))
+        rest = np.linspace(min(LEAST_LIKELY, len(ranked) - 1), len(ranked) - 1, OTHERS).round().astype(np.int64)
+        kept = np.unique(np.concatenate([np.arange(min(LEAST_LIKELY, len(ranked))), rest]))
         return cls(ranked[kept], shares[kept])
 
     def percentiles(self, log_prob: Rows) -> Rows:

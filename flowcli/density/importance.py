@@ -19,7 +19,23 @@ if TYPE_CHECKING:
 
 GUIDE_ROWS = 8192  # draws that the guide is fitted to
 CANDIDATES = 64  # of a row in a round
-ROWS = 256  # at once
+ROWS = 64  # at once: few enough that the first of them do not have to wait for many
+
+
+class Randomness(NamedTuple):
+    """Which random numbers rows have: those of a seed and of their own places.
+
+    Attributes:
+        seed: Some numbers.
+        first: In which block of ``ROWS`` rows of a table the first of them stands.
+    """
+
+    seed: tuple[int, ...]
+    first: int = 0
+
+    def of(self, number: int) -> Randomness:
+        """Others, for one of several purposes."""
+        return Randomness((*self.seed, number), self.first)
 
 
 class Candidates(NamedTuple):
@@ -102,24 +118,22 @@ class Importance:
         self.guide = Guide.fit(self.part, Encoded(*(piece[possible] for piece in encoded)), seed)
 
     def round(
-        self, rest: Tensor, known: Tensor, open_: Tensor, seed: Sequence[int], *, complete: bool = False
+        self, rest: Tensor, known: Tensor, open_: Tensor, random: Randomness, *, complete: bool = False
     ) -> Iterator[Candidates]:
         """A round of candidates for those rows that are open.
-
-        The random numbers of a row depend on its place and the seed alone.
 
         Args:
             rest: All rows, as remainders, (B, N_c); whatever stands where nothing is known.
             known: Which columns of them are known, (B, N_c).
             open_: The places of the open rows, rising.
-            seed: Of this round.
+            random: That of this round.
             complete: Leave out candidates with a missing cell.
         """
         guide = self.guide.complete if complete else self.guide
         for part, start in enumerate(range(0, len(rest), ROWS)):
             some = open_[(open_ >= start) & (open_ < start + ROWS)]
             if len(some):
-                numbers = self._numbers(some - start, min(ROWS, len(rest) - start), [*seed, part])
+                numbers = self._numbers(some - start, min(ROWS, len(rest) - start), [*random.seed, random.first + part])
                 yield self._candidates(some, rest[some], known[some], numbers, guide)
 
     def _candidates(self, rows: Tensor, rest: Tensor, known: Tensor, numbers: _Numbers, guide: Guide) -> Candidates:

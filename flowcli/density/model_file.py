@@ -106,7 +106,7 @@ def _unpack_held_out(tensors: Mapping[str, Tensor]) -> HeldOut | None:
         return None
     packed = _expect(tensors, HELD_OUT, (2, *tensors[HELD_OUT].shape[1:2]), torch.float64, finite=False)
     rising = packed[:, 1:] >= packed[:, :-1]  # not their difference: there may be minus infinities
-    if not (packed.numel() and rising.all() and (packed[1] >= 0).all() and (packed[1] < 1).all()):
+    if not (packed.numel() and rising.all() and (packed[1] >= 0).all() and (packed[1] <= 1).all()):
         raise ModelFileError(f"{HELD_OUT} does not rise")
     return HeldOut(*packed.numpy())
 

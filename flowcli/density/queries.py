@@ -13,8 +13,8 @@ from torch import Tensor
 
 from flowcli.density.encoding import remainders
 from flowcli.density.guide import choose
-from flowcli.density.importance import CANDIDATES, Importance, Tally
-from flowcli.errors import NumericsError, UsageError
+from flowcli.density.importance import CANDIDATES, Importance, Randomness, Tally
+from flowcli.errors import DataError, NumericsError, UsageError
 from flowcli.table import as_written
 
 if TYPE_CHECKING:
@@ -97,12 +97,16 @@ class Queries:
                 raise UsageError(f"{name!r} is modelled as the rest of it after {', '.join(parts)}: add {absent[0]!r}")
         return np.array([column.name in names for column in self.schema.columns])
 
+    def holds(self, rest: Tensor) -> Mask:
+        """Which values of rows, given as remainders, their columns can hold, (B, N_c)."""
+        return self._encoding.holds(rest).numpy()
+
     def marginal(
         self,
         values: Rows,
         known: Mask,
+        random: Randomness,
         *,
-        seed: int,
         error: float = MARGINAL_ERROR,
         most: int = MOST_CANDIDATES,
     ) -> Marginal:
@@ -111,47 +115,63 @@ class Queries:
         Args:
             values: Rows (B, N_c); whatever stands in columns that are not known.
             known: Which are, (B, N_c) or (N_c,); with a total all of its parts.
-            seed: Of the candidates.
+            random: That of the candidates.
             error: A row has more candidates until its standard error is no larger, ...
             most: ... or it has had so many.
         """
         rest, wanted = remainders(torch.from_numpy(values), self.schema), np.ones(len(values), dtype=np.bool_)
-        return self.marginal_of(rest, known, wanted, seed, error, most)
+        return self.marginal_of(rest, known, wanted, random, error, most)
 
-    def marginal_of(self, rest: Tensor, known: Mask, wanted: Mask, seed: int, error: float, most: int) -> Marginal:
+    def marginal_of(
+        self, rest: Tensor, known: Mask, wanted: Mask, random: Randomness, error: float, most: int
+    ) -> Marginal:
         """The same of the rows that are wanted, (B,), of what ``remainders`` leaves of all; of others nothing."""
         is_known = torch.from_numpy(known | self._given).expand(rest.shape)
-        tally, open_ = Tally(len(rest)), torch.from_numpy(np.flatnonzero(wanted))
+        impossible = (is_known & ~torch.from_numpy(self.holds(rest))).any(1)
+        tally, open_ = Tally(len(rest)), (torch.from_numpy(wanted) & ~impossible).nonzero()[:, 0]
         for number in range(-(-most // CANDIDATES)):
-            for found in self.importance.round(rest, is_known, open_, [seed, number]):
+            for found in self.importance.round(rest, is_known, open_, random.of(number)):
                 tally.add(found)
             open_ = open_[tally.error[open_] > error]
             if not len(open_):
                 break
-        return Marginal(tally.log_mean.numpy(), tally.error.numpy(), tally.effective.numpy())
+        log_prob = torch.where(impossible, -math.inf, tally.log_mean)
+        errors, effective = tally.error.where(~impossible, 0.0), tally.effective.where(~impossible, math.inf)
+        return Marginal(log_prob.numpy(), errors.numpy(), effective.numpy())
 
-    def draw(self, values: Rows, known: Mask, *, seed: Sequence[int], complete: bool = False) -> Drawn:
+    def draw(self, values: Rows, known: Mask, random: Randomness, *, complete: bool = False) -> Drawn:
         """Draw the columns of each row that are not known, given those that are.
 
         Args:
             values: Rows (B, N_c).
             known: Which columns are, (B, N_c); with a total all of its parts.
-            seed: Of all random numbers.
+            random: All random numbers.
             complete: Draw from the rows in which no cell is missing: what is right for cells missing at random.
+
+        Raises:
+            DataError: A total is known in a row, and one of its parts is not.
         """
+        for place, column in enumerate(self.schema.columns):
+            parts = [self.schema.names.index(part) for part, _ in column.minus]
+            if (known[:, place] & ~known[:, parts].all(axis=1)).any():
+                raise DataError(
+                    "is known in a row in which a part of it is not, and the model has it as what is left after its"
+                    " parts; fill that in, or leave it out too",
+                    column=column.name,
+                )
         rest, is_known = remainders(torch.from_numpy(values), self.schema), torch.from_numpy(known | self._given)
         chosen, weight = rest.clone(), torch.full((len(rest),), -math.inf, dtype=torch.float64)
         tally = Tally(len(rest))
         wanted = (~is_known.all(1)).nonzero()[:, 0]
         open_ = wanted
         for number in range(MOST_ROUNDS):
-            for found in self.importance.round(rest, is_known, open_, [*seed, number], complete=complete):
+            for found in self.importance.round(rest, is_known, open_, random.of(number), complete=complete):
                 tally.add(found)
                 weights = torch.cat([weight[found.rows, None], found.log_weights], 1)
-                place = choose(torch.softmax(weights, 1).nan_to_num(0.0), found.choice)
-                weight[found.rows] = weights.gather(1, place[:, None])[:, 0]
-                new = (place > 0).nonzero()[:, 0]
-                chosen[found.rows[new]] = found.rest[new, place[new] - 1]
+                chosen_place = choose(torch.softmax(weights, 1).nan_to_num(0.0), found.choice)
+                weight[found.rows] = weights.gather(1, chosen_place[:, None])[:, 0]
+                new = (chosen_place > 0).nonzero()[:, 0]
+                chosen[found.rows[new]] = found.rest[new, chosen_place[new] - 1]
             if number + 1 >= LEAST_ROUNDS:
                 open_ = wanted[tally.effective[wanted] < ENOUGH]
             if not len(open_):

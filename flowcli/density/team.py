@@ -80,15 +80,19 @@ class Team:
         self._stack.close()
 
     def each(
-        self, chunks: Iterable[Rows | Waiting], compute: Callable[[int, Rows], Rows], outputs: int
+        self,
+        chunks: Iterable[Rows | Waiting],
+        compute: Callable[[int, Rows], Rows],
+        outputs: int,
+        rows: int | None = None,
     ) -> Iterator[Rows]:
         """Compute something of each row of chunks (n, N_c), of some ahead of the one that is asked for.
 
         Args:
             chunks: The rows. Where a ``Waiting`` stands among them, what is finished is given out until there are more.
-            compute: From a block's number and its rows (b, N_c), no more than the density takes at once, to
-                (b, outputs).
+            compute: From a block's number and its rows (b, N_c) to (b, outputs).
             outputs: How many numbers that are.
+            rows: Of a block; by default as many as the density scores at once.
 
         Yields:
             What is computed of each chunk, (n, outputs), in order.
@@ -97,7 +101,7 @@ class Team:
             ResourceError: A process was killed.
             Exception: What ``compute`` raises; and what the chunks do, after the results of those before.
         """
-        size = self._density.block_rows
+        size = rows or self._density.block_rows
 
         def tasks() -> Iterator[_Task | Waiting]:
             number = 0

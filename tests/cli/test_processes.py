@@ -11,11 +11,12 @@ import time
 from contextlib import suppress
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 
 from flowcli.density import team
-from tests.cli.terminal import command, environment, flowcli, rows, shell
+from tests.cli.terminal import command, environment, fitted, flowcli, process, rows, shell
 from tests.processes import alive, children, gone, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is one process only")
@@ -118,10 +119,10 @@ def started():
         return process, others
 
     yield start
-    for process in running:
+    for each in running:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+            os.killpg(each.pid, signal.SIGKILL)
+        each.communicate()
 
 
 @pytest.mark.parametrize(
@@ -220,3 +221,14 @@ def test_one_row_held_out_is_enough_for_several_processes(tmp_path, monkeypatch)
     (tmp_path / "one.csv").write_text("".join(line + "\n" for line in rows(2).splitlines()[:2]))
     words = ["-c", "nsf", "--epochs", 1, "--set", "train.batch_size=200", "--valid", "one.csv"]
     assert flowcli("fit", "data.csv", *words, "--threads", 3).code == 0
+
+
+def test_no_thread_aborts_a_command_that_is_over(tmp_path):
+    """pyarrow's threads may still let go of what they read when Python takes itself down, which aborts the process."""
+    values = np.random.default_rng(0).normal(size=300)
+    (tmp_path / "one.csv").write_text("x\n" + "".join(f"{value!r}\n" for value in values.tolist()))
+    model = fitted(tmp_path / "one.csv", tmp_path / "one.flow")
+    for _ in range(8):
+        done = process("impute", model, "-", "--threads", 1, stdin=b'x\n0.5\n""\n', cwd=tmp_path)
+        assert (done.code, done.err) == (0, "")
+        assert len(done.lines) == 3

@@ -273,7 +273,7 @@ def test_a_total_without_a_part_is_refused(totals):
     row = {"a": "200", "b": "100", "sum": "300", target.minus[0][0]: ""}
     text = "a,b,sum\n" + ",".join(row.values()) + "\n"
     done = flowcli("impute", totals, "-", stdin=text.encode())
-    assert (done.code, f"{target.name!r} is there in a row in which a part of it is missing" in done.complaint) == (
+    assert (done.code, f"column {target.name!r}: is known in a row in which a part of it is not" in done.complaint) == (
         3,
         True,
     )

@@ -15,6 +15,7 @@ import torch
 
 from flowcli import density
 from flowcli.density import container, model_file
+from flowcli.density.held_out import HeldOut
 from flowcli.density.state_file import load_state, save_state
 from flowcli.errors import ModelFileError, ResourceError, UsageError
 from flowcli.table.schema import Column
@@ -334,3 +335,24 @@ def test_the_payload_digest_is_that_of_the_tensors_alone(fit, path, rewrite):
     assert container.payload_digest(path, "flowcli") == before
     rewrite(lambda document, tensors: tensors["coordinates.center"].add_(1e-9))
     assert container.payload_digest(path, "flowcli") != before
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 2.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1e-300, 1.0, 1.0, 1e-17]])
+def test_how_likely_held_out_rows_were_comes_back(path, weights) -> None:
+    density = fitted(table(rows(60, 2)), "mixture")
+    log_probs = np.array([-3.0, -np.inf, -1.0, -2.0])
+    density.held_out = HeldOut.of(log_probs, None if weights is None else np.array(weights))
+    model_file.save(density, path)
+    again = model_file.load(path).held_out
+    assert np.array_equal(again.log_probs, density.held_out.log_probs)
+    assert np.array_equal(again.shares, density.held_out.shares)
+    assert again.percentiles(np.array([-np.inf, 0.0])).tolist() == [0.0, 1.0]
+
+
+def test_of_many_held_out_rows_the_least_likely_are_told_apart() -> None:
+    log_probs = np.random.default_rng(0).normal(size=300_000)
+    found = HeldOut.of(log_probs)
+    assert len(found.log_probs) <= 10_000
+    assert found.rarest() == 1 / 300_000
+    x = np.quantile(log_probs, [0.001, 0.3, 0.9])
+    np.testing.assert_allclose(found.percentiles(x), [0.001, 0.3, 0.9], atol=2e-4)

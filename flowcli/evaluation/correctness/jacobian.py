@@ -36,7 +36,7 @@ def log_dets(subject: Subject, points: Points) -> Iterator[Finding]:
             of_latents = torch.cat([passed > 0, there[:, subject.layout.coordinates :]], 1)
     with torch.no_grad():
         terms = subject.terms(laid)
-    turns = math.log(2 * math.pi) * there[:, subject.layout.coordinates :].sum(1)
+    turns = math.log(2 * math.pi) * there[:, subject.layout.coordinates :].double().sum(1)
     told = laid.log_det - subject.code_masses(points, laid.codes) + terms.log_det + terms.angles_log_prob + turns
     found = log_abs_det(jacobian(_latents(subject, points), points.rest[:, subject.numbers]), of_latents, there)
     meaning = "The log-det from the table's columns to the latents is that of the matrix of all derivatives."
