@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -12,10 +12,7 @@ from flowcli.cli import options
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flowcli.density import Density
-    from flowcli.density.density import Rows
     from flowcli.evaluation.correctness import Finding
-    from flowcli.table import ReadOptions
 
 WIDTH = 80
 MOST_ROWS = 10_000  # of DATA
@@ -80,11 +77,17 @@ def check(
 
     from flowcli import density
     from flowcli.evaluation import correctness
+    from flowcli.table.subset import read_subset
 
     path = Path(model)
     loaded = density.load(path, where)
     say = silent if quiet else note
-    values = None if data is None else _values(data, loaded, reading, seed, say)
+    values = None
+    if data is not None:
+        subset = read_subset(data, loaded.schema.columns, MOST_ROWS, seed, reading, notice=say)
+        values = subset.values
+        if subset.total > len(values):
+            say(f"{len(values):,} of the {subset.total:,} rows of {data} are looked at, of which most lines take fewer")
     given = [column.name for column in loaded.schema.columns if column.given]
     if given and values is None:
         say(f"the density is conditioned on {', '.join(given)}: plausible values are made up; DATA has real ones")
@@ -106,28 +109,6 @@ def _findings(path: Path, found: Iterable[Finding]) -> Iterator[Finding]:
     meaning = "The file is as it was written, and its numbers are finite."
     yield Finding("file", 0, 0, "", True, meaning, f"SHA-256 {stated_digest(path)[:16]}")
     yield from found
-
-
-def _values(data: str, loaded: Density, reading: ReadOptions, seed: int, say: Callable[[str], None]) -> Rows:
-    """Rows of a table (B, N_c), some at random where they are many."""
-    import numpy as np
-
-    from flowcli.table import open_table
-
-    random, rows = np.random.default_rng(seed), 0
-    kept: list[Rows] = []
-    keys: list[Rows] = []
-    with open_table(data, loaded.schema.columns, 65_536, reading, notice=say) as table:
-        for block in table:
-            key = random.random(len(block.values))
-            rows += len(key)
-            kept, keys = [*kept, block.values], [*keys, key]
-            if sum(map(len, keys)) > MOST_ROWS:
-                together, order = np.concatenate(kept), np.argsort(np.concatenate(keys), kind="stable")[:MOST_ROWS]
-                kept, keys = [together[order]], [np.concatenate(keys)[order]]
-    if rows > MOST_ROWS:
-        say(f"checked at {MOST_ROWS:,} of the {rows:,} rows of {data}")
-    return np.concatenate(kept) if kept else np.empty((0, len(loaded.schema.columns)))
 
 
 def _shown(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -166,4 +147,4 @@ def _print_json(model: str, findings: list[Finding]) -> None:
 
     passed = not any(finding.passed is False for finding in findings)
     rows = [{key: plain(value) for key, value in asdict(finding).items()} for finding in findings]
-    click.echo(json.dumps({"model": model, "passed": passed, "findings": rows}, indent=2, ensure_ascii=False))
+    click.echo(json.dumps({"model": model, "passed": passed, "findings": rows}, indent=2, allow_nan=False))

@@ -137,7 +137,7 @@ def test_strange_names_are_printed_literally(tmp_path, monkeypatch):
 
 def test_tables_without_a_column_or_without_rows(model, tmp_path):
     (tmp_path / "none.csv").write_text("a,b,c\n")
-    assert flowcli("check", model, tmp_path / "none.csv").code == 0
+    assert flowcli("check", model, tmp_path / "none.csv").code == 3
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     done = flowcli("check", model, tmp_path / "other.csv")
     assert done.code == 3
