@@ -74,10 +74,9 @@ def written(page: Path, folder: Path) -> str:
     def again(session: re.Match[str]) -> str:
         lines = []
         for command in re.findall(r"^    \$ (.*)$", session[0], re.MULTILINE):
-            lines += [f"$ {command}", *run(command, folder).split("\n")]
-        return "".join(f"    {line}".rstrip() + "\n" for line in lines if line or len(lines) > 1) + (
-            "\n" if session[0].endswith("\n\n") else ""
-        )
+            printed = run(command, folder)
+            lines += [f"$ {command}", *(printed.split("\n") if printed else [])]
+        return "".join(f"    {line}".rstrip() + "\n" for line in lines)
 
     return SESSION.sub(again, page.read_text(encoding="utf-8"))
 

@@ -69,6 +69,7 @@ def sample(
       flowcli sample prices.flow -n 100 --given 'cut=Ideal,carat=1'
     """
     import secrets
+    from contextlib import ExitStack
     from pathlib import Path
 
     from flowcli.cli import compute
@@ -108,11 +109,13 @@ def sample(
     if with_logprob:
         schema = schema.append(pa.field("logprob", pa.float64()))
     drawn = rows if chosen is None else budget or usual_budget(rows)
-    with Team(loaded, compute.processes(place, threads)) as team, open_writer(output, schema=schema) as writer:
+    with ExitStack() as stack:
+        team = stack.enter_context(Team(loaded, compute.processes(place, threads)))
         line = None if known is None or not len(known) else resampled(loaded, known[:1].copy())
         fixed = None if line is None else known
         if line is not None and not quiet:
             note(line)
+        writer = stack.enter_context(open_writer(output, schema=schema))
         blocks: Iterable[Drawn] = until_asked_to_end(
             team.scored_blocks(drawn, seed=seed, given=known, fixed=fixed, complete=complete)
             if with_logprob
