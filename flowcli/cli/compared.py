@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import cell_len
 
 from flowcli.cli.say import literal
+from flowcli.cli.width import WIDTH, padded, shortened_before, wrapped
 from flowcli.evaluation.comparison import Difference, Nats, difference, mean_nats
+from flowcli.evaluation.findings import counted
 
 WIDEST_NAME = 18
 SIZES = ("B", "kB", "MB", "GB")
@@ -57,18 +60,19 @@ def lines(models: Sequence[Compared]) -> Iterator[str]:
     found = ordered(models)
     head = ("model", "nats a row", "behind", "params", "size", "s/100k")
     rows = [head, *(_row(each, nats, behind, first=not place) for place, (each, nats, behind) in enumerate(found))]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
+    widths = [max(cell_len(row[place]) for row in rows) for place in range(len(head))]
+    widths[0] = min(widths[0], WIDTH - sum(width + 2 for width in widths[1:]))
     for row in rows:
-        cells = [f"{cell:{side}{width}}" for cell, side, width in zip(row, "<>>>>>", widths, strict=True)]
-        yield "  ".join(cells).rstrip()
-    yield f"on {found[0][1].rows:,} rows; behind: the mean difference from the best, row by row"
+        cells = [padded(cell, ">", width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        yield "  ".join([padded(shortened_before(row[0], widths[0]), "<", widths[0]), *cells]).rstrip()
+    yield f"on {counted(found[0][1].rows, 'row')}; behind: the mean difference from the best, row by row"
     yield "s/100k: seconds to score 100,000 rows on one core"
     for each, nats, _ in found:
         if nats.impossible:
-            yield (
-                f"{_short(each.model)}: {nats.impossible:,} rows have density zero, so its mean is -inf;"
-                f" {nats.mean:.3f} over the others"
-            )
+            verb = "has" if nats.impossible == 1 else "have"
+            others = f"; {nats.mean:z.3f} over the others" if math.isfinite(nats.mean) else ""
+            text = f"{counted(nats.impossible, 'row')} {verb} density zero, so its mean is -inf{others}"
+            yield from wrapped(f"{_short(each.model)}: {text}", WIDTH)
 
 
 def document(models: Sequence[Compared]) -> dict[str, Any]:
@@ -95,9 +99,14 @@ def document(models: Sequence[Compared]) -> dict[str, Any]:
 
 
 def _row(each: Compared, nats: Nats, behind: Difference, *, first: bool) -> tuple[str, ...]:
-    mean = "-inf" if nats.impossible else f"{nats.mean:.3f} ± {nats.error:.3f}"
-    gap = "" if first or not math.isfinite(behind.mean) else f"{-behind.mean:.3f} ± {behind.error:.3f}"
+    mean = "-inf" if nats.impossible else f"{nats.mean:z.3f}{_error(nats.error)}"
+    gap = "" if first or not math.isfinite(behind.mean) else f"{-behind.mean:z.3f}{_error(behind.error)}"
     return _short(each.model), mean, gap, f"{each.parameters:,}", _size(each.size), f"{each.seconds:.3g}"
+
+
+def _error(error: float) -> str:
+    """Behind a mean; nothing of a single row."""
+    return f" ± {error:.3f}" if math.isfinite(error) else ""
 
 
 def _size(count: float) -> str:
@@ -109,8 +118,7 @@ def _size(count: float) -> str:
 
 def _short(name: str) -> str:
     """The end of a long name, which a path has its file in."""
-    text = literal(name)
-    return text if len(text) <= WIDEST_NAME else f"…{text[1 - WIDEST_NAME :]}"
+    return shortened_before(literal(name), WIDEST_NAME)
 
 
 def _number(value: float) -> float | None:

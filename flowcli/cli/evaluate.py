@@ -13,7 +13,13 @@ from flowcli.cli import options
 @click.option("--train", metavar="FILE", help="The rows it was fitted to: for copies and overfitting.")
 @click.option("--report", metavar="FILE", help="Write a page of HTML with pictures to FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
-@click.option("-n", "--draws", type=options.Whole(100), metavar="N", help="Rows to draw (default 10000).")
+@click.option(
+    "-n",
+    "--draws",
+    type=options.Whole(100, 1_000_000),
+    metavar="N",
+    help="Rows to draw (default 10000; conditional: 9 a row or more).",
+)
 @click.option(
     "--seed", type=options.Whole(0, 2**31 - 1), default=0, metavar="N", help="Seed of all random numbers (default 0)."
 )

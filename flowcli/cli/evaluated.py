@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
+from rich.cells import cell_len
+
 from flowcli.cli.say import literal
+from flowcli.cli.width import WIDTH, padded, shortened, wrapped
 from flowcli.evaluation.calibration import Check
 from flowcli.evaluation.comparison import Difference, Nats
 from flowcli.evaluation.copies import Copies
 from flowcli.evaluation.coverage import Coverage
 from flowcli.evaluation.evaluate import Evaluation
-from flowcli.evaluation.findings import Finding, grouped
+from flowcli.evaluation.findings import Finding, counted, grouped, part
 from flowcli.evaluation.rivals import Rivals
 from flowcli.evaluation.two_sample import TwoSample
 
-WIDTH = 80
 BAR = 34
 WIDEST_NAME = 24
 MOST_CHECKS = 12
@@ -34,6 +35,7 @@ def lines(found: Evaluation, *, train: bool) -> Iterator[str]:
         train: Whether copies are of the training rows.
     """
     yield from _wrapped("verdict", found.verdict)
+    yield from _repeats(found.repeats, found.nats.rows)
     yield from _found(found.findings)
     yield ""
     yield from _nats(found.nats, found.rivals, found.train_nats)
@@ -43,7 +45,10 @@ def lines(found: Evaluation, *, train: bool) -> Iterator[str]:
     yield from _columns(found.measures.checks)
     yield ""
     yield from _two_sample(found.measures.two_sample)
-    yield from _copies(found.copies, train)
+    if found.seen is None:
+        yield from _copies(found.copies, train)
+    else:
+        yield "copies: not looked for, since the rows are not new"
 
 
 def document(found: Evaluation) -> dict[str, Any]:
@@ -53,7 +58,9 @@ def document(found: Evaluation) -> dict[str, Any]:
     parts = {
         "verdict": found.verdict,
         "findings": found.findings,
-        "rows": found.nats.rows,
+        "rows": found.nats.rows + found.repeats,
+        "repeated_rows": found.repeats,
+        "training_rows_among_them": None if found.seen is None else found.seen.count,
         "rows_beside_draws": len(found.drawn.rows),
         "draws": len(found.drawn.draws),
         "nats": found.nats,
@@ -87,15 +94,22 @@ def _plain(value: Any) -> Any:
 
 
 def _wrapped(head: str, text: str, indent: int = 13) -> Iterator[str]:
-    parts = textwrap.wrap(literal(text), WIDTH - indent, break_long_words=False, break_on_hyphens=False) or [""]
-    for place, part in enumerate(parts):
-        yield f"{head if not place else '':<{indent}}{part}"
+    for place, line in enumerate(wrapped(literal(text), WIDTH - indent)):
+        yield f"{head if not place else '':<{indent}}{line}"
+
+
+def _repeats(repeats: int, rows: int) -> Iterator[str]:
+    if repeats:
+        yield from _wrapped(
+            "", f"{part(repeats, repeats + rows, 'is', 'are')} another to the digit, which draws are not:"
+            " each is counted once", 2,
+        )  # fmt: skip
 
 
 def _found(findings: Sequence[Finding]) -> Iterator[str]:
     shown, more = grouped(findings)
     for number, each in enumerate(shown, 1):
-        cost = "" if each.nats is None else f" (costs at least {each.nats:.3f} nats a row)"
+        cost = f" ({each.cost})" if each.cost else ""
         yield from _wrapped(f"  {number}.", f"{each.name}{cost}: {each.words}", 5)
     if more:
         yield from _wrapped("  and", f"so for {len(more)} more: {'; '.join(more)}", 6)
@@ -110,8 +124,9 @@ def _nats(nats: Nats, rivals: Rivals | None, train: Nats | None) -> Iterator[str
     yield from _table(rows, "<><><")
     if nats.impossible:
         yield from _wrapped(
-            "", f"{nats.impossible:,} of {nats.rows:,} rows have density zero, so the mean over all is -inf; the"
-            " figures are of the others", 2,
+            "", f"{part(nats.impossible, nats.rows, 'has', 'have')} density zero, so the mean over all is -inf;"
+            " the figures are of the others, and what the model has more or less of those that are impossible for"
+            " neither", 2,
         )  # fmt: skip
     if rivals is None:
         yield "  too few rows for simple models beside it"
@@ -125,24 +140,29 @@ def _nats(nats: Nats, rivals: Rivals | None, train: Nats | None) -> Iterator[str
 
 
 def _mean(nats: Nats) -> tuple[str, str]:
-    return (f"{nats.mean:.3f}", f"± {nats.error:.3f}") if math.isfinite(nats.mean) else ("-inf", "")
+    return (f"{nats.mean:z.3f}", _error(nats.error)) if math.isfinite(nats.mean) else ("-inf", "")
+
+
+def _error(error: float) -> str:
+    """Of a mean; nothing of a single row."""
+    return f"± {error:.3f}" if math.isfinite(error) else ""
 
 
 def _gain(gain: Difference) -> tuple[str, str]:
     if not math.isfinite(gain.mean):
         return "", ""
-    return f"{abs(gain.mean):.3f} {'more' if gain.mean >= 0 else 'less'}", f"± {gain.error:.3f}"
+    return f"{abs(gain.mean):.3f} {'more' if gain.mean >= 0 else 'less'}", _error(gain.error)
 
 
 def _coverage(coverage: Coverage, rows: int, draws: int) -> Iterator[str]:
-    yield f"coverage: of {rows:,} rows, how many lie where the model has its most likely ..."
+    yield f"coverage: of {counted(rows, 'row')}, how many lie where the model has its most likely ..."
     for region in coverage.regions:
         filled = round(region.inside * BAR)
         bar = "".join("█" if place < filled else "·" for place in range(BAR))
         mark = round(region.level * BAR) - 1
         bar = bar[:mark] + "|" + bar[mark + 1 :]
         yield f"  {region.level:>4.0%}  {bar}  {region.inside:6.1%}  ({region.low:.1%} to {region.high:.1%})"
-    yield f"  in brackets 95% confidence; regions are found from {draws:,} draws"
+    yield f"  in brackets 95% confidence; regions are found from {counted(draws, 'draw')}"
 
 
 def _columns(checks: Sequence[Check]) -> Iterator[str]:
@@ -153,7 +173,7 @@ def _columns(checks: Sequence[Check]) -> Iterator[str]:
     rows = [("columns by themselves", "", "apart", "chance", "costs", "")]
     rows += [
         (
-            _short(check.column),
+            shortened(literal(check.column), WIDEST_NAME),
             what[check.aspect],
             f"{check.distance:.3f}",
             f"{check.adjusted:.2g}" if check.adjusted >= 1e-4 else "<1e-4",
@@ -203,16 +223,13 @@ def _copies(copies: Copies | None, train: bool) -> Iterator[str]:
         yield f"  to the digit: {copies.exact:.1%} of the draws, {copies.exact_rows:.1%} of other rows"
 
 
-def _short(name: str) -> str:
-    text = literal(name)
-    return text if len(text) <= WIDEST_NAME else f"{text[: WIDEST_NAME - 1]}…"
-
-
 def _table(rows: Sequence[Sequence[str]], sides: str) -> Iterator[str]:
-    """Rows of cells below each other, the first one a heading; numbers on the right."""
-    widths = [max(len(row[place]) for row in rows[1:]) for place in range(len(sides))]
-    widths[0] = max(widths[0], len(rows[0][0]) - 2)
+    """Rows of cells below each other, the first one a heading; numbers on the right, names as long as there is room."""
+    widths = [max(cell_len(row[place]) for row in rows[1:]) for place in range(len(sides))]
+    widths[0] = max(widths[0], cell_len(rows[0][0]) - 2)
+    widths[0] = min(widths[0], WIDTH - 2 - sum(width + 2 for width in widths[1:]))
     for number, (first, *others) in enumerate(rows):
-        cells = [f"{cell:{side}{width}}" for cell, side, width in zip(others, sides[1:], widths[1:], strict=True)]
-        head = f"  {first:<{widths[0]}}" if number else f"{first:<{widths[0] + 2}}"
+        cells = [padded(cell, side, width) for cell, side, width in zip(others, sides[1:], widths[1:], strict=True)]
+        room = widths[0] + 2 * (not number)
+        head = "  " * bool(number) + padded(shortened(first, room), "<", room)
         yield "  ".join([head, *cells]).rstrip()

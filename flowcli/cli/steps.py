@@ -8,6 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from flowcli.cli.say import one_line
+from flowcli.cli.width import WIDTH, shortened
 
 
 class Steps:
@@ -31,7 +32,13 @@ class Steps:
 
     def show(self, step: str) -> None:
         """Show a step."""
-        self._write(f"flowcli: {one_line(step)} ...")
+        self._write(shortened(f"flowcli: {one_line(step)} ...", self._room()))
+
+    def _room(self) -> int:
+        """The columns of a line; the last one is left free, where some terminals begin a new line."""
+        with suppress(OSError, ValueError):
+            return max(os.get_terminal_size(sys.stderr.fileno()).columns, 2) - 1
+        return WIDTH - 1
 
     def _write(self, text: str) -> None:
         if self._shows:

@@ -19,7 +19,6 @@ Aspect = Literal["values", "shares", "missing"]
 # Finer towards the ends, where a histogram of ranks shows tails.
 EDGES = np.array([0, 0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99, 1])
 LEAST_SHARE = 5  # rows and draws of a category that are expected at least; those with fewer are counted together
-SURE = 0.01
 
 
 @dataclass(frozen=True)
@@ -149,15 +148,51 @@ def _shares(column: Column, values: Rows, draws: Rows) -> Check:
     if not (rows.sum() and drawn.sum()):
         return Check(column.name, "shares", 0.0, 1.0, 1.0, 0.0, "")
     p, q = rows / rows.sum(), drawn / drawn.sum()
-    worst = int(np.argmax(np.abs(p - q)))
+    pooled = (rows + drawn) / (rows.sum() + drawn.sum())
+    worst = int(np.argmax(np.abs(p - q) / np.sqrt(np.maximum(pooled * (1 - pooled), 1e-12))))  # in standard errors
     detail = f"{names[worst]!r} has {p[worst]:.1%} of the rows and {q[worst]:.1%} of the draws"
-    both = rows + drawn
-    rare = both * min(rows.sum(), drawn.sum()) / both.sum() < LEAST_SHARE  # fewer than that are expected in one of them
-    table = np.array([[*counts[~rare], *([counts[rare].sum()] if rare.any() else [])] for counts in (rows, drawn)])
-    table = table[:, table.sum(axis=0) > 0]
-    chance = float(stats.chi2_contingency(table, correction=False).pvalue) if table.shape[1] > 1 else 1.0
+    common, lump = _lumped(np.stack([rows, drawn]))
+    chance = _chance_of_shares(common, lump)
     distance = float(np.abs(p - q).sum()) / 2
-    return Check(column.name, "shares", distance, chance, chance, divergence(*table), detail)
+    nats = divergence(*np.column_stack([common, lump] if lump.any() else [common]))
+    return Check(column.name, "shares", distance, chance, chance, nats, detail)
+
+
+def _lumped(counts: Rows) -> tuple[Rows, Rows]:
+    """Counts (2, L) of levels in rows and draws: those of common levels (2, K), and all rare ones together (2,)."""
+    rare = _expected(counts) < LEAST_SHARE
+    return counts[:, ~rare], counts[:, rare].sum(axis=1)
+
+
+def _expected(counts: Rows) -> Rows:
+    """How many are expected of each level (L,) in the smaller of the two."""
+    return np.asarray(counts.sum(axis=0) * counts.sum(axis=1).min() / counts.sum())
+
+
+def _chance_of_shares(common: Rows, lump: Rows) -> float:
+    """How likely such counts are where both are of one distribution.
+
+    Counts that are not small are no trouble for the distribution of chi-square. A lump of rare levels that is small
+    itself is: it has an exact test of its own, against all the others (Fisher, 1922), and is none of the cells.
+    """
+    if not lump.any():
+        return _chance(common)
+    if not common.size:
+        return 1.0
+    together = np.column_stack([common, lump])
+    if _expected(together)[-1] >= LEAST_SHARE:
+        return _chance(together)
+    apart = float(stats.fisher_exact(np.column_stack([common.sum(axis=1), lump])).pvalue)
+    return min(1.0, 2 * min(apart, _chance(common))) if common.shape[1] > 1 else apart
+
+
+def _chance(table: Rows) -> float:
+    """Of a table (2, K): exact where there are two cells."""
+    if table.shape[1] < 2:
+        return 1.0
+    if table.shape[1] == 2:
+        return float(stats.fisher_exact(table).pvalue)
+    return float(stats.chi2_contingency(table, correction=False).pvalue)
 
 
 def _missing(column: Column, values: Rows, draws: Rows) -> Check:

@@ -17,7 +17,7 @@ class Nats:
 
     Attributes:
         mean: Over rows with a finite log-density; NaN where there is none.
-        error: Its standard error.
+        error: Its standard error; NaN of fewer than two.
         impossible: How many rows have density zero. Where there are any, the mean over all rows is minus infinity.
         rows: How many rows there are in all.
     """
@@ -26,11 +26,6 @@ class Nats:
     error: float
     impossible: int
     rows: int
-
-    @property
-    def over_all(self) -> float:
-        """The mean over all rows."""
-        return -np.inf if self.impossible else self.mean
 
 
 @dataclass(frozen=True)
@@ -43,6 +38,7 @@ class Difference:
         left_out: How many rows are impossible for one of the two at least.
         only_first: For how many the first of the two has density zero, and the second has not.
         only_second: The other way round.
+        rows: How many rows the mean is over.
     """
 
     mean: float
@@ -50,13 +46,14 @@ class Difference:
     left_out: int
     only_first: int
     only_second: int
+    rows: int
 
     @property
     def chance_of_worse(self) -> float:
-        """How likely so low a difference is where the first model is the right one."""
-        if not np.isfinite(self.mean):
+        """How likely so low a difference is where the first model is the right one, by Student's t."""
+        if not np.isfinite(self.error):
             return 1.0
-        return float(stats.norm.cdf(self.mean / self.error)) if self.error > 0 else float(self.mean >= 0)
+        return float(stats.t.cdf(self.mean / self.error, self.rows - 1)) if self.error > 0 else float(self.mean >= 0)
 
 
 def mean_nats(log_prob: Rows) -> Nats:
@@ -71,8 +68,8 @@ def difference(first: Rows, second: Rows) -> Difference:
     possible = np.isfinite(first), np.isfinite(second)
     both = possible[0] & possible[1]
     mean, error = _mean(first[both] - second[both])
-    only = [int((~possible[i] & possible[1 - i]).sum()) for i in (0, 1)]
-    return Difference(mean, error, int((~both).sum()), *only)
+    only_first, only_second = (int((~possible[i] & possible[1 - i]).sum()) for i in (0, 1))
+    return Difference(mean, error, int((~both).sum()), only_first, only_second, int(both.sum()))
 
 
 def _mean(x: Rows) -> tuple[float, float]:

@@ -14,9 +14,11 @@ from flowcli.evaluation.calibration import Check
 from flowcli.evaluation.comparison import Nats, mean_nats
 from flowcli.evaluation.copies import Copies, copies
 from flowcli.evaluation.findings import Evidence, Finding, findings, verdict
+from flowcli.evaluation.impossible import impossible
 from flowcli.evaluation.matching import matched
 from flowcli.evaluation.measures import ALPHA, Drawn, Measures, measured
 from flowcli.evaluation.modes import Lonely, lonely
+from flowcli.evaluation.repeats import Seen, once, seen
 from flowcli.evaluation.rivals import Rivals, rivals
 
 Rows = NDArray[np.float64]
@@ -31,15 +33,16 @@ class Evaluation:
     """How good a model is, on rows that it was not fitted to.
 
     Attributes:
-        nats: Its mean log-density of the rows.
+        nats: Its mean log-density of the rows, without repeats.
         own_nats: Its mean log-density of its draws.
         train_nats: That of the training rows, where they are known.
         rivals: Simple densities on the same rows.
-        compared: How many rows were looked at beside draws.
         drawn: The rows, the draws and their log-densities.
         measures: What was measured of these.
         lonely: Rows far from draws, and draws far from rows.
-        copies: Whether draws are copies.
+        copies: Whether draws are copies; ``None`` where there are too few rows, or where the rows are not new.
+        repeats: How many rows were left out of all of this, being another to the digit without a reason.
+        seen: How many rows are training rows, where these are known and it is not by chance.
         findings: What is wrong, the weightiest first.
     """
 
@@ -51,12 +54,14 @@ class Evaluation:
     measures: Measures
     lonely: tuple[Lonely, Lonely] | None
     copies: Copies | None
+    repeats: int
+    seen: Seen | None
     findings: tuple[Finding, ...]
 
     @property
     def verdict(self) -> str:
         """All of it in one line."""
-        return verdict(self.findings, len(self.drawn.rows))
+        return verdict(self.findings, self.nats.rows)
 
 
 def evaluate(
@@ -95,6 +100,13 @@ def evaluate(
         values = np.concatenate(parts)
         progress(f"scoring {draws:,} draws")
         drawn = Drawn(beside, log_prob[chosen], values, team.log_prob(values, seed=seed), density.schema)
+    familiar = None if train is None else seen(rows, drawn.singles, train)
+    repeats = 0
+    if (first := once(rows, drawn.singles)) is not None:
+        repeats = len(rows) - len(first)
+        drawn = _without_repeats(drawn, first, chosen)
+        rows, log_prob = rows[first], log_prob[first]
+    zero = impossible(log_prob, rows, density.schema)
     progress("fitting simple models")
     simple = rivals(log_prob, rows, density.schema, seed, train)
     progress("training classifiers")
@@ -108,10 +120,18 @@ def evaluate(
     worst = _worst_shares(rest_measures) if drawn.each is None else None
     if worst is not None and (alike := matched(rest, worst)) is not None:
         shares, rest_measures = worst, measured(alike, seed)
-    near = copies(drawn.rows, drawn.singles, density.schema, seed, train)
+    near = None if familiar is not None else copies(drawn.rows, drawn.singles, density.schema, seed, train)
     nats, own_nats = mean_nats(log_prob), mean_nats(drawn.log_prob_draws)
-    found = findings(Evidence(measures, rest_measures, shares, crowds, near, simple, nats, own_nats, of_train))
-    return Evaluation(nats, own_nats, of_train, simple, drawn, measures, crowds, near, tuple(found))
+    found = findings(
+        Evidence(measures, rest_measures, shares, crowds, near, simple, nats, own_nats, of_train, zero, familiar)
+    )
+    return Evaluation(nats, own_nats, of_train, simple, drawn, measures, crowds, near, repeats, familiar, tuple(found))
+
+
+def _without_repeats(drawn: Drawn, first: NDArray[np.int64], chosen: NDArray[np.int64]) -> Drawn:
+    """Only those of the chosen rows, beside draws, that are the first of their kind."""
+    kept = np.flatnonzero(np.isin(chosen, first))
+    return drawn.part(kept, np.arange(len(drawn.singles)))
 
 
 def _worst_shares(measures: Measures) -> Check | None:

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from flowcli.evaluation.calibration import Check
 from flowcli.evaluation.comparison import Nats
 from flowcli.evaluation.copies import Copies
+from flowcli.evaluation.impossible import Impossible
 from flowcli.evaluation.information import divergence
 from flowcli.evaluation.measures import ALPHA, Measures
 from flowcli.evaluation.modes import Lonely
+from flowcli.evaluation.repeats import Seen
 from flowcli.evaluation.rivals import Rivals
 from flowcli.evaluation.two_sample import TwoSample
 
@@ -28,6 +31,7 @@ UNEXPLAINED = 0.5  # of a classifier's nats: what no other finding is worth as m
 COPIES_EXCESS, COPIES_SHARE = 4.0, 0.03
 TRAIN_ERRORS = 3.0
 MOST_COLUMNS = 3  # that are told in full
+LEAST_ROWS = 20  # with fewer, nothing found is no praise, and a difference of means no fault
 
 # How a column's ranks look where the whole model is wrong in that way.
 ALIKE = {
@@ -45,19 +49,29 @@ class Finding:
     Attributes:
         name: Such as ``too narrow``, ``missing mode`` or ``column off: price``.
         words: What that means, in a sentence with its figures.
-        nats: What it costs at least, in nats a row; ``None`` where that is not the point.
+        nats: What it costs at least, in nats a row; ``None`` where that is not known, or not the point; infinite where
+            rows are impossible.
         column: The column it is about, if it is about one.
+        slight: Whether it hardly matters, though what it costs is not known.
     """
 
     name: str
     words: str
     nats: float | None
     column: str | None = None
+    slight: bool = False
 
     @property
     def small(self) -> bool:
         """Whether it hardly matters."""
-        return self.nats is not None and self.nats < SMALL
+        return self.slight if self.nats is None else self.nats < SMALL
+
+    @property
+    def cost(self) -> str:
+        """What it costs, in words; nothing where that is not known."""
+        if self.nats is None:
+            return ""
+        return f"costs at least {self.nats:.3f} nats a row" if math.isfinite(self.nats) else "costs everything"
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,8 @@ class Evidence:
         nats: The model's mean log-density of the rows.
         own_nats: That of its draws: what the other would be if the model were right.
         train_nats: That of the training rows, where they are known.
+        impossible: Rows of density zero.
+        seen: Rows that are training rows.
     """
 
     measures: Measures
@@ -86,6 +102,8 @@ class Evidence:
     nats: Nats
     own_nats: Nats
     train_nats: Nats | None
+    impossible: Impossible | None
+    seen: Seen | None
 
 
 def findings(evidence: Evidence) -> list[Finding]:
@@ -109,16 +127,29 @@ def findings(evidence: Evidence) -> list[Finding]:
     found = [*specific, *general] if len(kinds) < 2 else [*general, *specific]
     told = _told(measures.two_sample, specific)
     mostly = bool(told) and _weight(told[0]) > MOSTLY * max(map(_weight, found), default=0.0)
-    return [*_copies(evidence.copies), *(told if mostly else []), *found, *([] if mostly else told)]
+    first = [*_impossible(evidence.impossible), *_seen(evidence.seen), *_copies(evidence.copies)]
+    return [*first, *(told if mostly else []), *found, *([] if mostly else told)]
 
 
 def verdict(found: Sequence[Finding], rows: int) -> str:
     """All of it in one line."""
+    if not found and rows < LEAST_ROWS:
+        return f"too few rows to tell: nothing is wrong that {counted(rows, 'row')} could show"
     if not found:
         return f"good: nothing is wrong that {rows:,} rows could show"
     if all(each.small for each in found):
         return f"good, but for {len(found)} small fault{'s' * (len(found) > 1)}: {_names(found)}"
     return _names(found)
+
+
+def counted(count: int, what: str) -> str:
+    """Such as ``1 row`` and ``2,000 rows``."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def part(count: int, rows: int, one: str, many: str) -> str:
+    """Such as ``1 of 20 rows is``, with the verb for one of them and for many."""
+    return f"{count:,} of {counted(rows, 'row')} {one if count == 1 else many}"
 
 
 def grouped(found: Sequence[Finding]) -> tuple[list[Finding], list[str]]:
@@ -135,6 +166,22 @@ def _names(found: Sequence[Finding]) -> str:
 
 def _weight(finding: Finding) -> float:
     return finding.nats or 0.0
+
+
+def _impossible(found: Impossible | None) -> list[Finding]:
+    if found is None:
+        return []
+    words = f"{found.count:,} of {counted(found.rows, 'row')}, so that the mean log-density of all is minus infinity"
+    if found.column is not None:
+        words += f"; {found.column} has {found.reason}"
+    return [Finding("rows of density zero", words, math.inf, found.column)]
+
+
+def _seen(found: Seen | None) -> list[Finding]:
+    if found is None:
+        return []
+    words = f"{part(found.count, found.rows, 'is', 'are')} among the training rows, to the digit"
+    return [Finding("rows not new", f"{words}: the figures are not of rows that the model has not seen", None)]
 
 
 def _something_is_wrong(measures: Measures) -> bool:
@@ -214,7 +261,9 @@ def _dependence(measures: Measures, columns: Sequence[Finding]) -> list[Finding]
 def _simpler(evidence: Evidence) -> list[Finding]:
     """A simple model that is better, and whether that is for want of fitting or for too much of it."""
     found = [] if evidence.rivals is None else list(evidence.rivals.found)
-    better = [rival for rival in found if rival.gain.chance_of_worse < ALPHA / len(found)]
+    better = [
+        rival for rival in found if rival.gain.rows >= LEAST_ROWS and rival.gain.chance_of_worse < ALPHA / len(found)
+    ]
     if not better:
         return []
     best = min(better, key=lambda rival: rival.gain.mean)
@@ -252,4 +301,6 @@ def _told(test: TwoSample | None, specific: Sequence[Finding]) -> list[Finding]:
     words = f"a classifier tells them apart, with an AUC of {test.auc:.3f}" + (
         f"; most telling: {names}" if names else ""
     )
-    return [Finding("draws unlike rows", words, max(test.nats, LEAST_NATS))]
+    # Of two Gaussians that are told apart as well, the divergence is the square of this.
+    slight = float(stats.norm.ppf(min(test.auc, 1 - 1e-9))) ** 2 < SMALL
+    return [Finding("draws unlike rows", words, test.nats or None, slight=slight)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 Counts = NDArray[np.float64]
 
@@ -16,9 +17,13 @@ Counts = NDArray[np.float64]
 def divergence(rows: Counts, draws: Counts) -> float:
     """KL(rows | draws) of counts in the same cells, (B,) each, in nats; never below zero.
 
-    Half a count is added to each cell, and what chance alone makes of it on average is taken off.
+    Half a count is added to each cell of the draws, so that none is impossible; to the rows as much in all, but shared
+    as both together are, so that few rows are not drawn towards even shares, which no model has. What chance alone
+    makes of it on average is taken off.
     """
     cells = len(rows)
-    p, q = ((counts + 0.5) / (counts.sum() + 0.5 * cells) for counts in (rows, draws))
+    both = rows + draws
+    p = (rows + 0.5 * cells * both / max(both.sum(), 1)) / (rows.sum() + 0.5 * cells)
+    q = (draws + 0.5) / (draws.sum() + 0.5 * cells)
     chance = (cells - 1) / 2 * (1 / max(rows.sum(), 1) + 1 / max(draws.sum(), 1))
-    return max(0.0, float((p * np.log(p / q)).sum()) - float(chance))
+    return max(0.0, float(special.rel_entr(p, q).sum()) - float(chance))

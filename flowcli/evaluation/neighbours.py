@@ -12,6 +12,7 @@ from flowcli.table.schema import Column
 Rows = NDArray[np.float64]
 
 MOST_POINTS = 5000
+MOST_LEVELS = 50  # of a category that are told apart, the most frequent ones
 FAR = 10.0  # units from a column's middle; beyond it distances grow like logarithms
 
 
@@ -19,7 +20,8 @@ class Points:
     """From rows to points in which every column counts about alike.
 
     A number counts in units of half the spread of the middle half of the rows, far out by its logarithm; an angle as
-    its place on the circle; two categories, and a missing cell and one that is there, are one unit apart.
+    its place on the circle; two categories, and a missing cell and one that is there, are one unit apart. Of a column
+    with very many categories, the rare ones are one.
 
     Args:
         rows: Rows that say what the units are, (N, C).
@@ -28,6 +30,7 @@ class Points:
 
     def __init__(self, rows: Rows, schema: Schema) -> None:
         self._columns = [(p, c) for p, c in enumerate(schema.columns) if c.kind != "constant" or c.missing]
+        self._levels = {p: _frequent(rows[:, p], len(c.levels)) for p, c in self._columns if c.text}
         self._units = {p: _unit(rows[:, p]) for p, c in self._columns if not c.text and c.kind != "circular"}
 
     def __call__(self, rows: Rows) -> Rows:
@@ -38,7 +41,9 @@ class Points:
     def _parts(self, cells: Rows, place: int, column: Column) -> list[Rows]:
         there = ~np.isnan(cells)
         if column.text:
-            return [(cells == level) * np.sqrt(0.5) for level in range(len(column.levels))] + [~there * np.sqrt(0.5)]
+            own = [cells == level for level in self._levels[place]]
+            other = there & ~np.any(own, axis=0) if own else there
+            return [part * np.sqrt(0.5) for part in (*own, other, ~there)]
         if column.kind == "circular":
             lower, upper = column.support
             angle = (np.nan_to_num(cells) - lower) / (upper - lower) * 2 * np.pi
@@ -47,6 +52,12 @@ class Points:
             center, unit = self._units[place]
             parts = [FAR * np.arcsinh(np.where(there, cells / unit - center / unit, 0.0) / FAR)]
         return parts if there.all() and not column.missing else [*parts, ~there * 1.0]
+
+
+def _frequent(cells: Rows, levels: int) -> NDArray[np.int64]:
+    """The codes of the most frequent categories."""
+    counts = np.bincount(cells[cells >= 0].astype(np.int64), minlength=levels)
+    return np.argsort(-counts, kind="stable")[:MOST_LEVELS]
 
 
 def _unit(cells: Rows) -> tuple[float, float]:

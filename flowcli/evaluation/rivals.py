@@ -119,7 +119,7 @@ class _Simple:
         if self._given:
             yield from self._given_the_rest(train, rows, places)
         train, rows = train[:, places], rows[:, places]
-        looking_away = ", not given anything" if self._given else ""
+        looking_away = ", unconditional" if self._given else ""
         yield f"a Gaussian{looking_away}", gaussian_log_prob(train, rows)
         if (found := mixture_log_prob(train, rows, self._sizes)) is not None:
             self._sizes = (found[0],)

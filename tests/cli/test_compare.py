@@ -64,6 +64,13 @@ def test_impossible_rows_are_said_and_the_model_is_behind(tmp_path):
     found = json.loads(flowcli("compare", *models, tmp_path / "odd.csv", "--json").text)
     assert [each["impossible_rows"] for each in found["models"]] == [0, 3]
     assert found["models"][1]["compared_rows"] == 100
+    assert max(map(len, done.lines)) <= 80
+    # Where none is left there is no mean of the others.
+    (tmp_path / "none.csv").write_text(columns + "c,0.5\n")
+    done = flowcli("compare", *models, tmp_path / "none.csv")
+    assert "1 row has density zero, so its mean is -inf\n" in done.text
+    assert "nan" not in done.text
+    assert "on 1 row;" in done.text
     # These models read the rows in different ways, and standard input can be read once.
     assert flowcli("compare", *models, "-", stdin=b"kind,x\na,1\n").code == 2
 

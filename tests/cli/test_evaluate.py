@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from tests.cli.terminal import environment, fitted, flowcli, rows
 
@@ -29,7 +30,7 @@ def mixed(tmp_path_factory):
         lines = [",".join(f'"{each}"' for each in names)]
         for _ in range(260):
             x = random.standard_normal()
-            kind = random.choice(["<b>bold</b>", "plain", "ünusual"])
+            kind = random.choice(["<b>bold</b>", "plain", "ünusual", "\u202etfel"])
             missing = "" if random.random() < 0.2 else f"{x + random.standard_normal():.6f}"
             lines.append(f"{kind},{x:.6f},{missing},{random.integers(0, 5)},{np.exp(x):.2f}")
         (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -65,7 +66,7 @@ def test_it_fits_a_screen(mixed):
     for line in done.lines:
         assert line.isprintable()
         assert line == line.rstrip()
-        assert len(line) <= 80 or "n" * 100 in line
+        assert cell_len(line) <= 80 or "n" * 100 in line
     assert "[/bold]\\x1b[31mred" in done.text
     assert "each column by itself" in done.text
 
@@ -94,6 +95,10 @@ def test_training_rows_are_what_copies_are_looked_for_in(model, data, tmp_path):
     assert "fitted to the 300 training rows" in done.text
     assert "  the model, training rows " in done.text
     assert "one of 300 training rows within" in " ".join(done.lines)
+    known = flowcli("evaluate", model, data, "--train", data, *FEW)
+    assert "300 of 300 rows are among the training rows" in " ".join(known.text.split())
+    assert "copies: not looked for" in known.text
+    assert json.loads(flowcli("evaluate", model, data, "--train", data, *FEW, "--json").text)["copies"] is None
     assert flowcli("evaluate", model, "-", "--train", "-", stdin=b"a").code == 2
 
 
@@ -108,7 +113,11 @@ def test_few_rows_are_said_to_be_few(model, tmp_path, count):
     assert done.code == 0, done.err
     assert "too few rows for simple models" in done.text
     assert "two-sample test: too few rows" in done.text
-    assert (tmp_path / "few.html").read_text().count("Too few rows") == 2
+    page = (tmp_path / "few.html").read_text()
+    assert page.count("Too few rows") == 2
+    assert done.lines[0].startswith("verdict      too few rows to tell")
+    for text in (done.text, re.sub(r"base64,[^\"]*", "", page)):
+        assert not re.search(r"\bnan\b|\b1 rows", text)
 
 
 def test_no_rows_are_an_error(model, tmp_path):
@@ -125,7 +134,13 @@ def test_a_category_that_the_model_does_not_know_costs_everything_and_is_said(mi
     assert done.code == 0
     assert "5 of 260 rows have density zero, so the mean over all is -inf" in " ".join(done.text.split())
     assert "note: " in done.err
-    assert json.loads(flowcli("evaluate", model, "odd.csv", *FEW, "--json", "-q").text)["nats"]["impossible"] == 5
+    found = json.loads(flowcli("evaluate", model, "odd.csv", *FEW, "--json", "-q").text, parse_constant=pytest.fail)
+    assert found["nats"]["impossible"] == 5
+    first = found["findings"][0]
+    assert (first["name"], first["nats"], first["column"]) == (
+        "rows of density zero", None, "<script>alert('x')</script>",
+    )  # fmt: skip
+    assert "rows of density zero (costs everything): 5 of 260 rows" in done.text
 
 
 def test_a_conditional_model_and_an_ensemble(data, tmp_path):
@@ -134,7 +149,33 @@ def test_a_conditional_model_and_an_ensemble(data, tmp_path):
     assert done.code == 0, done.err
     assert "regions are found from 2,700 draws" in done.text
     assert "a linear regression" in done.text
+    assert max(map(cell_len, done.lines)) <= 80
     assert flowcli("evaluate", fitted(data, tmp_path / "two.flow", "--ensemble", 2), data, *FEW).code == 0
+
+
+def test_rows_that_are_there_twice_are_counted_once(model, tmp_path):
+    new = rows(seed=6)
+    (tmp_path / "twice.csv").write_text(new + new.partition("\n")[2])
+    done = flowcli("evaluate", model, "twice.csv", *FEW)
+    assert "300 of 600 rows are another to the digit" in done.text
+    assert json.loads(flowcli("evaluate", model, "twice.csv", *FEW, "--json").text)["repeated_rows"] == 300
+
+
+def test_letters_that_take_two_columns_are_counted_so(tmp_path):
+    values = np.random.default_rng(7).standard_normal((200, 2)).tolist()
+    text = f"{'温度' * 15},湿度\n" + "".join(f"{x!r},{y!r}\n" for x, y in values)
+    (tmp_path / "wide.csv").write_text(text, encoding="utf-8")
+    done = flowcli("evaluate", fitted(tmp_path / "wide.csv", tmp_path / "wide.flow"), "wide.csv", *FEW)
+    assert done.code == 0, done.err
+    assert max(map(cell_len, done.lines)) <= 80
+    ends = [cell_len(line[: line.index("KS") + 2]) for line in done.lines if " KS " in line]
+    assert len(ends) == 2
+    assert len(set(ends)) == 1
+
+
+def test_no_more_draws_than_there_is_room_for(model, data):
+    done = flowcli("evaluate", model, data, "-n", 10**9)
+    assert (done.code, "from 100 to 1000000" in done.complaint) == (2, True)
 
 
 def test_a_report_is_never_written_over_what_is_read(model, data, tmp_path):
@@ -186,6 +227,10 @@ def test_a_report_is_one_whole_page_of_text_and_pictures(report):
     assert len(pictures) == 1
     assert all(link[0] == "#" and link[1:] in page.ids for link in page.links if link not in pictures)
     text = text.replace(pictures[0], "")
+    # No letter turns the line round or is no letter; one that was in a name is written out.
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert "\\x1b[31mred" in page.words
+    assert "\\u202e" in page.words
     # Nothing is fetched, and nothing of the data is obeyed.
     assert not {"script", "b", "link", "iframe", "object"} & set(page.tags)
     assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", text)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from flowcli.evaluation.calibration import checks, column_ranks
+from flowcli.evaluation.calibration import _chance_of_shares, _lumped, checks, column_ranks
+from flowcli.evaluation.information import divergence
 from flowcli.table import Schema
 from flowcli.table.schema import Column
 
@@ -101,3 +102,40 @@ def test_an_unknown_category_is_one_of_its_own():
     (kind,) = [each for each in found if each.aspect == "shares"]
     assert kind.adjusted < 1e-6
     assert "an unknown text" in kind.detail
+
+
+KIND = Schema((Column("kind", "category", levels=tuple("abcd")),))
+
+
+def shares(rows, draws):
+    """The look at one category, of counts of its levels in rows and in draws."""
+    tables = [np.repeat(np.arange(len(each)), each)[:, None].astype(float) for each in (rows, draws)]
+    (found,) = checks(column_ranks(*tables, KIND, 0), *tables, KIND)
+    return found
+
+
+@pytest.mark.parametrize("rare", [1e-3, 3e-4])
+@pytest.mark.parametrize("levels", [2, 4])
+def test_a_rare_category_raises_no_false_alarm(rare, levels):
+    """Where far fewer than one are expected, a chi-square test at a level of 0.0025 has 0.02 and 0.04 of them."""
+    random = np.random.default_rng(30)
+    shares = np.append(np.full(levels - 1, (1 - rare) / (levels - 1)), rare)
+    rows, draws = (random.multinomial(count, shares, 2000) for count in (200, 10_000))
+    chances = [_chance_of_shares(*_lumped(np.stack(both).astype(float))) for both in zip(rows, draws, strict=True)]
+    for level in (0.0025, 0.01, 0.05):
+        assert np.mean(np.array(chances) < level) < level + 3 * np.sqrt(level / 2000)
+
+
+def test_a_rare_category_that_is_not_rare_among_rows_is_found_and_named():
+    """The difference of a frequent one may be as large, and be chance."""
+    found = shares([262, 228, 0, 10], [5000, 5000, 0, 0])
+    assert found.chance < 1e-6
+    assert found.detail.startswith("'d' has 2.0% of the rows")
+
+
+def test_a_few_rows_cost_nothing_that_they_do_not_show():
+    """One row that is not missing says next to nothing of a model that has few missing."""
+    assert divergence(np.array([0.0, 1.0]), np.array([40.0, 9960.0])) == 0.0
+    assert divergence(np.array([1.0, 0.0, 0.0]), np.array([900.0, 50.0, 50.0])) == 0.0
+    true = 0.5 * np.log(0.5 / 0.3) + 0.5 * np.log(0.5 / 0.7)
+    assert divergence(np.array([500.0, 500.0]), np.array([3000.0, 7000.0])) == pytest.approx(true, rel=0.1)

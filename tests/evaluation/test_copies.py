@@ -93,6 +93,17 @@ def test_angles_are_near_across_the_cut():
     assert nearest(points, points, 1, itself=True)[1][:2, 0].tolist() == [1, 0]
 
 
+def test_the_rare_ones_of_very_many_categories_are_one():
+    """A column for each would take gigabytes of a table with a text in each row."""
+    codes = np.concatenate([np.repeat(np.arange(50), 10), np.arange(50, 5000)]).astype(float)[:, None]
+    schema = Schema((Column("name", "category", levels=tuple(map(str, range(5000)))),))
+    points = Points(codes, schema)(np.array([[0.0], [1.0], [60.0], [70.0], [np.nan]]))
+    assert points.shape[1] <= 52
+    apart = np.linalg.norm(points[:, None] - points, axis=-1)
+    assert apart[0].tolist() == pytest.approx([0, 1, 1, 1, 1])
+    assert (apart[2, 3], apart[2, 4]) == (0, pytest.approx(1))
+
+
 @pytest.mark.parametrize("dimensions", [1, 2, 5])
 def test_a_crowd_is_told_from_a_tail(dimensions):
     random = np.random.default_rng(9)

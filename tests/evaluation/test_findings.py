@@ -7,6 +7,8 @@ import pytest
 from scipy import stats
 
 from flowcli.evaluation.evaluate import evaluate
+from flowcli.evaluation.findings import _told
+from flowcli.evaluation.two_sample import TwoSample
 from flowcli.table.schema import Column
 from tests.evaluation.known import Known, correlated, gaussians, real
 
@@ -132,7 +134,8 @@ def test_what_a_fault_costs_is_below_what_it_costs():
 def test_few_rows_are_no_reason_to_fail():
     for count in (1, 2, 30):
         found = evaluate(STANDARD, STANDARD.sample(count, seed=4), draws=500)
-        assert found.verdict == f"good: nothing is wrong that {count} rows could show"
+        praise = {1: "too few rows to tell: nothing is wrong that 1 row", 30: "good: nothing is wrong that 30 rows"}
+        assert found.verdict.startswith(praise.get(count, "too few rows to tell")), found.verdict
         assert found.measures.two_sample is None
         assert found.copies is None
         assert (found.rivals is None) == (count < 30)
@@ -144,8 +147,41 @@ def test_rows_of_density_zero_are_counted_and_not_hidden():
     )
     rows = np.concatenate([model.sample(300, seed=5), [[2.0]] * 30])
     found = evaluate(model, rows, draws=1000)
-    assert (found.nats.impossible, found.nats.mean, found.nats.over_all) == (30, 0.0, -np.inf)
-    assert found.findings
+    assert (found.nats.impossible, found.nats.mean) == (30, 0.0)
+    assert found.findings[0].name == "rows of density zero"
+
+
+def test_one_row_of_density_zero_comes_first_and_is_no_small_fault():
+    model = table([0.6, 0.3, 0.1], 0.1)
+    known = model.log_density
+    model.log_density = lambda x: np.where(x[:, 0] < 0, -np.inf, known(x))
+    rows = model.sample(500, seed=9)
+    rows[7, 0] = -1
+    found = evaluate(model, rows, draws=1000)
+    assert found.verdict.startswith("rows of density zero")
+    first = found.findings[0]
+    assert (first.nats, first.small, first.column) == (np.inf, False, "kind")
+    assert first.words.startswith("1 of 500 rows, so that the mean")
+    assert first.words.endswith("kind has a text that the model does not know")
+    assert found.rivals.found[0].gain.left_out >= 1
+
+
+def test_few_rows_beside_training_rows_are_no_reason_for_alarm():
+    """A mean of a few differences is no normal number, and of one it has no error."""
+    train = STANDARD.sample(500, seed=10)
+    for count in range(1, 11):
+        for seed in range(3):
+            found = evaluate(STANDARD, STANDARD.sample(count, seed=11 + seed), train=train, draws=300, seed=seed)
+            assert found.findings == (), found.verdict
+
+
+def test_what_a_classifier_tells_without_a_bound_has_no_cost():
+    odds = np.zeros(9), np.zeros(9)
+    places = np.arange(9), np.arange(9)
+    for auc, small in ((0.53, True), (0.8, False)):
+        test = TwoSample(9, auc, 0.005, auc, auc, 1e-6, 0.0, 0.0, 0.0, (), odds, places)
+        (found,) = _told(test, [])
+        assert (found.nats, found.cost, found.small) == (None, "", small)
 
 
 def test_a_conditional_model_is_judged_given_each_row():

@@ -61,7 +61,7 @@ def test_a_mixture_finds_clusters():
 def test_a_mean_over_rows_of_density_zero_is_told_honestly():
     log_prob = np.array([-1.0, -3.0, -np.inf])
     nats = mean_nats(log_prob)
-    assert (nats.mean, nats.impossible, nats.rows, nats.over_all) == (-2.0, 1, 3, -np.inf)
+    assert (nats.mean, nats.impossible, nats.rows) == (-2.0, 1, 3)
     assert nats.error == pytest.approx(np.sqrt(2) / np.sqrt(2))
     gap = difference(log_prob, np.array([-2.0, -np.inf, -np.inf]))
     assert (gap.mean, gap.left_out, gap.only_first, gap.only_second) == (1.0, 2, 0, 1)
@@ -76,6 +76,15 @@ def test_a_paired_difference_is_surer_than_its_means():
     assert gap.error < 0.001
     assert mean_nats(easy).error > 0.4
     assert gap.chance_of_worse > 0.99
+
+
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_the_error_of_few_rows_is_itself_uncertain(count):
+    """Student's t, not a normal law; of a single row nothing is said."""
+    random = np.random.default_rng(7)
+    chances = [difference(x, np.zeros(count)).chance_of_worse for x in random.standard_normal((3000, count))]
+    assert np.mean(np.array(chances) < 0.01) == pytest.approx(0.01, abs=0.006)
+    assert difference(-np.ones(1), np.zeros(1)).chance_of_worse == 1.0
 
 
 STEPS = Column("a", step=1.0)

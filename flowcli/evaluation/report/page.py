@@ -6,7 +6,6 @@ import base64
 import io
 import math
 from collections.abc import Iterator, Sequence
-from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +13,10 @@ from numpy.typing import NDArray
 from flowcli.evaluation.calibration import Check
 from flowcli.evaluation.comparison import Nats
 from flowcli.evaluation.evaluate import Evaluation
-from flowcli.evaluation.findings import Finding, grouped
+from flowcli.evaluation.findings import LEAST_ROWS, Finding, counted, grouped, part
 from flowcli.evaluation.pictures import corner, write_picture
 from flowcli.evaluation.report import figures
-from flowcli.evaluation.report.frame import FRAME
+from flowcli.evaluation.report.frame import FRAME, shown
 from flowcli.table.schema import Column
 
 Rows = NDArray[np.float64]
@@ -39,22 +38,30 @@ def page(found: Evaluation, model: str, data: str) -> str:
         model: What the model is called.
         data: What the rows are called.
     """
-    title = f"{escape(model)} on {escape(data)}"
+    title = f"{shown(model)} on {shown(data)}"
     sections = [_head, _log_density, _coverage, _columns, _pairs, _dependence, _two_sample, _copies]
-    body = "\n".join(part for section in sections for part in section(found))
+    body = "\n".join(block for section in sections for block in section(found))
     return FRAME.substitute(title=title, body=f"<h1>{title}</h1>\n{body}")
 
 
 def _head(found: Evaluation) -> Iterator[str]:
-    level = "good" if not found.findings else "small" if all(each.small for each in found.findings) else "bad"
+    few = found.nats.rows < LEAST_ROWS
+    level = "good" if not (found.findings or few) else "small" if all(each.small for each in found.findings) else "bad"
     drawn = found.drawn
-    yield f'<p class="quiet">{found.nats.rows:,} rows, {len(drawn.draws):,} draws of the model, by flowcli evaluate</p>'
-    yield f'<p class="verdict {level}">{escape(found.verdict)}</p>'
+    rows = found.nats.rows + found.repeats
+    draws = counted(len(drawn.draws), "draw")
+    yield f'<p class="quiet">{counted(rows, "row")}, {draws} of the model, by flowcli evaluate</p>'
+    yield f'<p class="verdict {level}">{shown(found.verdict)}</p>'
+    if found.repeats:
+        yield (
+            f"<p>{part(found.repeats, rows, 'is', 'are')} another to the digit, which draws are not: each is"
+            " counted once.</p>"
+        )
     if found.findings:
-        shown, more = grouped(found.findings)
-        yield f"<ol>{''.join(_finding(each) for each in shown)}</ol>"
+        told, more = grouped(found.findings)
+        yield f"<ol>{''.join(_finding(each) for each in told)}</ol>"
         if more:
-            yield f"<p>So it is for {len(more)} more: {escape('; '.join(more))}.</p>"
+            yield f"<p>So it is for {len(more)} more: {shown('; '.join(more))}.</p>"
         yield (
             '<p class="quiet">A nat is the unit of log-densities. What a fault costs is a lower bound of what the mean'
             " log-density lacks; faults overlap, and their costs are not to be added.</p>"
@@ -62,8 +69,8 @@ def _head(found: Evaluation) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> str:
-    cost = "" if finding.nats is None else f", at least {finding.nats:.3f} nats a row"
-    return f"<li><strong>{escape(finding.name)}</strong>{cost}: {escape(finding.words)}</li>"
+    cost = f" ({finding.cost})" if finding.cost else ""
+    return f"<li><strong>{shown(finding.name)}</strong>{cost}: {shown(finding.words)}</li>"
 
 
 def _log_density(found: Evaluation) -> Iterator[str]:
@@ -74,19 +81,20 @@ def _log_density(found: Evaluation) -> Iterator[str]:
     if found.train_nats is not None:
         rows.append(("", "the model, training rows", _mean(found.train_nats), ""))
     for number, each in enumerate(rivals, 1):
-        gain = f"{each.gain.mean:+.3f} ± {each.gain.error:.3f}" if math.isfinite(each.gain.mean) else ""
+        gain = f"{each.gain.mean:+z.3f}{_error(each.gain.error)}" if math.isfinite(each.gain.mean) else ""
         rows.append((str(number), each.name, _mean(each.nats), gain))
     yield '<div class="beside">'
     yield _table(("", "", "nats a row", "model ahead"), rows, "lLnn")
-    shown = tuple(each for each in rivals if math.isfinite(each.gain.mean))
-    if shown and len(shown) == len(rivals):
+    drawable = tuple(each for each in rivals if math.isfinite(each.gain.error))
+    if drawable and len(drawable) == len(rivals):
         caption = "Each simple model by its number: how many nats a row the model has more, with two standard errors."
-        yield f"<figure>{figures.gains(shown)}<figcaption>{caption}</figcaption></figure>"
+        yield f"<figure>{figures.gains(drawable)}<figcaption>{caption}</figcaption></figure>"
     yield "</div>"
     if found.nats.impossible:
         yield (
-            f"<p>{found.nats.impossible:,} of {found.nats.rows:,} rows have density zero, so that the mean over all is"
-            " minus infinity; the figures are of the others.</p>"
+            f"<p>{part(found.nats.impossible, found.nats.rows, 'has', 'have')} density zero, so that the mean"
+            " over all is minus infinity; the figures are of the others, and differences of those that neither model"
+            " has for impossible.</p>"
         )
     if found.rivals is not None and found.rivals.folds > 1:
         yield (
@@ -136,20 +144,20 @@ def _columns(found: Evaluation) -> Iterator[str]:
     ]  # fmt: skip
     yield _table(("column", "of its", "apart", "chance", "nats", ""), rows, "Lwnnnd")
     names = drawn.schema.names
-    shown = list(dict.fromkeys(check.column for check in order if check.aspect != "missing"))
+    named = list(dict.fromkeys(check.column for check in order if check.aspect != "missing"))
     yield KEY
     yield '<div class="grid">'
-    for number, name in enumerate(shown[:MOST_COLUMNS]):
+    for number, name in enumerate(named[:MOST_COLUMNS]):
         place = names.index(name)
         yield _column(found, drawn.schema.columns[place], place, number)
     yield "</div>"
-    if len(shown) > MOST_COLUMNS:
-        yield f'<p class="quiet">Shown are the {MOST_COLUMNS} columns that are most off, of {len(shown)}.</p>'
+    if len(named) > MOST_COLUMNS:
+        yield f'<p class="quiet">Shown are the {MOST_COLUMNS} columns that are most off, of {len(named)}.</p>'
 
 
 def _column(found: Evaluation, column: Column, place: int, number: int) -> str:
     rows, draws = found.drawn.rows[:, place], found.drawn.draws[:, place]
-    head = f'<div class="card"><h3>{escape(column.name)}</h3>'
+    head = f'<div class="card"><h3>{shown(column.name)}</h3>'
     if column.text:
         return head + _levels(rows, draws, column) + "</div>"
     ranks = figures.rank_histogram(
@@ -170,7 +178,7 @@ def _levels(rows: Rows, draws: Rows, column: Column) -> str:
             for share, what in zip(shares, ("rows", "draws"), strict=True)
         )
         lines.append(
-            f'<tr><td class="name">{escape(column.levels[level])}</td><td style="width:50%">{bars}</td>'
+            f'<tr><td class="name">{shown(column.levels[level])}</td><td style="width:50%">{bars}</td>'
             f'<td class="n">{shares[0][level]:.1%}<br>{shares[1][level]:.1%}</td></tr>'
         )
     more = f'<p class="quiet">and {len(order) - MOST_LEVELS} more</p>' if len(order) > MOST_LEVELS else ""
@@ -195,7 +203,7 @@ def _dependence(found: Evaluation) -> Iterator[str]:
     names = found.drawn.schema.names
     places = [names.index(name) for name in pair.columns]
     yield "<h2>Dependence</h2>"
-    one, other = (escape(name) for name in pair.columns)
+    one, other = (shown(name) for name in pair.columns)
     yield (
         f"<p>The two columns whose rank correlation is furthest from the rows': {one} (across) and {other} (up),"
         f" {pair.rows:.2f} in the rows and {pair.draws:.2f} in the draws.</p>"
@@ -223,7 +231,7 @@ def _two_sample(found: Evaluation) -> Iterator[str]:
         " the draws, which no row is like.</p>"
     )
     if test.columns:
-        names = ", ".join(escape(name) for name, _ in test.columns[:5])
+        names = ", ".join(shown(name) for name, _ in test.columns[:5])
         yield f"<p>It goes by these columns first: {names}.</p>"
     yield KEY
     caption = "Of a right model, both lie alike around the middle."
@@ -233,6 +241,9 @@ def _two_sample(found: Evaluation) -> Iterator[str]:
 def _copies(found: Evaluation) -> Iterator[str]:
     copies = found.copies
     yield "<h2>Copies?</h2>"
+    if copies is None and found.seen is not None:
+        yield "<p>Not looked for: the rows are not new, so that they are copies themselves.</p>"
+        return
     if copies is None:
         yield "<p>Too few rows to see whether draws are copies.</p>"
         return
@@ -248,7 +259,12 @@ def _copies(found: Evaluation) -> Iterator[str]:
 
 
 def _mean(nats: Nats) -> str:
-    return f"{nats.mean:.3f} ± {nats.error:.3f}" if math.isfinite(nats.mean) else "-inf"
+    return f"{nats.mean:z.3f}{_error(nats.error)}" if math.isfinite(nats.mean) else "-inf"
+
+
+def _error(error: float) -> str:
+    """Behind a mean; nothing of a single row."""
+    return f" ± {error:.3f}" if math.isfinite(error) else ""
 
 
 def _chance(check: Check) -> str:
@@ -258,9 +274,9 @@ def _chance(check: Check) -> str:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], sides: str) -> str:
     """A table; of its columns ``n`` are numbers, ``w`` words, ``d`` details, ``L`` names, ``l`` anything."""
     kinds = {"n": ' class="n"', "w": ' class="word"', "d": ' class="detail"', "L": ' class="name"', "l": ""}
-    top = "".join(f"<th{kinds[side]}>{escape(cell)}</th>" for cell, side in zip(head, sides, strict=True))
+    top = "".join(f"<th{kinds[side]}>{shown(cell)}</th>" for cell, side in zip(head, sides, strict=True))
     body = "".join(
-        f"<tr>{''.join(f'<td{kinds[side]}>{escape(cell)}</td>' for cell, side in zip(row, sides, strict=True))}</tr>"
+        f"<tr>{''.join(f'<td{kinds[side]}>{shown(cell)}</td>' for cell, side in zip(row, sides, strict=True))}</tr>"
         for row in rows
     )
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
