@@ -154,7 +154,7 @@ def logprob(
         before = _typed(nothing, read, None, output) if with_input else None
         for each in scorer.names if with_input else []:
             if each in table.header:
-                remedy = "choose another with --name" if each == name else "rename it, or leave out --with-input"
+                remedy = "choose another with --name" if each == name else "leave out what asks for it, or --with-input"
                 raise UsageError(f"the input has a column {each!r} already; {remedy}")
         under_way: deque[Block] = deque()
         with (

@@ -18,7 +18,10 @@ from tests.cli.terminal import environment, flowcli, process, shell
 
 MISTAKES = {
     "unknown command": (["ft", "d.csv"], "no such command 'ft'; did you mean 'fit'?"),
-    "no near command": (["xyz"], "no such command 'xyz'; the commands are fit, logprob, sample, plot, info, config"),
+    "no near command": (
+        ["xyz"],
+        "no such command 'xyz'; the commands are fit, logprob, sample, impute, evaluate, check, ",
+    ),
     "unknown option": (["--nope"], "no such option '--nope'"),
     "option nearly": (["fit", "d.csv", "--epoch", "3"], "no such option '--epoch'; did you mean '--epochs'?"),
     "no argument": (["fit"], "missing argument 'DATA' (see flowcli fit --help)"),

@@ -77,7 +77,8 @@ def test_what_is_given_comes_from_the_command_or_a_file() -> None:
         (["sample", "g.flow", "-n", 1, "--given", "specie=x"], "did you mean 'species'?"),
         (["sample", "g.flow", "-n", 1, "--given", "species=Adelyie"], "did you mean 'Adelie'?"),
         (["sample", "g.flow", "-n", 1, "--given", "bill_length_mm=long"], "not a finite number"),
-        (["sample", "p.flow", "-n", 1, "--given", "species=Adelie"], "not conditioned on any column"),
+        (["logprob", "p.flow", PENGUINS, "--given", "species=Adelie"], "not conditioned on any column"),
+        (["sample", "p.flow", "-n", 1, "--given", "species=Adelie,species=Gentoo"], "'species' has two values"),
         (["fit", PENGUINS, "--given", "specis"], "--given: there is no column 'specis'; did you mean 'species'?"),
         (["fit", PENGUINS, "--weights", "wight"], "--weights: there is no column 'wight'"),
         (
