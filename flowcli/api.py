@@ -14,6 +14,7 @@ from flowcli import config as configs
 from flowcli import density, table, training
 from flowcli.density import Density, Terms
 from flowcli.density.by_column import by_column
+from flowcli.density.density import Wanted
 from flowcli.density.flow_density import single
 from flowcli.density.importance import Randomness
 from flowcli.density.queries import MOST_CANDIDATES, Marginal
@@ -74,9 +75,7 @@ class Model:
         Raises:
             UsageError: The model was fitted before that was kept.
         """
-        if self.density.held_out is None:
-            raise UsageError("the model does not know how likely its held-out rows were; fit it again to have that")
-        return self.density.held_out.percentiles(self.log_prob(frame))
+        return self.density.levels.percentiles(self.log_prob(frame))
 
     def log_prob_by_column(self, frame: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
         """Conditional log-densities of the columns that add up to each row's; see ``density.by_column``.
@@ -170,7 +169,7 @@ class Model:
             values = self.density.sample(rows, seed=seed, complete=complete)
         else:
             chosen = Rejection(table.Condition(where, schema.columns), rows)
-            blocks = self.density.sample_blocks(budget or usual_budget(rows), seed=seed, complete=complete)
+            blocks = self.density.sample_blocks(budget or usual_budget(rows), Wanted(seed, complete=complete))
             parts = [part for part, _ in chosen.of((block, None) for block in blocks)]
             values = np.concatenate(parts) if parts else np.empty((0, len(self.columns)))
         frame: pd.DataFrame = table.to_cells(values, self.density.schema).to_pandas()

@@ -14,6 +14,7 @@ from flowcli.atomic import replacing, told
 from flowcli.cli.say import literal
 from flowcli.cli.signals import until_asked_to_end
 from flowcli.density import Density, Ensemble
+from flowcli.density.density import Wanted
 from flowcli.density.team import Team
 from flowcli.errors import UsageError
 from flowcli.evaluation import pictures
@@ -176,7 +177,7 @@ class Gallery:
 
     def _drawn(self, rows: int, given: Rows | None) -> Rows:
         with Team(self.density, self._processes) as team:
-            blocks = list(until_asked_to_end(team.sample_blocks(rows, seed=self._seed, given=given)))
+            blocks = list(until_asked_to_end(team.sample_blocks(rows, Wanted(self._seed, given))))
         return np.concatenate(blocks)
 
 

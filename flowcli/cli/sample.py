@@ -80,6 +80,7 @@ def sample(
     from flowcli.cli.reading import not_the_same
     from flowcli.cli.say import note
     from flowcli.cli.signals import until_asked_to_end
+    from flowcli.density.density import Wanted
     from flowcli.density.rejection import Rejection, usual_budget
     from flowcli.density.team import Team
     from flowcli.errors import UsageError
@@ -112,17 +113,14 @@ def sample(
     with ExitStack() as stack:
         team = stack.enter_context(Team(loaded, compute.processes(place, threads)))
         line = None if known is None or not len(known) else resampled(loaded, known[:1].copy())
-        fixed = None if line is None else known
+        wanted = Wanted(seed, known, None if line is None else known, complete)
         if line is not None and not quiet:
             note(line)
         writer = stack.enter_context(open_writer(output, schema=schema))
         blocks: Iterable[Drawn] = until_asked_to_end(
-            team.scored_blocks(drawn, seed=seed, given=known, fixed=fixed, complete=complete)
+            team.scored_blocks(drawn, wanted)
             if with_logprob
-            else (
-                (values, None)
-                for values in team.sample_blocks(drawn, seed=seed, given=known, fixed=fixed, complete=complete)
-            )
+            else ((values, None) for values in team.sample_blocks(drawn, wanted))
         )
         for values, log_prob in blocks if chosen is None else chosen.of(blocks):
             cells = to_cells(values, loaded.schema)

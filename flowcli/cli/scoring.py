@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,6 @@ from flowcli.density.by_column import by_column
 from flowcli.density.cells import DRAWS
 from flowcli.density.density import Rows
 from flowcli.density.flow_density import single
-from flowcli.density.held_out import HeldOut
 from flowcli.density.importance import ROWS, Randomness
 from flowcli.density.queries import MOST_CANDIDATES
 from flowcli.errors import NumericsError, UsageError
@@ -105,7 +103,7 @@ class Scorer:
     def notes(self) -> list[str]:
         """What should be said of the model before the first row."""
         threshold = self._wishes.threshold
-        if threshold is None or threshold >= self._held_out.rarest():
+        if threshold is None or threshold >= self._density.levels.rarest():
             return []
         return [
             f"the model has {self._density.summary.get('held_out_rows', 0):,} held-out rows, too few to tell"
@@ -147,7 +145,7 @@ class Scorer:
             log_prob, error = scores.log_prob, scores.error
         after = [error] if wishes.error else []
         if wishes.percentile or wishes.threshold is not None:
-            percentiles = self._held_out.percentiles(log_prob)
+            percentiles = self._density.levels.percentiles(log_prob)
             after += [percentiles] if wishes.percentile else []
             if wishes.threshold is not None:
                 after.append((percentiles < wishes.threshold).astype(np.float64))
@@ -178,12 +176,6 @@ class Scorer:
     @property
     def _modelled(self) -> list[str]:
         return [column.name for column in self._density.schema.columns if not column.given]
-
-    @cached_property
-    def _held_out(self) -> HeldOut:
-        if self._density.held_out is None:
-            raise UsageError("the model does not know how likely its held-out rows were; fit it again to have that")
-        return self._density.held_out
 
     @property
     def _term_names(self) -> list[str]:

@@ -18,6 +18,7 @@ from flowcli.density.encoding import Encoding
 from flowcli.density.held_out import HeldOut
 from flowcli.density.importance import Randomness
 from flowcli.density.queries import Queries
+from flowcli.errors import UsageError
 from flowcli.table import Schema
 
 Rows = NDArray[np.float64]
@@ -38,6 +39,25 @@ class Scores:
 
     log_prob: Rows
     error: Rows
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What drawn rows shall be like.
+
+    Attributes:
+        seed: Of all random numbers.
+        given: Where the density is conditioned on columns, their values for each row, (rows, N_c); what else stands
+            there is not looked at.
+        fixed: For each row the values of other columns that it shall have, (rows, N_c), of totals with all of their
+            parts; NaN in those that are to be drawn.
+        complete: Whether cells that are missing are filled, as they are in rows where none is; see ``Queries.draw``.
+    """
+
+    seed: int
+    given: Rows | None = None
+    fixed: Rows | None = None
+    complete: bool = False
 
 
 class Density(ABC):
@@ -117,6 +137,17 @@ class Density(ABC):
             generator: Of random numbers.
         """
 
+    @property
+    def levels(self) -> HeldOut:
+        """How likely the held-out rows were.
+
+        Raises:
+            UsageError: The model was fitted before that was kept.
+        """
+        if self.held_out is None:
+            raise UsageError("the model does not know how likely its held-out rows were; fit it again to have that")
+        return self.held_out
+
     @cached_property
     def queries(self) -> Queries:
         """What it says of some of the columns, for which it takes some draws to get ready."""
@@ -141,25 +172,15 @@ class Density(ABC):
 
         Args:
             rows: How many.
-            seed: Of all random numbers.
-            given: Where the density is conditioned on columns, their values for each row, (rows, N_c); what else
-                stands there is not looked at.
-            fixed: For each row the values of other columns that it shall have, (rows, N_c), of totals with all of
-                their parts; NaN in those that are to be drawn.
-            complete: Fill the cells that are missing, as they are in rows where none is; see ``Queries.draw``.
+            seed: As of ``Wanted``, like all that follows.
+            given: For each row what the density is conditioned on.
+            fixed: For each row what other columns shall hold.
+            complete: Whether missing cells are filled.
         """
-        blocks = list(self.sample_blocks(rows, seed=seed, given=given, fixed=fixed, complete=complete))
+        blocks = list(self.sample_blocks(rows, Wanted(seed, given, fixed, complete)))
         return np.concatenate(blocks) if blocks else np.empty((0, len(self.schema.columns)))
 
-    def sample_blocks(
-        self,
-        rows: int,
-        *,
-        seed: int,
-        given: Rows | None = None,
-        fixed: Rows | None = None,
-        complete: bool = False,
-    ) -> Iterator[Rows]:
+    def sample_blocks(self, rows: int, wanted: Wanted) -> Iterator[Rows]:
         """Draw rows block by block, each (b, N_c); see ``sample``.
 
         Raises:
@@ -168,41 +189,27 @@ class Density(ABC):
         """
         # Blocks of one size, so that no number depends on how many rows are wanted.
         for number, start in enumerate(range(0, rows, DRAWN_ROWS)):
-            values = self.block(number, seed=seed, given=given, fixed=fixed, complete=complete)
+            values = self.block(number, wanted)
             yield values[: min(DRAWN_ROWS, rows - start)]
 
-    def scored_blocks(
-        self,
-        rows: int,
-        *,
-        seed: int,
-        given: Rows | None = None,
-        fixed: Rows | None = None,
-        complete: bool = False,
-    ) -> Iterator[tuple[Rows, Rows]]:
+    def scored_blocks(self, rows: int, wanted: Wanted) -> Iterator[tuple[Rows, Rows]]:
         """Like ``sample_blocks``, each block with the log-densities (b,) of its rows."""
         for number, start in enumerate(range(0, rows, DRAWN_ROWS)):
-            values = self.block(number, seed=seed, given=given, fixed=fixed, complete=complete)
-            wanted = min(DRAWN_ROWS, rows - start)
-            yield values[:wanted], self.log_prob(values)[:wanted]
+            values = self.block(number, wanted)
+            count = min(DRAWN_ROWS, rows - start)
+            yield values[:count], self.log_prob(values)[:count]
 
-    def block(
-        self,
-        number: int,
-        *,
-        seed: int,
-        given: Rows | None = None,
-        fixed: Rows | None = None,
-        complete: bool = False,
-    ) -> Rows:
+    def block(self, number: int, wanted: Wanted) -> Rows:
         """Draw one block of ``DRAWN_ROWS`` rows: they depend on its number and the seed alone, and on what is given."""
-        known, conditions = self._of_block(number, given), np.array([column.given for column in self.schema.columns])
+        seed, fixed, complete = wanted.seed, wanted.fixed, wanted.complete
+        known = self._of_block(number, wanted.given)
+        conditions = np.array([column.given for column in self.schema.columns])
         if fixed is not None:
             part = fixed[number * DRAWN_ROWS : (number + 1) * DRAWN_ROWS]
-            wanted = np.where(conditions, known[: len(part)], part)
-            there = ~np.isnan(wanted) | conditions
+            shall = np.where(conditions, known[: len(part)], part)
+            there = ~np.isnan(shall) | conditions
             known[: len(part)] = self.queries.draw(
-                wanted, there, Randomness((seed, number, 2)), complete=complete
+                shall, there, Randomness((seed, number, 2)), complete=complete
             ).relied_on()
             return known
         state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]

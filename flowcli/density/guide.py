@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -97,7 +98,7 @@ class Guide:
             shares = torch.exp(log_joint - log_prob)
         return guide
 
-    @property
+    @cached_property
     def complete(self) -> Guide:
         """The same given that no cell is missing."""
         tables = []

@@ -15,7 +15,7 @@ from types import TracebackType
 import numpy as np
 import torch
 
-from flowcli.density.density import DRAWN_ROWS, Density, Rows
+from flowcli.density.density import DRAWN_ROWS, Density, Rows, Wanted
 from flowcli.density.workers import Workers
 from flowcli.table import Waiting
 
@@ -127,36 +127,20 @@ class Team:
         (found,) = self.each([rows], lambda _, some: self._density.log_prob(some, seed=seed)[:, None], 1)
         return found[:, 0]
 
-    def sample_blocks(
-        self,
-        rows: int,
-        *,
-        seed: int,
-        given: Rows | None = None,
-        fixed: Rows | None = None,
-        complete: bool = False,
-    ) -> Iterator[Rows]:
+    def sample_blocks(self, rows: int, wanted: Wanted) -> Iterator[Rows]:
         """Draw the very blocks of ``Density.sample_blocks``."""
         columns = len(self._density.schema.columns)
 
         def compute(block: int, _: Rows) -> Rows:
-            return self._density.block(block, seed=seed, given=given, fixed=fixed, complete=complete)
+            return self._density.block(block, wanted)
 
         yield from self._drawn(rows, _Work(compute, DRAWN_ROWS, 0, columns))
 
-    def scored_blocks(
-        self,
-        rows: int,
-        *,
-        seed: int,
-        given: Rows | None = None,
-        fixed: Rows | None = None,
-        complete: bool = False,
-    ) -> Iterator[tuple[Rows, Rows]]:
+    def scored_blocks(self, rows: int, wanted: Wanted) -> Iterator[tuple[Rows, Rows]]:
         """Draw the very blocks of ``Density.scored_blocks``, with the log-densities of their rows."""
 
         def compute(block: int, _: Rows) -> Rows:
-            values = self._density.block(block, seed=seed, given=given, fixed=fixed, complete=complete)
+            values = self._density.block(block, wanted)
             return np.column_stack([values, self._density.log_prob(values)])
 
         columns = len(self._density.schema.columns)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcli.density import Density
+from flowcli.density.density import Wanted
 from flowcli.density.team import Team
 from flowcli.evaluation.calibration import Check
 from flowcli.evaluation.comparison import Nats, mean_nats
@@ -96,7 +97,7 @@ def evaluate(
             given = np.repeat(beside, each, axis=0)
             draws = len(given)
         progress(f"drawing {draws:,} rows")
-        parts = list(team.sample_blocks(draws, seed=seed, given=given))
+        parts = list(team.sample_blocks(draws, Wanted(seed, given)))
         values = np.concatenate(parts)
         progress(f"scoring {draws:,} draws")
         drawn = Drawn(beside, log_prob[chosen], values, team.log_prob(values, seed=seed), density.schema)

@@ -12,7 +12,7 @@ import torch
 
 from flowcli import config
 from flowcli.density import Coordinates, Encoding, FlowDensity
-from flowcli.density.density import DRAWN_ROWS
+from flowcli.density.density import DRAWN_ROWS, Wanted
 from flowcli.flows import build_joint
 from flowcli.table import Schema
 from flowcli.table.schema import Column
@@ -284,8 +284,8 @@ def test_fewer_scored_rows_are_a_beginning_of_more(rows: int) -> None:
     encoding = Encoding.fit(schema, torch.randn(100, 10, dtype=torch.float64))
     settled = auto.settle_flow(wish.flow, size=auto.Size(5000, 10), marginal=False, components=4)
     density = FlowDensity(encoding, shaken(build_joint(settled, encoding.layout)).float(), wish)
-    few = [np.concatenate(part) for part in zip(*density.scored_blocks(rows, seed=1), strict=True)]
-    many = [np.concatenate(part) for part in zip(*density.scored_blocks(2500, seed=1), strict=True)]
+    few = [np.concatenate(part) for part in zip(*density.scored_blocks(rows, Wanted(1)), strict=True)]
+    many = [np.concatenate(part) for part in zip(*density.scored_blocks(2500, Wanted(1)), strict=True)]
     for short, long in zip(few, many, strict=True):
         assert np.array_equal(short, long[:rows])
 

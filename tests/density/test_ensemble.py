@@ -8,6 +8,7 @@ import torch
 
 from flowcli import density
 from flowcli.density import Ensemble, container
+from flowcli.density.density import Wanted
 from flowcli.density.flow_density import single
 from flowcli.density.team import Team
 from flowcli.errors import ModelFileError, UsageError
@@ -86,7 +87,7 @@ def test_several_processes_give_the_same_numbers(ensemble):
     new = values(6000, 3)
     with Team(ensemble, 2) as team:
         scores = team.log_prob(new)
-        drawn = np.concatenate(list(team.sample_blocks(9000, seed=2)))
+        drawn = np.concatenate(list(team.sample_blocks(9000, Wanted(2))))
     assert np.array_equal(scores, ensemble.log_prob(new))
     assert np.array_equal(drawn, ensemble.sample(9000, seed=2))
 

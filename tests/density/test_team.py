@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from flowcli.density import FlowDensity, team
+from flowcli.density.density import Wanted
 from flowcli.density.team import Team
 from flowcli.density.workers import Workers
 from flowcli.errors import NumericsError, ResourceError
@@ -95,9 +96,9 @@ def test_terms_are_those_of_the_density(processes, double):
 @pytest.mark.usefixtures("at_once")
 def test_samples_are_those_of_the_density(processes, count):
     with Team(density(), processes) as several:
-        drawn = list(several.sample_blocks(count, seed=2**62))
-        scored = list(several.scored_blocks(count, seed=2**62))
-    alone, alone_scored = (list(f(count, seed=2**62)) for f in (density().sample_blocks, density().scored_blocks))
+        drawn = list(several.sample_blocks(count, Wanted(2**62)))
+        scored = list(several.scored_blocks(count, Wanted(2**62)))
+    alone, alone_scored = (list(f(count, Wanted(2**62))) for f in (density().sample_blocks, density().scored_blocks))
     assert [block.shape for block in drawn] == [block.shape for block in alone]
     assert all(np.array_equal(one, two) for one, two in zip(drawn, alone, strict=True))
     for one, two in zip(scored, alone_scored, strict=True):
@@ -110,7 +111,7 @@ def test_workers_round_by_way_of_pyarrow():
     """As a power of ten that a float64 does not hold exactly asks for."""
     fine = fitted(table(np.round(rows(300, 1)) * 1e-30, [Column("x", step=1e-30)]), "auto", ["flow.layers=[]"])
     with Team(fine, 2) as several:
-        drawn = list(several.sample_blocks(5 * SIZE, seed=0))
+        drawn = list(several.sample_blocks(5 * SIZE, Wanted(0)))
     assert np.array_equal(np.concatenate(drawn), fine.sample(5 * SIZE, seed=0))
 
 
@@ -118,7 +119,7 @@ def test_the_threads_of_torch_are_as_before():
     torch.set_num_threads(3)
     with Team(density(), 2) as several:
         assert torch.get_num_threads() == 1
-        list(several.sample_blocks(1, seed=0))
+        list(several.sample_blocks(1, Wanted(0)))
     assert torch.get_num_threads() == 3
 
 
@@ -128,13 +129,13 @@ def test_the_threads_of_torch_are_as_before():
 def test_little_work_starts_nothing():
     with mock.patch("os.fork", side_effect=AssertionError), Team(density(), 8) as several:
         assert len(list(several.each([chunk(1), chunk(100)], terms_of(), OUTPUTS))) == 2
-        assert len(list(several.sample_blocks(SIZE + 1, seed=0))) == 2
+        assert len(list(several.sample_blocks(SIZE + 1, Wanted(0)))) == 2
 
 
 def test_no_more_start_than_there_are_blocks(monkeypatch):
     monkeypatch.setattr(team, "WORTHWHILE", 0.0)
     with mock.patch("os.fork", wraps=os.fork) as fork, Team(density(), 50) as several:
-        assert len(list(several.sample_blocks(6 * SIZE, seed=0))) == 6
+        assert len(list(several.sample_blocks(6 * SIZE, Wanted(0)))) == 6
     assert fork.call_count == 4
 
 
@@ -338,7 +339,7 @@ def test_a_worker_that_is_killed_is_an_error_and_no_wait(alone):
 @pytest.mark.usefixtures("at_once")
 def test_who_goes_early_leaves_no_process():
     with Team(density(), 2) as several:
-        blocks = several.sample_blocks(10**9, seed=0)
+        blocks = several.sample_blocks(10**9, Wanted(0))
         for _ in range(4):
             next(blocks)
         assert not no_children()
