@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowcli import config as configs
-from flowcli import density, table, training
-from flowcli.density import Density, Terms
-from flowcli.density.by_column import by_column
-from flowcli.density.density import Wanted
-from flowcli.density.flow_density import single
-from flowcli.density.importance import Randomness
-from flowcli.density.queries import MOST_CANDIDATES, Marginal
-from flowcli.density.rejection import Rejection, usual_budget
+from flowcli import model as models
+from flowcli import table, training
+from flowcli.conditional.by_column import by_column
+from flowcli.conditional.conditionals import MOST_CANDIDATES, Marginal
+from flowcli.conditional.importance import Randomness
+from flowcli.conditional.rejection import Rejection, usual_budget
 from flowcli.errors import UsageError
+from flowcli.model import Density, Terms
+from flowcli.model.density import SampleRequest
+from flowcli.model.flow_density import require_flow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,7 @@ class Model:
         Raises:
             UsageError: The model is an ensemble, which has none.
         """
-        return single(self.density).terms(self._values(frame), double=_is_double(precision))
+        return require_flow(self.density).terms(self._values(frame), double=_is_double(precision))
 
     def percentile(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """The share of the rows held out by the fit that are less likely than each row, (B,).
@@ -94,7 +95,7 @@ class Model:
     def marginal(
         self, frame: pd.DataFrame, columns: Sequence[str], *, seed: int = 0, candidates: int = MOST_CANDIDATES
     ) -> Marginal:
-        """Log-density of some columns of each row with its Monte Carlo error, (B,) each; see ``Queries.marginal``.
+        """Log-density of some columns of each row with its Monte Carlo error, (B,) each; see ``Conditionals.marginal``.
 
         Args:
             frame: Rows, of which no other columns are needed but those that the model is conditioned on.
@@ -161,7 +162,7 @@ class Model:
             if others:
                 self.density.queries.chosen(others)
             known = self._beside(given, read)
-            table.refuse_unlike(known, schema.columns, "given")
+            table.refuse_invalid(known, schema.columns, "given")
             known = np.broadcast_to(known, (rows, len(schema.columns))) if len(known) == 1 else known.repeat(rows, 0)
             fixed = known if others else None
             values = self.density.sample(len(known), seed=seed, given=known, fixed=fixed, complete=complete)
@@ -169,7 +170,7 @@ class Model:
             values = self.density.sample(rows, seed=seed, complete=complete)
         else:
             chosen = Rejection(table.Condition(where, schema.columns), rows)
-            blocks = self.density.sample_blocks(budget or usual_budget(rows), Wanted(seed, complete=complete))
+            blocks = self.density.sample_blocks(budget or usual_budget(rows), SampleRequest(seed, complete=complete))
             parts = [part for part, _ in chosen.of((block, None) for block in blocks)]
             values = np.concatenate(parts) if parts else np.empty((0, len(self.columns)))
         frame: pd.DataFrame = table.to_cells(values, self.density.schema).to_pandas()
@@ -177,7 +178,7 @@ class Model:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a model file, whole or not at all."""
-        density.save(self.density, Path(path))
+        models.save(self.density, Path(path))
 
     def _beside(self, frame: pd.DataFrame, read: Sequence[table.Column]) -> NDArray[np.float64]:
         """Some columns of a frame among all of the model's, NaN elsewhere, (B, N_c)."""
@@ -254,8 +255,8 @@ def fit(
         own = None if weights is None else valid[weights].to_numpy(np.float64)
         held = table.Table(values, rows.schema, "valid", own)
     task = training.Task(rows, device, held, allow_singular, compile, seed, say)
-    several = training.Several(request, ensemble, seed, time_limit)
-    series = training.Series(task, several if ensemble > 1 else training.One(request, seed, time_limit))
+    several = training.SeedEnsemble(request, ensemble, seed, time_limit)
+    series = training.Series(task, several if ensemble > 1 else training.SingleFit(request, seed, time_limit))
     for event in series.run(lambda: False):
         if show is not None and (ensemble > 1 or not isinstance(event, training.Begun | training.Ended)):
             show(event)
@@ -269,7 +270,7 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Model:
         UsageError: There is no such file.
         ModelFileError: It is damaged, or comes from a newer flowcli.
     """
-    return Model(density.load(Path(path), device))
+    return Model(models.load(Path(path), device))
 
 
 def _is_double(precision: str) -> bool:

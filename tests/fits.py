@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from flowcli import config, training
-from flowcli.density import FlowDensity
+from flowcli.model import FlowDensity
 from flowcli.table import Schema, Table
 from flowcli.table.schema import Column
 from flowcli.training import Fitting

@@ -11,7 +11,7 @@ from benchmarks.quality.run import AUTO, ON_CURVE, Budget, Clock, Method, Run
 from flowcli import config as configs
 from flowcli import table, training
 from flowcli.config.schema import Config
-from flowcli.density import Ensemble
+from flowcli.model import Ensemble
 from flowcli.training import Evaluation
 
 MOST_POINTS = 40
@@ -37,7 +37,7 @@ def flowcli_fit(config: str) -> Method:
             if isinstance(event, Evaluation) and event.best and (far or event.step == 0):
                 last = event.step
                 clock.note(score)
-        density = training.with_held_out_rows(fitting.density(), fitting.train, fitting.held_out)
+        density = training.refit_with_held_out(fitting.density(), fitting.train, fitting.held_out)
         seconds = clock.seconds
         summary = density.summary
         log_prob = density.log_prob(values)
@@ -50,7 +50,7 @@ def flowcli_fit(config: str) -> Method:
 
 def several(count: int) -> Method:
     """What ``fit --ensemble`` gives."""
-    return _series(lambda seed: training.Several(configs.load(AUTO, []), count, seed))
+    return _series(lambda seed: training.SeedEnsemble(configs.load(AUTO, []), count, seed))
 
 
 def tuned(seconds: float) -> Method:
@@ -59,7 +59,9 @@ def tuned(seconds: float) -> Method:
     def make(candidate: training.Candidate) -> Config:
         return configs.load(candidate.config or AUTO, list(candidate.changes))
 
-    return _series(lambda seed: training.Best(make, training.Candidate(AUTO), training.FIELD, seconds, seed=seed))
+    return _series(
+        lambda seed: training.SuccessiveHalving(make, training.Candidate(AUTO), training.FIELD, seconds, seed=seed)
+    )
 
 
 def _series(plan: Callable[[int], training.Plan]) -> Method:

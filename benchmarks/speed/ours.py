@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.speed.cases import BATCH, LEARNING_RATE
-from flowcli.density import FlowDensity
-from flowcli.density.density import DRAWN_ROWS
 from flowcli.flows import Flow
-from flowcli.training.lockstep import Lockstep, shared
-from flowcli.training.loop import Loop, Settings
+from flowcli.model import FlowDensity
+from flowcli.model.density import DRAWN_ROWS
+from flowcli.parallel.lockstep import Lockstep, shared
+from flowcli.training.loop.loop import Loop, Settings
 
 PIECE = 65_536  # rows whose coordinates are computed at once
 

@@ -18,7 +18,7 @@ from benchmarks.tables import peers
 from benchmarks.tables.report import render
 from benchmarks.tables.sets import load
 from benchmarks.tables.synthetic import KNOWN
-from flowcli.density import FlowDensity
+from flowcli.model import FlowDensity
 
 RESULTS = Path("docs/tables.json")
 ROWS = 20_000

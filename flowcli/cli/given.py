@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowcli.cli.reading import parts
-from flowcli.density.importance import Randomness
-from flowcli.density.queries import MOST_CANDIDATES
+from flowcli.conditional.conditionals import MOST_CANDIDATES
+from flowcli.conditional.importance import Randomness
 from flowcli.errors import NumericsError, UsageError
 from flowcli.table import read_cell, read_values
-from flowcli.table.select import nearest
+from flowcli.table.column_selection import nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flowcli.density import Density
+    from flowcli.model import Density
     from flowcli.table import Column, ReadOptions, Schema
 
     Rows = NDArray[np.float64]

@@ -36,7 +36,7 @@ class Commands(click.Group):
         """The command of that name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"flowcli.cli.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(importlib.import_module(f"flowcli.cli.commands.{cmd_name}"), cmd_name)
         return command
 
     def resolve_command(

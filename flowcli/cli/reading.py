@@ -34,7 +34,7 @@ def need_input(source: str) -> None:
         raise UsageError("no DATA: give a file, or pipe a table in: ... | flowcli ...")
 
 
-def not_the_same(source: str | None, output: str) -> None:
+def refuse_overwrite(source: str | None, output: str) -> None:
     """Refuse to write over what is being read."""
     from pathlib import Path
 

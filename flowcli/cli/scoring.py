@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from flowcli.density import Density, Terms
-from flowcli.density.by_column import by_column
-from flowcli.density.cells import DRAWS
-from flowcli.density.density import Rows
-from flowcli.density.flow_density import single
-from flowcli.density.importance import ROWS, Randomness
-from flowcli.density.queries import MOST_CANDIDATES
+from flowcli.conditional.by_column import by_column
+from flowcli.conditional.conditionals import MOST_CANDIDATES
+from flowcli.conditional.importance import ROWS, Randomness
+from flowcli.encoding.rounding import DRAWS
 from flowcli.errors import NumericsError, UsageError
+from flowcli.model import Density, Terms
+from flowcli.model.density import Rows
+from flowcli.model.flow_density import require_flow
 from flowcli.table import Column, to_arrow
 
 OF_COLUMN, OF_HELD_OUT, FLAG, ODDEST = "logprob_", "percentile", "odd", "oddest"
@@ -23,7 +23,7 @@ UNSURE, MOST_UNSURE = 0.5, 0.5  # nats of a standard error; share of the rows fo
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ScoreRequest:
     """What is asked of each row.
 
     Attributes:
@@ -64,7 +64,7 @@ class Scorer:
         UsageError: The density has no such thing.
     """
 
-    def __init__(self, density: Density, wishes: Wishes) -> None:
+    def __init__(self, density: Density, wishes: ScoreRequest) -> None:
         self._density, self._wishes = density, wishes
         before = self._term_names if wishes.terms else []
         if wishes.per_column:
@@ -137,7 +137,7 @@ class Scorer:
             found = density.queries.marginal(values, self._chosen, random, most=wishes.candidates)
             log_prob, error, unsure = found.log_prob, found.error, (found.error > UNSURE).astype(np.float64)
         elif wishes.terms:
-            terms = single(density).terms(values, double=wishes.double, draws=wishes.draws, seed=wishes.seed)
+            terms = require_flow(density).terms(values, double=wishes.double, draws=wishes.draws, seed=wishes.seed)
             log_prob, error = terms.log_prob, terms.error
             before = self._term_values(terms)
         else:
@@ -179,7 +179,7 @@ class Scorer:
 
     @property
     def _term_names(self) -> list[str]:
-        layout = single(self._density).encoding.layout
+        layout = require_flow(self._density).encoding.layout
         parts = {
             "angle_logprob": layout.angles > 0,
             "discrete_logprob": bool(layout.outcomes),

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from flowcli.evaluation.baselines import gaussian_log_prob, simple_log_probs
+from flowcli.evaluation.metrics.baselines import gaussian_log_prob, simple_log_probs
 
 __all__ = ["gaussian_log_prob", "simple_log_probs"]

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcli.density import Density
-from flowcli.density.density import Wanted
-from flowcli.density.team import Team
-from flowcli.evaluation.calibration import Check
-from flowcli.evaluation.comparison import Nats, mean_nats
-from flowcli.evaluation.copies import Copies, copies
 from flowcli.evaluation.findings import Evidence, Finding, findings, verdict
-from flowcli.evaluation.impossible import impossible
-from flowcli.evaluation.matching import matched
-from flowcli.evaluation.measures import ALPHA, Drawn, Measures, measured
-from flowcli.evaluation.modes import Lonely, lonely
-from flowcli.evaluation.repeats import Seen, once, seen
-from flowcli.evaluation.rivals import Rivals, rivals
+from flowcli.evaluation.metrics.calibration import Check
+from flowcli.evaluation.metrics.comparison import Nats, mean_nats
+from flowcli.evaluation.metrics.copies import Copies, copies
+from flowcli.evaluation.metrics.impossible import impossible
+from flowcli.evaluation.metrics.matching import matched
+from flowcli.evaluation.metrics.measures import ALPHA, Drawn, Measures, measured
+from flowcli.evaluation.metrics.modes import UnmatchedPoints, lonely
+from flowcli.evaluation.metrics.repeats import Seen, once, seen
+from flowcli.evaluation.metrics.rivals import Rivals, rivals
+from flowcli.model import Density
+from flowcli.model.density import SampleRequest
+from flowcli.parallel.block_pool import BlockPool
 
 Rows = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ class Evaluation:
     rivals: Rivals | None
     drawn: Drawn
     measures: Measures
-    lonely: tuple[Lonely, Lonely] | None
+    lonely: tuple[UnmatchedPoints, UnmatchedPoints] | None
     copies: Copies | None
     repeats: int
     seen: Seen | None
@@ -86,7 +86,7 @@ def evaluate(
         processes: How many processes score and draw.
         progress: Called with what is being done next.
     """
-    with Team(density, processes) as team:
+    with BlockPool(density, processes) as team:
         progress(f"scoring {len(rows):,} rows")
         log_prob = team.log_prob(rows, seed=seed)
         of_train = None if train is None else mean_nats(team.log_prob(train, seed=seed))
@@ -97,7 +97,7 @@ def evaluate(
             given = np.repeat(beside, each, axis=0)
             draws = len(given)
         progress(f"drawing {draws:,} rows")
-        parts = list(team.sample_blocks(draws, Wanted(seed, given)))
+        parts = list(team.sample_blocks(draws, SampleRequest(seed, given)))
         values = np.concatenate(parts)
         progress(f"scoring {draws:,} draws")
         drawn = Drawn(beside, log_prob[chosen], values, team.log_prob(values, seed=seed), density.schema)

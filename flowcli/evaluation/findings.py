@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from flowcli.evaluation.calibration import Check
-from flowcli.evaluation.comparison import Nats
-from flowcli.evaluation.copies import Copies
-from flowcli.evaluation.impossible import Impossible
-from flowcli.evaluation.information import divergence
-from flowcli.evaluation.measures import ALPHA, Measures
-from flowcli.evaluation.modes import Lonely
-from flowcli.evaluation.repeats import Seen
-from flowcli.evaluation.rivals import Rivals
-from flowcli.evaluation.two_sample import TwoSample
+from flowcli.evaluation.metrics.calibration import Check
+from flowcli.evaluation.metrics.comparison import Nats
+from flowcli.evaluation.metrics.copies import Copies
+from flowcli.evaluation.metrics.impossible import Impossible
+from flowcli.evaluation.metrics.information import divergence
+from flowcli.evaluation.metrics.measures import ALPHA, Measures
+from flowcli.evaluation.metrics.modes import UnmatchedPoints
+from flowcli.evaluation.metrics.repeats import Seen
+from flowcli.evaluation.metrics.rivals import Rivals
+from flowcli.evaluation.metrics.two_sample import TwoSample
 
 LEAST_NATS = 0.002  # less is no finding, however sure it is
 SMALL = 0.02  # nats below which a fault is a small one
@@ -96,7 +96,7 @@ class Evidence:
     measures: Measures
     rest: Measures
     shares: Check | None
-    lonely: tuple[Lonely, Lonely] | None
+    lonely: tuple[UnmatchedPoints, UnmatchedPoints] | None
     copies: Copies | None
     rivals: Rivals | None
     nats: Nats

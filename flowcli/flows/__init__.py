@@ -6,23 +6,23 @@ A flow is a chain of layers over a base. Three ideas combine freely: how one coo
 
 from __future__ import annotations
 
-from flowcli.flows.build import build, build_joint
+from flowcli.flows.build import build, build_mixed
 from flowcli.flows.context import Context
 from flowcli.flows.flow import Flow
-from flowcli.flows.joint import Joint, JointTerms, Layout
-from flowcli.flows.size import check_joint_size, count_joint_parameters, count_parameters
+from flowcli.flows.mixed.density import Layout, MixedDensity, MixedTerms
+from flowcli.flows.size import check_mixed_size, count_mixed_parameters, count_parameters
 from flowcli.flows.transform import Transform
 
 __all__ = [
     "Context",
     "Flow",
-    "Joint",
-    "JointTerms",
     "Layout",
+    "MixedDensity",
+    "MixedTerms",
     "Transform",
     "build",
-    "build_joint",
-    "check_joint_size",
-    "count_joint_parameters",
+    "build_mixed",
+    "check_mixed_size",
+    "count_mixed_parameters",
     "count_parameters",
 ]

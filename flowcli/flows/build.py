@@ -10,16 +10,16 @@ from torch import Tensor
 
 from flowcli.config import schema as config
 from flowcli.errors import ConfigError
-from flowcli.flows import bases, layers, parts
-from flowcli.flows.angles import Angles
-from flowcli.flows.codes import Codes
-from flowcli.flows.elementwise import CircularSpline
+from flowcli.flows import bases, config_rules, layers
+from flowcli.flows.bijections import CircularSpline
+from flowcli.flows.conditioners import AutoregressiveNetwork, DenseNetwork, MaskedNetwork, SparseNetwork
+from flowcli.flows.conditioners.activation import ActivationName
 from flowcli.flows.flow import Flow
-from flowcli.flows.joint import Joint, Layout
-from flowcli.flows.networks import AutoregressiveNetwork, DenseNetwork, MaskedNetwork, SparseNetwork
-from flowcli.flows.networks.activation import ActivationName
-from flowcli.flows.one_hot import OneHot
-from flowcli.flows.size import check_joint_size, check_size
+from flowcli.flows.mixed.categorical import CategoricalDensity
+from flowcli.flows.mixed.circular import CircularDensity
+from flowcli.flows.mixed.density import Layout, MixedDensity
+from flowcli.flows.mixed.one_hot import OneHot
+from flowcli.flows.size import check_mixed_size, check_size
 from flowcli.flows.transform import Transform
 
 
@@ -39,7 +39,7 @@ def build(architecture: config.FlowConfig, columns: int, context: int = 0) -> Fl
     return _flow(architecture, columns, context)
 
 
-def build_joint(architecture: config.FlowConfig, layout: Layout, numbers: Sequence[Tensor | None] = ()) -> Joint:
+def build_mixed(architecture: config.FlowConfig, layout: Layout, numbers: Sequence[Tensor | None] = ()) -> MixedDensity:
     """Build the density of rows that a config describes, at its start.
 
     Args:
@@ -50,7 +50,7 @@ def build_joint(architecture: config.FlowConfig, layout: Layout, numbers: Sequen
     Raises:
         ConfigError: The config asks for something impossible, or for more memory than any fit could have.
     """
-    check_joint_size(architecture, layout, numbers)
+    check_mixed_size(architecture, layout, numbers)
     if layout.incomplete:
         _refuse_mixing(architecture.layers)
     context = layout.given
@@ -58,17 +58,19 @@ def build_joint(architecture: config.FlowConfig, layout: Layout, numbers: Sequen
     if layout.outcomes:
         one_hot = OneHot(layout.outcomes, numbers)
         sizes = [digit.size for digit in one_hot.digits]
-        codes = Codes(one_hot, _masked(architecture.discrete.net, len(sizes), sizes, context, one_hot.widths))
+        codes = CategoricalDensity(
+            one_hot, _masked(architecture.discrete.net, len(sizes), sizes, context, one_hot.widths)
+        )
         context += one_hot.features
     if layout.angles:
         bijection = CircularSpline(architecture.circular.bins)
         widths = [2] * layout.angles
         network = _masked(architecture.circular.net, layout.angles, bijection.parameters, context, widths)
-        angles = Angles(bijection, network)
+        angles = CircularDensity(bijection, network)
         context += sum(widths)
     if layout.coordinates:
         flow = _flow(architecture, layout.coordinates, context)
-    return Joint(layout, flow, angles, codes)
+    return MixedDensity(layout, flow, angles, codes)
 
 
 def _refuse_mixing(chain: Sequence[config.Layer]) -> None:
@@ -94,7 +96,7 @@ def _layers(chain: Sequence[config.Layer], columns: int, context: int) -> Iterat
             case config.Marginal() | config.Linear(linear="none"):
                 pass
             case config.Repeat(repeat=times, layers=inner):
-                for _ in range(parts.settled(times, "repeat")):
+                for _ in range(config_rules.settled(times, "repeat")):
                     yield from _layers(inner, columns, context)
             case _:
                 yield _layer(layer, columns, context)
@@ -117,14 +119,14 @@ def _layer(layer: config.Layer, columns: int, context: int) -> Transform:
         case config.Linear(linear="random_rotation"):
             return layers.Rotation(columns, random=True)
         case config.Elementwise(elementwise=options):
-            return layers.Elementwise(columns, parts.bijection(options.transform))
+            return layers.Elementwise(columns, config_rules.bijection(options.transform))
         case config.Autoregressive(autoregressive=options):
-            bijection = parts.bijection(options.transform)
+            bijection = config_rules.bijection(options.transform)
             reader = _autoregressive(options.net, columns, bijection.parameters, context)
             return layers.Autoregressive(bijection, reader, reverse=options.order == "reverse")
         case config.Coupling(coupling=options):
-            bijection = parts.bijection(options.transform)
-            active = parts.active(options.mask, columns)
+            bijection = config_rules.bijection(options.transform)
+            active = config_rules.active(options.mask, columns)
             count = sum(active)
             network = _dense(options.net, columns - count + context, count * bijection.parameters)
             return layers.Coupling(active, bijection, network)
@@ -138,9 +140,9 @@ def _base(base: config.Base, columns: int, context: int) -> bases.Base:
         case config.StudentT(student_t=options):
             return bases.StudentT(columns, options.degrees_of_freedom)
         case config.Mixture(mixture=options):
-            return bases.Mixture(columns, parts.settled(options.components, "components"), context)
+            return bases.Mixture(columns, config_rules.settled(options.components, "components"), context)
         case config.AutoregressiveMixture(autoregressive_mixture=options):
-            components = parts.settled(options.components, "components")
+            components = config_rules.settled(options.components, "components")
             network = _autoregressive(options.net, columns, 3 * components, context)
             return bases.AutoregressiveMixture(columns, components, network, context)
 
@@ -148,7 +150,7 @@ def _base(base: config.Base, columns: int, context: int) -> bases.Base:
 def _autoregressive(net: config.Net, columns: int, parameters: int, context: int) -> AutoregressiveNetwork:
     if net.parents is None:
         return _masked(net, columns, parameters, context)
-    parents = parts.settled(net.parents, "parents")
+    parents = config_rules.settled(net.parents, "parents")
     return SparseNetwork(columns, parameters, parents, context=context, **_shape(net))
 
 
@@ -175,10 +177,10 @@ class _Shape(TypedDict):
 
 def _shape(net: config.Net) -> _Shape:
     return {
-        "hidden": parts.settled(net.hidden, "hidden"),
+        "hidden": config_rules.settled(net.hidden, "hidden"),
         "residual": net.residual,
         "activation": net.activation,
-        "dropout": parts.settled(net.dropout, "dropout"),
+        "dropout": config_rules.settled(net.dropout, "dropout"),
     }
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from flowcli.flows.bases.base import Base
+from flowcli.flows.conditioners import Network
 from flowcli.flows.context import NO_CONTEXT, Context
-from flowcli.flows.networks import Network
 from flowcli.flows.transform import Transform
 
 

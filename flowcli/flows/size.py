@@ -13,10 +13,10 @@ from torch import Tensor
 
 from flowcli.config import schema as config
 from flowcli.errors import ConfigError
-from flowcli.flows.elementwise import CircularSpline
-from flowcli.flows.joint import Layout
-from flowcli.flows.one_hot import OneHot
-from flowcli.flows.parts import active, bijection, settled
+from flowcli.flows.bijections import CircularSpline
+from flowcli.flows.config_rules import active, bijection, settled
+from flowcli.flows.mixed.density import Layout
+from flowcli.flows.mixed.one_hot import OneHot
 
 LARGEST_MODEL = 2**33  # bytes of parameters; a fit needs about five times as much
 
@@ -30,19 +30,19 @@ def check_size(architecture: config.FlowConfig, columns: int, context: int = 0) 
     _check(count_parameters(architecture, columns, context))
 
 
-def check_joint_size(architecture: config.FlowConfig, layout: Layout, numbers: Sequence[Tensor | None]) -> None:
+def check_mixed_size(architecture: config.FlowConfig, layout: Layout, numbers: Sequence[Tensor | None]) -> None:
     """The same for the density of whole rows.
 
     Raises:
         ConfigError: Larger than any fit could use, or something is left to ``auto``.
     """
-    _check(count_joint_parameters(architecture, layout, numbers))
+    _check(count_mixed_parameters(architecture, layout, numbers))
 
 
-def count_joint_parameters(
+def count_mixed_parameters(
     architecture: config.FlowConfig, layout: Layout, numbers: Sequence[Tensor | None] = ()
 ) -> int:
-    """The number of parameters of the density that ``build_joint`` makes of the same arguments.
+    """The number of parameters of the density that ``build_mixed`` makes of the same arguments.
 
     Raises:
         ConfigError: Something is left to ``auto``.

@@ -24,7 +24,7 @@ class Transform(nn.Module, ABC):
         """The context of what comes out: another one where columns change their places."""
         return context
 
-    def start(self, x: Tensor) -> None:
+    def initialize(self, x: Tensor) -> None:
         """Set the parameters from training rows x (N, D), where a start that depends on the data is better.
 
         Columns that are not there are NaN.

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from flowcli.table.csv_text import cell_texts
-from flowcli.table.decisions import decision, decisions
-from flowcli.table.formats import as_written, to_cells
-from flowcli.table.grid import Written
-from flowcli.table.infer import infer_schema
-from flowcli.table.load import Table, frame_values, from_frame, read_like, read_table, read_values, refuse_unlike
-from flowcli.table.numbers import to_arrow
-from flowcli.table.reader import Block, Reader, open_table, read_blocks
+from flowcli.table.inference.infer import infer_schema
+from flowcli.table.inference.lattice import Written
+from flowcli.table.inference.summary import decision, decisions
+from flowcli.table.io.csv_text import cell_texts
+from flowcli.table.io.load import Table, frame_values, from_frame, read_like, read_table, read_values, refuse_invalid
+from flowcli.table.io.reader import Block, Reader, open_table, read_blocks
+from flowcli.table.io.source import ReadOptions, Waiting, is_parquet
+from flowcli.table.io.writer import Writer, open_writer
 from flowcli.table.schema import KIND_SYNTAX, Column, Kind, Schema, parse_kind
-from flowcli.table.source import ReadOptions, Waiting, is_parquet
-from flowcli.table.texts import read_cell
+from flowcli.table.values.formats import as_written, to_cells
+from flowcli.table.values.numbers import to_arrow
+from flowcli.table.values.texts import read_cell
 from flowcli.table.where import Condition
-from flowcli.table.writer import Writer, open_writer
 
 __all__ = [
     "KIND_SYNTAX",
@@ -45,7 +45,7 @@ __all__ = [
     "read_like",
     "read_table",
     "read_values",
-    "refuse_unlike",
+    "refuse_invalid",
     "to_arrow",
     "to_cells",
 ]

@@ -19,9 +19,9 @@ KIND_SYNTAX = "real, positive, bounded:LOW,HIGH, circular:PERIOD, rounded:STEP, 
 class Column:
     """One column of a table.
 
-    In memory a table is numbers: a missing cell is NaN, and a text is its place among the ``levels``. Where ``minus``
-    names other columns, everything but ``name``, ``decimals`` and ``integer`` describes what is left of the value once
-    they are taken away.
+    In memory a table is numbers: a missing cell is NaN, and a text is its place among the ``levels``. Where
+    ``subtracted_columns`` names other columns, everything but ``name``, ``decimals`` and ``integer`` describes what is
+    left of the value once they are taken away.
 
     Attributes:
         name: The name in the file's header.
@@ -59,7 +59,7 @@ class Column:
     other: bool = False
     atoms: tuple[float, ...] = ()
     missing: bool = False
-    minus: tuple[tuple[str, float], ...] = ()
+    subtracted_columns: tuple[tuple[str, float], ...] = ()
     given: bool = False
 
     @property

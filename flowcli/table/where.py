@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcli.errors import UsageError
-from flowcli.table.numbers import brief, listed
+from flowcli.table.column_selection import nearest
 from flowcli.table.schema import Column
-from flowcli.table.select import nearest
-from flowcli.table.texts import truth_level
+from flowcli.table.values.numbers import brief, listed
+from flowcli.table.values.texts import truth_level
 
 # Nothing that a person types comes near; Python's parser, and recursion here, end somewhere beyond.
 LONGEST = 2_000  # characters

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from flowcli.training.all_rows import with_held_out_rows
-from flowcli.training.fitting import Fitting, prepare, resume
-from flowcli.training.loop import Evaluation, Event, Setback, Settings, Tick
-from flowcli.training.plans import One, Several
-from flowcli.training.series import Begun, Ended, Finished, Plan, Series, Task
-from flowcli.training.tuning import FIELD, Best, Candidate
+from flowcli.training.loop.loop import Evaluation, Event, Setback, Settings, Tick
+from flowcli.training.prepare.fitting import Fitting, prepare, resume
+from flowcli.training.series.halving import FIELD, Candidate, SuccessiveHalving
+from flowcli.training.series.plans import SeedEnsemble, SingleFit
+from flowcli.training.series.refit_with_held_out import refit_with_held_out
+from flowcli.training.series.series import Begun, Ended, Finished, Plan, Series, Task
 
 __all__ = [
     "FIELD",
     "Begun",
-    "Best",
     "Candidate",
     "Ended",
     "Evaluation",
     "Event",
     "Finished",
     "Fitting",
-    "One",
     "Plan",
+    "SeedEnsemble",
     "Series",
     "Setback",
     "Settings",
-    "Several",
+    "SingleFit",
+    "SuccessiveHalving",
     "Task",
     "Tick",
     "prepare",
+    "refit_with_held_out",
     "resume",
-    "with_held_out_rows",
 ]

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from flowcli import density
-from flowcli.density import Coordinates, Ensemble
+from flowcli import model as models
+from flowcli.encoding import Standardizer
 from flowcli.flows.layers import Autoregressive
+from flowcli.model import Ensemble
+from flowcli.model.files import container
 from tests.cli.terminal import fitted, flowcli, process, rows
-from tests.evaluation.correctness.models import few_points
+from tests.evaluation.check.models import few_points
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +61,7 @@ def test_a_correct_model_passes_line_by_line(model, data):
 
 def test_the_digest_is_that_of_the_file(model):
     _, first, *_ = flowcli("check", model).lines
-    assert first.split()[-1] == density.container.stated_digest(model)[:16]
+    assert first.split()[-1] == container.stated_digest(model)[:16]
 
 
 def test_a_wrong_model_ends_with_five_and_the_lines_that_failed(model, wrong_sign):
@@ -108,8 +110,8 @@ def test_given_columns_are_made_up_or_read(conditional, data):
 
 
 def test_an_ensemble_is_checked_flow_by_flow(model, tmp_path):
-    one, other = density.load(model), density.load(model)
-    density.save(Ensemble([one, other], np.array([0.25, 0.75]), {}), tmp_path / "two.flow")
+    one, other = models.load(model), models.load(model)
+    models.save(Ensemble([one, other], np.array([0.25, 0.75]), {}), tmp_path / "two.flow")
     done = flowcli("check", tmp_path / "two.flow")
     assert done.code == 0, done.err
     assert [line for line in done.lines if "weights of the flows" in line]
@@ -122,13 +124,13 @@ def test_strange_names_are_printed_literally(tmp_path, monkeypatch):
     lines = rows(100).splitlines()
     (tmp_path / "d.csv").write_text("\n".join([f"{name},b,c", *lines[1:]]), encoding="utf-8")
     model = fitted(tmp_path / "d.csv", tmp_path / "d.flow")
-    right = Coordinates.inverse
+    right = Standardizer.inverse
 
     def inverse(self, u):
         x = right(self, u)
         return x + 0.1 * (torch.arange(x.shape[1]) == 0)
 
-    monkeypatch.setattr(Coordinates, "inverse", inverse)
+    monkeypatch.setattr(Standardizer, "inverse", inverse)
     done = flowcli("check", model)
     assert done.code == 5
     assert max(map(len, done.lines)) <= 80

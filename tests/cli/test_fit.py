@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import flowcli as package
-from flowcli.cli.screen import Screen
-from flowcli.density.container import payload_digest
+from flowcli.cli.views.progress import FitProgress
 from flowcli.errors import NumericsError
+from flowcli.model.files.container import payload_digest
 from flowcli.training import Begun, Setback
-from flowcli.training.loop import Loop
+from flowcli.training.loop.loop import Loop
 from tests.cli.terminal import fitted, flowcli, rows
 
 
@@ -267,7 +267,7 @@ def test_a_second_signal_ends_at_once(fit, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(Screen, "show", shown)
+    monkeypatch.setattr(FitProgress, "show", shown)
     assert fit(epochs=3).code == 130
     assert sorted(os.listdir()) == ["data.flow.state", "tiny.yaml"]
 
@@ -317,7 +317,7 @@ def test_a_fit_with_no_finite_start_is_5_and_leaves_nothing(fit, monkeypatch, tm
 
 
 def test_the_state_is_saved_between_evaluations(fit, monkeypatch, tmp_path):
-    from flowcli.density import state_file
+    from flowcli.model.files import state_file
 
     steps = []
     save = state_file.save_state

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from flowcli.cli.sketch import BRAILLE, Terminal, sketch
-from flowcli.evaluation import pictures
+from flowcli.cli.views.terminal_plot import BRAILLE, Terminal, sketch
+from flowcli.evaluation import plots
 from tests.cli.terminal import fitted, flowcli, process, rows
 
 START = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
@@ -152,13 +152,13 @@ def test_a_model_that_is_conditioned_draws_given_the_rows(data, tmp_path):
 
 def test_what_is_drawn_is_draws_of_the_model_and_rows_of_the_file(data, model, monkeypatch):
     seen = {}
-    plain = pictures.corner
+    plain = plots.corner
 
     def corner(samples, rows, schema, **options):
         seen.update(samples=samples, rows=rows, **options)
         return plain(samples, rows, schema, **options)
 
-    monkeypatch.setattr(pictures, "corner", corner)
+    monkeypatch.setattr(plots, "corner", corner)
     assert plot(model, data, "-o", "p.png", *FEW, "--seed", 3, "--columns", "c,a").code == 0
     np.testing.assert_array_equal(seen["rows"], np.genfromtxt(data, delimiter=",", skip_header=1))
     drawn = flowcli("sample", model, "-n", 200, "--seed", 3, "--threads", 1).lines[1:]
@@ -168,13 +168,13 @@ def test_what_is_drawn_is_draws_of_the_model_and_rows_of_the_file(data, model, m
 
 def test_of_a_conditioned_model_each_row_is_compared_with_draws_given_its_own_values(data, tmp_path, monkeypatch):
     seen = []
-    plain = pictures.calibration
+    plain = plots.calibration
 
     def calibration(rows, samples, schema, **options):
         seen.append((rows, samples))
         return plain(rows, samples, schema, **options)
 
-    monkeypatch.setattr(pictures, "calibration", calibration)
+    monkeypatch.setattr(plots, "calibration", calibration)
     fitted(data, tmp_path / "g.flow", "--given", "b")
     assert plot("g.flow", data, "--what", "calibration", "-o", "p.png").code == 0
     ((rows, samples),) = seen
@@ -188,7 +188,7 @@ def test_a_full_disk_is_6_and_leaves_nothing(data, model, monkeypatch):
         file.write(b"half a picture")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("flowcli.evaluation.pictures.write_picture", full)
+    monkeypatch.setattr("flowcli.evaluation.plots.write_picture", full)
     done = plot(model, data, "-o", "p.png", *FEW)
     assert (done.code, done.complaint) == (6, "p.png: cannot be written: No space left on device")
     assert os.listdir() == []
@@ -260,7 +260,7 @@ class Drawn:
 
 
 def test_a_sketch_of_many_kinds():
-    from tests.evaluation.pictures.tables import mixed
+    from tests.evaluation.plots.tables import mixed
 
     schema, data = mixed(43, 200)
     lines = sketch(Drawn(schema, mixed(43, 300, seed=1)[1], data), Terminal(80, True, False))
@@ -273,7 +273,7 @@ def test_a_sketch_of_many_kinds():
 
 def test_of_many_rows_some_are_drawn_whatever_the_blocks(tmp_path, monkeypatch):
     from flowcli.table import Column, ReadOptions
-    from flowcli.table import subset as module
+    from flowcli.table.io import reservoir as module
 
     (tmp_path / "d.csv").write_text("x\n" + "".join(f"{i}\n" for i in range(5000)))
     found = []

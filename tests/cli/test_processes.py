@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from flowcli.density import team
+from flowcli.parallel import block_pool
 from tests.cli.terminal import command, environment, fitted, flowcli, process, rows, shell
 from tests.processes import alive, children, gone, until
 
@@ -27,7 +27,7 @@ ENDLESS = ["-n", 10**9, "--seed", 1, "--threads", 2]
 @pytest.fixture
 def at_once(monkeypatch):
     """Processes are started however little there is to do."""
-    monkeypatch.setattr(team, "WORTHWHILE", 0.0)
+    monkeypatch.setattr(block_pool, "WORTHWHILE", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -167,9 +167,9 @@ def test_head_ends_all_of_them(tmp_path, model):
 
 SLOW = """
 import sys
-from flowcli.density import team
+from flowcli.parallel import block_pool
 from flowcli.cli.main import main
-team.WORTHWHILE = 0.0
+block_pool.WORTHWHILE = 0.0
 main()
 """
 

@@ -167,7 +167,7 @@ def test_what_makes_no_sense_is_said(data, model, arguments, code, complaint):
 
 def test_a_total_is_asked_for_with_its_parts(totals):
     loaded = package.load(totals).density.schema
-    (target,) = [column for column in loaded.columns if column.minus]
+    (target,) = [column for column in loaded.columns if column.subtracted_columns]
     done = flowcli("logprob", totals, "--columns", target.name, stdin=f"{target.name}\n300\n".encode())
     assert (done.code, f"{target.name!r} is modelled as the rest of it after" in done.complaint) == (2, True)
 
@@ -269,8 +269,8 @@ def test_a_row_that_cannot_be_filled_stays_as_it_was(penguins):
 
 
 def test_a_total_without_a_part_is_refused(totals):
-    (target,) = [column for column in package.load(totals).density.schema.columns if column.minus]
-    row = {"a": "200", "b": "100", "sum": "300", target.minus[0][0]: ""}
+    (target,) = [column for column in package.load(totals).density.schema.columns if column.subtracted_columns]
+    row = {"a": "200", "b": "100", "sum": "300", target.subtracted_columns[0][0]: ""}
     text = "a,b,sum\n" + ",".join(row.values()) + "\n"
     done = flowcli("impute", totals, "-", stdin=text.encode())
     assert (done.code, f"column {target.name!r}: is known in a row in which a part of it is not" in done.complaint) == (

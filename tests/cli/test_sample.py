@@ -87,8 +87,8 @@ def test_an_output_appears_whole_or_not_at_all(model, monkeypatch):
     assert flowcli("sample", model, "-n", 5000, "--seed", 1, "-o", "s.csv").code == 0
     with open("s.csv", "rb") as file:
         assert file.read() == plain
-    from flowcli.density import Density
     from flowcli.errors import NumericsError
+    from flowcli.model import Density
 
     whole = Density.block
 

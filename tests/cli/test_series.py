@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import flowcli as package
-from flowcli.density.container import payload_digest
-from flowcli.training.loop import Loop
+from flowcli.model.files.container import payload_digest
+from flowcli.training.loop.loop import Loop
 from tests.cli.terminal import flowcli
 
 

@@ -10,9 +10,9 @@ from unittest import mock
 import numpy as np
 from rich.cells import cell_len
 
-from flowcli.cli.compared import Compared, lines
-from flowcli.cli.steps import Steps
-from flowcli.cli.width import padded, shortened, shortened_before, wrapped
+from flowcli.cli.status_line import StatusLine
+from flowcli.cli.views.compare_view import Compared, lines
+from flowcli.cli.views.width import padded, shortened, shortened_before, wrapped
 
 CJK = "温度計の目盛り"
 
@@ -35,7 +35,7 @@ def test_a_step_is_cut_to_the_terminal():
     with open(theirs, "w", encoding="utf-8") as terminal:
         size = mock.patch("os.get_terminal_size", return_value=os.terminal_size((40, 24)))
         with size, mock.patch.object(sys, "stderr", terminal), mock.patch.dict(os.environ, TERM="xterm"):
-            Steps(quiet=False).show("scoring 1,000 rows with " + "a/" * 60)
+            StatusLine(quiet=False).show("scoring 1,000 rows with " + "a/" * 60)
         shown = os.read(ours, 1000).decode()
     os.close(ours)
     assert shown.startswith("\r\x1b[Kflowcli: scoring 1,000 rows")

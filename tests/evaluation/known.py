@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy import special
 
-from flowcli.density import Density, Scores
+from flowcli.model import Density, Scores
 from flowcli.table import Schema
 from flowcli.table.schema import Column
 

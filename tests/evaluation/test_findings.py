@@ -8,7 +8,7 @@ from scipy import stats
 
 from flowcli.evaluation.evaluate import evaluate
 from flowcli.evaluation.findings import _told
-from flowcli.evaluation.two_sample import TwoSample
+from flowcli.evaluation.metrics.two_sample import TwoSample
 from flowcli.table.schema import Column
 from tests.evaluation.known import Known, correlated, gaussians, real
 

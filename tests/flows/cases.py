@@ -7,24 +7,24 @@ from typing import TypeVar
 
 import torch
 
-from flowcli.flows import bases, elementwise, layers
+from flowcli.flows import bases, bijections, layers
 from flowcli.flows.bases import Base
-from flowcli.flows.elementwise import Bijection
-from flowcli.flows.networks import DenseNetwork, MaskedNetwork, SparseNetwork
+from flowcli.flows.bijections import Bijection
+from flowcli.flows.conditioners import DenseNetwork, MaskedNetwork, SparseNetwork
 from flowcli.flows.transform import Transform
 
 Part = TypeVar("Part", bound=torch.nn.Module)
 
 BIJECTIONS: dict[str, Callable[[], Bijection]] = {
-    "affine": elementwise.Affine,
-    "spline": lambda: elementwise.Spline(bins=5, bound=3.0),
-    "spline-two-bins": lambda: elementwise.Spline(bins=2, bound=4.0),
-    "mixture-cdf": lambda: elementwise.MixtureCdf(components=4),
-    "mixture-cdf-one": lambda: elementwise.MixtureCdf(components=1),
+    "affine": bijections.Affine,
+    "spline": lambda: bijections.Spline(bins=5, bound=3.0),
+    "spline-two-bins": lambda: bijections.Spline(bins=2, bound=4.0),
+    "mixture-cdf": lambda: bijections.MixtureCdf(components=4),
+    "mixture-cdf-one": lambda: bijections.MixtureCdf(components=1),
 }
 
 # These live on the circle, not on the line.
-CIRCULAR: dict[str, Callable[[], Bijection]] = {"circular-spline": lambda: elementwise.CircularSpline(bins=5)}
+CIRCULAR: dict[str, Callable[[], Bijection]] = {"circular-spline": lambda: bijections.CircularSpline(bins=5)}
 
 NETS = {
     "plain": {"hidden": (24, 17), "residual": False, "activation": "tanh", "dropout": 0.1},
@@ -39,7 +39,7 @@ def masked(columns: int, parameters: int, net: str, context: int) -> MaskedNetwo
 
 def sparse(columns: int, parameters: int, net: str, context: int, parents: int = 3) -> SparseNetwork:
     network = SparseNetwork(columns, parameters, parents, context=context, **NETS[net])
-    network.look(torch.randn(50, columns, generator=torch.Generator().manual_seed(1)))
+    network.select_parents(torch.randn(50, columns, generator=torch.Generator().manual_seed(1)))
     return network
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import zuko
 
-from flowcli.flows.elementwise import Affine, CircularSpline, MixtureCdf, Spline
+from flowcli.flows.bijections import Affine, CircularSpline, MixtureCdf, Spline
 from tests.flows.cases import BIJECTIONS, CIRCULAR
 
 

@@ -9,7 +9,7 @@ from flowcli import config as configs
 from flowcli.config.schema import FlowConfig
 from flowcli.errors import ConfigError
 from flowcli.flows import Context, build, count_parameters
-from flowcli.training import auto
+from flowcli.training.prepare import resolve
 
 NAMES = [name for name in configs.names() if "/" not in name]  # those of single tables are large
 
@@ -21,8 +21,8 @@ def flow_config(**parts: object) -> FlowConfig:
 @pytest.mark.parametrize("columns", [1, 2, 500])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_shipped_config_at_every_width(name: str, columns: int) -> None:
-    architecture = auto.settle_flow(
-        configs.load(name).flow, size=auto.Size(3_000, columns), marginal=True, components=2
+    architecture = resolve.resolve_flow(
+        configs.load(name).flow, size=resolve.Size(3_000, columns), marginal=True, components=2
     )
     flow = build(architecture, columns)
     x = torch.randn(3, columns)
@@ -37,7 +37,9 @@ def test_every_shipped_config_at_every_width(name: str, columns: int) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_shipped_config_takes_a_context(name: str) -> None:
-    architecture = auto.settle_flow(configs.load(name).flow, size=auto.Size(3_000, 3), marginal=False, components=2)
+    architecture = resolve.resolve_flow(
+        configs.load(name).flow, size=resolve.Size(3_000, 3), marginal=False, components=2
+    )
     flow = build(architecture, 3, context=2).double().eval()
     side = Context(given=torch.randn(5, 2, dtype=torch.float64))
     x = flow.sample(5, torch.Generator().manual_seed(0), side)
@@ -72,7 +74,7 @@ RARE = {
 @pytest.mark.parametrize("name", [*NAMES, *RARE])
 def test_parameters_are_counted_without_making_them(name: str, columns: int, context: int) -> None:
     request = flow_config(**RARE[name]) if name in RARE else configs.load(name).flow
-    architecture = auto.settle_flow(request, size=auto.Size(3_000, columns), marginal=True, components=2)
+    architecture = resolve.resolve_flow(request, size=resolve.Size(3_000, columns), marginal=True, components=2)
     made = sum(p.numel() for p in build(architecture, columns, context).parameters())
     assert count_parameters(architecture, columns, context) == made
 
@@ -117,7 +119,9 @@ def test_marginals_may_only_come_first() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_rows_have_no_densities(name: str) -> None:
-    architecture = auto.settle_flow(configs.load(name).flow, size=auto.Size(3_000, 3), marginal=True, components=2)
+    architecture = resolve.resolve_flow(
+        configs.load(name).flow, size=resolve.Size(3_000, 3), marginal=True, components=2
+    )
     flow = build(architecture, 3).eval()
     assert flow.log_prob(torch.zeros(0, 3)).shape == (0,)
     with torch.no_grad():

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from flowcli.flows import Context
-from flowcli.flows.elementwise import Affine, Bijection, CircularSpline, Spline
+from flowcli.flows.bijections import Affine, Bijection, CircularSpline, Spline
+from flowcli.flows.conditioners import MaskedNetwork
+from flowcli.flows.conditioners.dropout import kept
 from flowcli.flows.layers import Autoregressive
-from flowcli.flows.networks import MaskedNetwork
-from flowcli.flows.networks.dropout import kept
 from tests.flows.cases import NETS, TRANSFORMS, masked, shaken
 
 LARGEST = -math.log(1e-3)

@@ -11,17 +11,18 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 
 from flowcli.flows import Context
-from flowcli.flows.bases import AutoregressiveMixture, Base, Gaussians, Mixture, conditionals
-from flowcli.flows.elementwise import MixtureCdf, mixture_cdf_kernel
-from flowcli.flows.elementwise.bits import exp2_
+from flowcli.flows.bases import AutoregressiveMixture, Base, Gaussians, Mixture
+from flowcli.flows.bijections import MixtureCdf
+from flowcli.flows.kernels import autoregressive_mixture, mixture_cdf
+from flowcli.flows.kernels.bits import exp2_
 from tests.flows.cases import BASES, masked, shaken
 
 
 @pytest.fixture(params=[None, 1, 500], ids=["one block", "smallest blocks", "uneven blocks"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param is not None:
-        monkeypatch.setattr(conditionals, "BLOCK", request.param)
-        monkeypatch.setattr(mixture_cdf_kernel, "BLOCK", request.param)
+        monkeypatch.setattr(autoregressive_mixture, "BLOCK", request.param)
+        monkeypatch.setattr(mixture_cdf, "BLOCK", request.param)
 
 
 def plain_residuals(gaussians: Gaussians, z: Tensor) -> Tensor:
@@ -236,14 +237,14 @@ def test_the_inverse_of_a_mixture_cdf_misses_by_rounding_alone(
 def test_the_inverse_of_a_mixture_cdf_takes_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     theta, z = wild(8, (10, 512), 0.5).float(), torch.randn(10, 512)
     values = 0
-    evaluate = mixture_cdf_kernel.evaluate
+    evaluate = mixture_cdf.evaluate
 
-    def counted(x: Tensor, components: mixture_cdf_kernel.Components) -> mixture_cdf_kernel.Sums:
+    def counted(x: Tensor, components: mixture_cdf.Components) -> mixture_cdf.Sums:
         nonlocal values
         values += x.numel()
         return evaluate(x, components)
 
-    monkeypatch.setattr(mixture_cdf_kernel, "evaluate", counted)
+    monkeypatch.setattr(mixture_cdf, "evaluate", counted)
     MixtureCdf(8).inverse(z, theta)
     assert values < 7 * z.numel()
 

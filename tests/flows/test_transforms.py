@@ -120,8 +120,8 @@ def test_float32_stays_close_to_float64(name: str, columns: int, context: int) -
     layer = shaken(ALL[name](columns, context))
     x, side = rows(500, columns, context)
     z, log_det = layer(x, side)
-    single = Context(given=None if side.given is None else side.given.float())
-    z32, log_det32 = layer.float()(x.float(), single)
+    require_flow = Context(given=None if side.given is None else side.given.float())
+    z32, log_det32 = layer.float()(x.float(), require_flow)
     torch.testing.assert_close(z32.double(), z, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(log_det32.double(), log_det, rtol=1e-4, atol=1e-4)
 
@@ -131,7 +131,7 @@ def test_start_suits_the_rows(name: str, columns: int, context: int) -> None:
     layer = ALL[name](columns, context).double()
     x, _ = rows(4000, columns, context)
     x = 3 + 0.5 * x
-    layer.start(x)
+    layer.initialize(x)
     z, log_det = layer(x)
     assert log_det.isfinite().all()
     if "spline" not in name:

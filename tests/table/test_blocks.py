@@ -19,8 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowcli.errors import DataError, FlowcliError, UsageError
-from flowcli.table import ReadOptions, Waiting, csv_reader, open_table, read_blocks, read_table
-from flowcli.table.scan import layout, records
+from flowcli.table import ReadOptions, Waiting, open_table, read_blocks, read_table
+from flowcli.table.io import csv_reader
+from flowcli.table.io.csv_scan import layout, records
 
 CELL = st.one_of(
     st.sampled_from(

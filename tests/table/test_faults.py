@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from flowcli.errors import DataError, FlowcliError, ResourceError, UsageError
-from flowcli.table import Column, ReadOptions, csv_reader, open_table, read_blocks, read_table
+from flowcli.table import Column, ReadOptions, open_table, read_blocks, read_table
+from flowcli.table.io import csv_reader
 
 SEMICOLON = ReadOptions(separator=";", decimal=",")
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flowcli.density.model_file import unpack_schema
 from flowcli.errors import DataError, UsageError
+from flowcli.model.files.model_file import unpack_schema
 from flowcli.table import Column, Schema, Written, decision, frame_values, from_frame, infer_schema, read_table
 
 RNG = np.random.default_rng(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from flowcli.training.adamw import AdamW, add_up, shortening
+from flowcli.training.loop.adamw import AdamW, add_up, clip_coefficient
 
 PARTS = (slice(0, 13), slice(13, 30))
 
@@ -39,4 +39,4 @@ def test_a_gradient_is_clipped_as_torch_does_it(length: float) -> None:
     expected.grad = torch.stack(shares).sum(0)
     torch.nn.utils.clip_grad_norm_([expected], 2.0)
     squares = sum(add_up(shares, part) for part in PARTS)
-    torch.testing.assert_close(shares[0] * shortening(squares, 2.0), expected.grad)
+    torch.testing.assert_close(shares[0] * clip_coefficient(squares, 2.0), expected.grad)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowcli.density import container
+from flowcli.model.files import container
 from tests.fits import rows
 
 # FLOWCLI_KILLS=50 for a thorough run.

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from flowcli import config
-from flowcli.density.state_file import load_state, save_state
 from flowcli.errors import ModelFileError, NumericsError, UsageError
+from flowcli.model.files.state_file import load_state, save_state
 from flowcli.table.schema import Column
 from flowcli.training import Evaluation, Setback, resume
-from flowcli.training.average import Average
-from flowcli.training.schedule import rate_factor
+from flowcli.training.loop.ema import EMA
+from flowcli.training.loop.schedule import rate_factor
 from tests.fits import SHORT, prepared, rows, table
 
 NET = "flow.layers.1.layers.1.autoregressive.net"
@@ -448,7 +448,7 @@ def test_the_rate():
 def test_the_average_is_that_of_all_weights_so_far():
     fitting, _ = start()
     flow = fitting.loop.density
-    average = Average(flow, 0.5)
+    average = EMA(flow, 0.5)
     name, parameter = next(iter(flow.named_parameters()))
     expected = parameter.detach().clone()
     for step in range(1, 30):

@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
 from flowcli.errors import NumericsError
-from flowcli.training.mixture import FittedMixture, fit_mixture
+from flowcli.training.prepare.mixture import FittedMixture, fit_mixture
 
 
 def clusters(seed=0, rows=3_000):

@@ -9,9 +9,9 @@ import torch
 from flowcli import config, training
 from flowcli.errors import ConfigError, DataError
 from flowcli.table.schema import Column
-from flowcli.training import auto
-from flowcli.training import fitting as fitting_room
-from flowcli.training import ways as ways_room
+from flowcli.training.prepare import candidates as ways_room
+from flowcli.training.prepare import fitting as fitting_room
+from flowcli.training.prepare import resolve
 from tests.fits import SHORT, last, prepared, rows, run, table
 
 NONE = "flow.layers.0.marginal=none"
@@ -223,7 +223,7 @@ def checkerboard():
 
 def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     """A checkerboard, whose mixtures are against a quantile map, though not by much."""
-    monkeypatch.setattr(auto, "TRIAL_STEPS", 40)
+    monkeypatch.setattr(resolve, "TRIAL_STEPS", 40)
     reached = {}
 
     def watched(ways, begin, notice, time_limit, best=ways_room.best):
@@ -258,7 +258,7 @@ def test_who_has_beaten_the_one_before_need_not_go_on():
     whole, fitting = (prepared(table(rows(2000, 2))) for _ in range(2))
     levels = [evaluation.held_out_nats for evaluation in whole.loop.run(lambda: False)]
     to_beat = (levels[0] + max(levels)) / 2
-    fit = ways_room.Ready(None, fitting.encoding, fitting.loop, fitting.train, fitting.held_out)
+    fit = ways_room.PreparedFit(None, fitting.encoding, fitting.loop, fitting.train, fitting.held_out)
     ways_room._tried(fit, None, to_beat)
     assert 0 < fitting.loop.step < whole.loop.step
     *before, last_level = [evaluation.held_out_nats for evaluation in fitting.loop.history]
@@ -267,7 +267,7 @@ def test_who_has_beaten_the_one_before_need_not_go_on():
 
 def test_a_fit_that_had_a_trial_can_be_compiled_or_resumed_and_goes_on_from_there(monkeypatch):
     """What is compiled is another loop, with the same weights, history and state of the optimizer."""
-    monkeypatch.setattr(auto, "TRIAL_STEPS", 40)
+    monkeypatch.setattr(resolve, "TRIAL_STEPS", 40)
     # What torch's compiler does takes long and is tested elsewhere.
     monkeypatch.setattr(fitting_room, "compiled", lambda density, rows, notice: density.log_prob)
     data = table(checkerboard())
@@ -285,9 +285,9 @@ def test_a_fit_that_had_a_trial_can_be_compiled_or_resumed_and_goes_on_from_ther
 
 
 def test_a_time_limit_cuts_trials_short_but_what_they_learned_still_decides(monkeypatch):
-    monkeypatch.setattr(auto, "TRIAL_STEPS", 10**6)
-    monkeypatch.setattr(auto, "SHARE_OF_TRIAL", 0.2)
-    monkeypatch.setattr(auto, "long_enough", lambda train, rows: True)
+    monkeypatch.setattr(resolve, "TRIAL_STEPS", 10**6)
+    monkeypatch.setattr(resolve, "SHARE_OF_TRIAL", 0.2)
+    monkeypatch.setattr(resolve, "long_enough", lambda train, rows: True)
     changes = ["train.epochs=4000", "train.batch_size=5000"]  # evaluations are farther apart than a trial lasts
     fitting = prepared(table(checkerboard()), "auto", changes, short=(), time_limit=2.0)
     steps = [evaluation.step for evaluation in fitting.loop.history]
@@ -297,14 +297,14 @@ def test_a_time_limit_cuts_trials_short_but_what_they_learned_still_decides(monk
 
 
 def test_where_columns_are_many_small_networks_are_tried_and_kept_where_they_are_better(monkeypatch):
-    monkeypatch.setattr(auto, "TRIAL_STEPS", 150)
-    monkeypatch.setattr(auto, "UNCLEAR", 0.0)  # one way over mixtures alone
+    monkeypatch.setattr(resolve, "TRIAL_STEPS", 150)
+    monkeypatch.setattr(resolve, "UNCLEAR", 0.0)  # one way over mixtures alone
     random = np.random.default_rng(0)
     chain = [random.normal(size=3000)]
-    for _ in range(auto.WIDE - 1):
+    for _ in range(resolve.WIDE - 1):
         chain.append(np.cos(2 * chain[-1]) + 0.2 * random.normal(size=3000))
     heaps = random.normal(size=(3000, 32)) @ random.normal(size=(32, 32)) + 4 * random.integers(0, 2, size=(3000, 1))
-    for values, parents in ((np.stack(chain, 1), auto.PARENTS), (heaps, None)):
+    for values, parents in ((np.stack(chain, 1), resolve.PARENTS), (heaps, None)):
         said = []
         fitting = prepared(table(values), "auto", [], short=(), notice=said.append)
         assert any("a few steps of each" in line for line in said)

@@ -10,12 +10,22 @@ import numpy as np
 import pytest
 
 from flowcli import config
-from flowcli.density import Ensemble
 from flowcli.errors import ConfigError, ModelFileError, NumericsError, UsageError
-from flowcli.training import Begun, Best, Candidate, Ended, Evaluation, One, Series, Several, Task
-from flowcli.training import series as series_room
-from flowcli.training.series import Finished
-from flowcli.training.tuning import CUT, FIELD, SHORTEST, shares
+from flowcli.model import Ensemble
+from flowcli.training import (
+    Begun,
+    Candidate,
+    Ended,
+    Evaluation,
+    SeedEnsemble,
+    Series,
+    SingleFit,
+    SuccessiveHalving,
+    Task,
+)
+from flowcli.training.series import series as series_room
+from flowcli.training.series.halving import CUT, FIELD, SHORTEST, shares
+from flowcli.training.series.series import Finished
 from tests.fits import SHORT, prepared, rows, table
 from tests.fits import run as run_fit
 
@@ -46,7 +56,7 @@ def again(series, plan, task=None):
 
 
 def test_one_fit_is_the_fit_itself():
-    series = Series(Task(data(), seed=3), One(NSF, 3))
+    series = Series(Task(data(), seed=3), SingleFit(NSF, 3))
     events = run(series)
     alone = run_fit(prepared(data(), "nsf", SMALL, short=(), seed=3))
     assert np.array_equal(series.density().log_prob(NEW), alone.density().log_prob(NEW))
@@ -56,7 +66,7 @@ def test_one_fit_is_the_fit_itself():
 
 
 def test_an_ensemble_is_of_the_seeds_fits_with_one_held_out_part():
-    series = Series(Task(data(), seed=5), Several(NSF, 3, 5))
+    series = Series(Task(data(), seed=5), SeedEnsemble(NSF, 3, 5))
     run(series)
     whole = series.density()
     assert isinstance(whole, Ensemble)
@@ -70,7 +80,7 @@ def test_an_ensemble_is_of_the_seeds_fits_with_one_held_out_part():
 
 @pytest.mark.parametrize("stop_at", [(0, 0), (0, 3), (1, 0), (1, 5), (2, 7)])
 def test_an_ensemble_goes_on_where_it_stopped(stop_at):
-    plan = Several(NSF, 3)
+    plan = SeedEnsemble(NSF, 3)
     whole = Series(Task(data()), plan)
     run(whole)
     part = Series(Task(data()), plan)
@@ -83,18 +93,18 @@ def test_an_ensemble_goes_on_where_it_stopped(stop_at):
 
 
 def test_only_the_same_series_goes_on():
-    part = Series(Task(data()), Several(NSF, 3))
+    part = Series(Task(data()), SeedEnsemble(NSF, 3))
     run(part, (1, 2))
     with pytest.raises(UsageError, match="it was ensemble 3, now it is ensemble 2"):
-        again(part, Several(NSF, 2))
+        again(part, SeedEnsemble(NSF, 2))
     with pytest.raises(UsageError, match="config"):
-        again(part, Several(config.load("nsf", [*SMALL, "train.clip=1"]), 3))
+        again(part, SeedEnsemble(config.load("nsf", [*SMALL, "train.clip=1"]), 3))
     with pytest.raises(UsageError, match="rows"):
-        again(part, Several(NSF, 3), Task(table(rows(150, 2, 8))))
+        again(part, SeedEnsemble(NSF, 3), Task(table(rows(150, 2, 8))))
 
 
 def test_a_damaged_series_is_refused():
-    part = Series(Task(data()), Several(NSF, 2))
+    part = Series(Task(data()), SeedEnsemble(NSF, 2))
     run(part, (1, 2))
     document, tensors = part.state()
     for edit in (
@@ -106,14 +116,14 @@ def test_a_damaged_series_is_refused():
         broken = json.loads(json.dumps(document))
         edit(broken)
         with pytest.raises(ModelFileError, match="--force"):
-            Series(Task(data()), Several(NSF, 2), (broken, tensors), part.fitting.encoding)
+            Series(Task(data()), SeedEnsemble(NSF, 2), (broken, tensors), part.fitting.encoding)
     fewer = {name: tensor for name, tensor in tensors.items() if name != "kept.0.coordinates.scale"}
     with pytest.raises(ModelFileError, match="--force"):
-        Series(Task(data()), Several(NSF, 2), (document, fewer), part.fitting.encoding)
+        Series(Task(data()), SeedEnsemble(NSF, 2), (document, fewer), part.fitting.encoding)
 
 
 def test_what_is_left_of_the_time_is_shared():
-    plan = Several(NSF, 4, 0, 100.0)
+    plan = SeedEnsemble(NSF, 4, 0, 100.0)
     one = Finished("", 0, -1.0, 0.1, 40.0, 10, "finished")
     assert plan.next([]).seconds == 25.0
     assert plan.next([one]).seconds == pytest.approx(20.0)
@@ -121,7 +131,7 @@ def test_what_is_left_of_the_time_is_shared():
 
 
 def test_a_flow_that_diverges_leaves_those_before_it(monkeypatch):
-    series = Series(Task(data()), Several(NSF, 3))
+    series = Series(Task(data()), SeedEnsemble(NSF, 3))
     whole = series_room.Fitting.density
 
     def run_until(second):
@@ -142,7 +152,7 @@ def test_a_flow_that_diverges_leaves_those_before_it(monkeypatch):
 
 
 def plan(seconds=100.0, field=FIELD, members=1):
-    return Best(lambda candidate: NSF, Candidate("auto", config="auto"), tuple(field), seconds, members)
+    return SuccessiveHalving(lambda candidate: NSF, Candidate("auto", config="auto"), tuple(field), seconds, members)
 
 
 def played(choice, nats, long=10.0, most=1000):
@@ -214,7 +224,7 @@ def test_a_choice_among_named_configs_ends_when_all_were_tried():
 def test_a_config_that_does_not_suit_the_rows_only_loses():
     made = {"odd": config.load("mixture", ["flow.base.mixture.components=500"])}
     field = (Candidate("odd", config="odd"), Candidate("good", config="good"))
-    choice = Best(lambda each: made.get(each.name, NSF), Candidate("nsf", config="nsf"), field, 60.0)
+    choice = SuccessiveHalving(lambda each: made.get(each.name, NSF), Candidate("nsf", config="nsf"), field, 60.0)
     series = Series(Task(data()), choice)
     events = run(series)
     assert [each.name for each in series.finished] == ["nsf", "odd", "good"]
@@ -222,7 +232,7 @@ def test_a_config_that_does_not_suit_the_rows_only_loses():
     assert "components" in series.finished[1].outcome
     assert series.density().summary["trials"][1]["outcome"] == series.finished[1].outcome
     assert sum(isinstance(event, Ended) for event in events) == 3
-    first = Best(lambda each: made["odd"], Candidate("odd", config="odd"), field, 60.0)
+    first = SuccessiveHalving(lambda each: made["odd"], Candidate("odd", config="odd"), field, 60.0)
     with pytest.raises(ConfigError):
         Series(Task(data()), first)
 
@@ -240,7 +250,7 @@ def _choice(members=1):
     mixture = config.load("mixture", ["train.epochs=20"])
     made = {"mixture": mixture, "nsf": UNTRAINED}
     field = (Candidate("mixture", config="mixture"),)
-    return Best(lambda each: made[each.name], Candidate("nsf", config="nsf"), field, 60.0, members)
+    return SuccessiveHalving(lambda each: made[each.name], Candidate("nsf", config="nsf"), field, 60.0, members)
 
 
 def test_the_best_is_chosen_where_it_is_clearly_ahead():
@@ -254,7 +264,7 @@ def test_the_best_is_chosen_where_it_is_clearly_ahead():
 
 
 def test_the_first_stays_where_another_is_not_clearly_ahead(monkeypatch):
-    monkeypatch.setattr("flowcli.training.tuning.AT_LEAST", 1000.0)
+    monkeypatch.setattr("flowcli.training.series.halving.AT_LEAST", 1000.0)
     series = Series(Task(heaps()), _choice())
     run(series)
     assert series.density().summary["chosen"] == "nsf"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flowcli.training.split import hold_out
+from flowcli.training.prepare.split import hold_out
 from tests.fits import rows
 
 

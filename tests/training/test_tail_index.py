@@ -11,10 +11,10 @@ from scipy import stats
 from torch.autograd.functional import jacobian
 
 from flowcli import config, training
-from flowcli.density import Coordinates
-from flowcli.density.tails import BEGIN, Tails
+from flowcli.encoding import Standardizer
+from flowcli.encoding.tails import BEGIN, Tails
 from flowcli.table import Column
-from flowcli.training.tail_index import pareto_index, tail_indices
+from flowcli.training.prepare.tail_index import pareto_index, tail_indices
 from tests.fits import last, run, table
 
 
@@ -26,7 +26,7 @@ def test_the_index_of_a_pareto_distribution(index: float) -> None:
 
 def indices(values: np.ndarray) -> list[float]:
     rows = torch.from_numpy(values[:, None])
-    return tail_indices(Coordinates.fit([Column("x")], rows), rows)[:, 0].tolist()
+    return tail_indices(Standardizer.fit([Column("x")], rows), rows)[:, 0].tolist()
 
 
 @pytest.mark.parametrize("seed", range(5))

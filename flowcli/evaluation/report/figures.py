@@ -7,10 +7,10 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 from scipy import stats
 
-from flowcli.evaluation.coverage import Coverage
+from flowcli.evaluation.metrics.coverage import Coverage
+from flowcli.evaluation.metrics.rivals import Rival
+from flowcli.evaluation.metrics.two_sample import TwoSample
 from flowcli.evaluation.report.drawing import DRAWS, FAINT, INK, ROWS, drawing
-from flowcli.evaluation.rivals import Rival
-from flowcli.evaluation.two_sample import TwoSample
 
 Rows = NDArray[np.float64]
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcli.evaluation.calibration import Check
-from flowcli.evaluation.comparison import Nats
 from flowcli.evaluation.evaluate import Evaluation
 from flowcli.evaluation.findings import LEAST_ROWS, Finding, counted, grouped, part
-from flowcli.evaluation.pictures import corner, write_picture
+from flowcli.evaluation.metrics.calibration import Check
+from flowcli.evaluation.metrics.comparison import Nats
+from flowcli.evaluation.plots import corner, write_picture
 from flowcli.evaluation.report import figures
 from flowcli.evaluation.report.frame import FRAME, shown
 from flowcli.table.schema import Column

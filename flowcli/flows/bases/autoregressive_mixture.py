@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from flowcli.flows.bases import conditionals
 from flowcli.flows.bases.base import Base, by_completeness, normal, uniform
-from flowcli.flows.bases.conditionals import LARGEST_LOG_SCALE
-from flowcli.flows.bases.gaussians import Gaussians
+from flowcli.flows.bases.gaussian_components import Gaussians
+from flowcli.flows.bijections.bijection import soft_clip
+from flowcli.flows.conditioners import AutoregressiveNetwork, tracks
 from flowcli.flows.context import NO_CONTEXT, Context
-from flowcli.flows.elementwise.bijection import soft_clip
-from flowcli.flows.elementwise.bits import BITS, exp2_
-from flowcli.flows.networks import AutoregressiveNetwork, tracks
+from flowcli.flows.kernels import autoregressive_mixture
+from flowcli.flows.kernels.autoregressive_mixture import LARGEST_LOG_SCALE
+from flowcli.flows.kernels.bits import BITS, exp2_
 
 
 class AutoregressiveMixture(Base):
@@ -69,14 +69,16 @@ class AutoregressiveMixture(Base):
             return cast("Tensor", _LogProb.apply(self, columns, given, *parameters))  # type: ignore[no-untyped-call]
         with torch.no_grad():
             theta = self.network.theta(columns, context)
-            return conditionals.forward(g.taped(columns)[0], log_weights, g.log_diagonal, theta, taped=False)[0]
+            return autoregressive_mixture.forward(
+                g.forward_saving(columns)[0], log_weights, g.log_diagonal, theta, save=False
+            )[0]
 
     def _partial(self, z: Tensor, context: Context) -> Tensor:
         """That of rows in which some are not."""
         assert context.observed is not None
         columns, gaussians = z.t().contiguous(), self.gaussians
         marginals = gaussians.marginals(context.observed)
-        return conditionals.where_observed(
+        return autoregressive_mixture.where_observed(
             marginals.residuals(gaussians.means, columns),
             gaussians.weights(context),
             marginals.log_diagonal,
@@ -159,22 +161,22 @@ class _LogProb(torch.autograd.Function):
         *_: Tensor | None,
     ) -> Tensor:
         gaussians, network = base.gaussians, base.network
-        outputs, network_tape = network.taped(columns, given)
-        e, residuals_tape = gaussians.taped(columns)
+        outputs, network_saved = network.forward_saving(columns, given)
+        e, residuals_saved = gaussians.forward_saving(columns)
         theta = network.planes(outputs, 3 * len(e))
-        out, tape = conditionals.forward(e, log_weights, gaussians.log_diagonal, theta)
-        ctx.base, ctx.tapes = base, (network_tape, residuals_tape, tape)
+        out, saved = autoregressive_mixture.forward(e, log_weights, gaussians.log_diagonal, theta)
+        ctx.base, ctx.saved = base, (network_saved, residuals_saved, saved)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        gaussians, network, (network_tape, residuals_tape, tape) = ctx.base.gaussians, ctx.base.network, ctx.tapes
+        gaussians, network, (network_saved, residuals_saved, saved) = ctx.base.gaussians, ctx.base.network, ctx.saved
         of_x, of_given = ctx.needs_input_grad[1:3]
-        of_e, of_log_weights, of_log_diagonal, of_theta = conditionals.gradient(tape, grad)
-        grad_x, of_means, of_diagonal, of_below = gaussians.gradient(residuals_tape, of_e, of_x=of_x)
+        of_e, of_log_weights, of_log_diagonal, of_theta = autoregressive_mixture.gradient(saved, grad)
+        grad_x, of_means, of_diagonal, of_below = gaussians.gradient(residuals_saved, of_e, of_x=of_x)
         grad_seen, grad_given, of_weights = network.gradient(
-            network_tape, network.units(of_theta), of_x=of_x, of_given=of_given
+            network_saved, network.units(of_theta), of_x=of_x, of_given=of_given
         )
         of_gaussians = (of_log_weights, of_means, of_diagonal.add_(of_log_diagonal), of_below)
         return None, grad_x if grad_x is None else grad_x.add_(grad_seen), grad_given, *of_gaussians, *of_weights

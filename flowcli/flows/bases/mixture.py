@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowcli.flows.bases.base import Base, by_completeness, normal, uniform
-from flowcli.flows.bases.gaussians import Gaussians
+from flowcli.flows.bases.gaussian_components import Gaussians
 from flowcli.flows.bases.normal import LOG_SQRT_2PI
 from flowcli.flows.context import NO_CONTEXT, Context
 

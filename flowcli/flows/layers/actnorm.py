@@ -32,7 +32,7 @@ class ActNorm(Transform):
         return only_observed(x, log_derivative, context)
 
     @torch.no_grad()
-    def start(self, x: Tensor) -> None:
+    def initialize(self, x: Tensor) -> None:
         """Centre and scale the rows x (N, D)."""
         mean = torch.nanmean(x, dim=0).nan_to_num()
         deviation = torch.nanmean((x - mean).square(), dim=0).sqrt()

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flowcli.flows.bijections import Bijection
+from flowcli.flows.conditioners import AutoregressiveNetwork
 from flowcli.flows.context import NO_CONTEXT, Context
-from flowcli.flows.elementwise import Bijection
 from flowcli.flows.layers.conditioned import ALL, bend, summed
-from flowcli.flows.networks import AutoregressiveNetwork
 from flowcli.flows.transform import Transform
 
 
@@ -33,8 +33,8 @@ class Autoregressive(Transform):
         self.network = network
         self.reverse = reverse
 
-    def start(self, x: Tensor) -> None:  # noqa: D102
-        self.network.look(x.flip(1) if self.reverse else x)
+    def initialize(self, x: Tensor) -> None:  # noqa: D102
+        self.network.select_parents(x.flip(1) if self.reverse else x)
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
         there = None if context.observed is None else self._by_column(context.observed)

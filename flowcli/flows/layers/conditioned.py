@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from flowcli.flows.bijections import Bijection
+from flowcli.flows.conditioners import Network, tracks
 from flowcli.flows.context import Context
-from flowcli.flows.elementwise import Bijection
-from flowcli.flows.networks import Network, tracks
 
 
 class Parts(NamedTuple):
@@ -83,25 +83,25 @@ class _Bend(torch.autograd.Function):
         given: Tensor | None,
         *weights: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        outputs, network_tape = network.taped(_pick(columns, parts.seen), given)
+        outputs, network_saved = network.forward_saving(_pick(columns, parts.seen), given)
         theta = network.planes(outputs, bijection.parameters)
-        bent, log_derivative, tape = bijection.taped(_pick(columns, parts.bent), theta)
+        bent, log_derivative, saved = bijection.forward_saving(_pick(columns, parts.bent), theta)
         ctx.network, ctx.bijection, ctx.parts, ctx.there = network, bijection, parts, there
-        ctx.tapes = network_tape, tape
+        ctx.saved = network_saved, saved
         bent, log_det = summed(bent, log_derivative, there)
         return _put(columns, parts.bent, bent), log_det
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_z: Tensor, grad_log_det: Tensor) -> tuple[Tensor | None, ...]:
-        network, parts, (network_tape, tape) = ctx.network, ctx.parts, ctx.tapes
+        network, parts, (network_saved, saved) = ctx.network, ctx.parts, ctx.saved
         of_x, of_given = ctx.needs_input_grad[4:6]
         of_bent = _pick(grad_z, parts.bent)
         if ctx.there is not None:
             of_bent, grad_log_det = torch.mul(of_bent, ctx.there), torch.mul(grad_log_det, ctx.there)
-        grad_bent, grad_theta = ctx.bijection.gradient(tape, of_bent, grad_log_det)
+        grad_bent, grad_theta = ctx.bijection.gradient(saved, of_bent, grad_log_det)
         grad_seen, grad_given, of_weights = network.gradient(
-            network_tape, network.units(grad_theta), of_x=of_x, of_given=of_given
+            network_saved, network.units(grad_theta), of_x=of_x, of_given=of_given
         )
         grad_x = None
         if of_x:

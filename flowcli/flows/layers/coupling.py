@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flowcli.flows.bijections import Bijection
+from flowcli.flows.conditioners import DenseNetwork
 from flowcli.flows.context import NO_CONTEXT, Context
-from flowcli.flows.elementwise import Bijection
 from flowcli.flows.layers.conditioned import Parts, bend, summed
-from flowcli.flows.networks import DenseNetwork
 from flowcli.flows.transform import Transform
 
 

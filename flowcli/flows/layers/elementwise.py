@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flowcli.flows.bijections import Bijection
 from flowcli.flows.context import NO_CONTEXT, Context
-from flowcli.flows.elementwise import Bijection
 from flowcli.flows.transform import Transform, only_observed
 
 
@@ -34,9 +34,9 @@ class Elementwise(Transform):
         return only_observed(x, log_derivative, context)
 
     @torch.no_grad()
-    def start(self, x: Tensor) -> None:
+    def initialize(self, x: Tensor) -> None:
         """Parameters that suit the rows x (N, D)."""
         for column, theta in zip(x.t(), self.theta.t(), strict=True):
             seen = column[~column.isnan()]
             if len(seen):
-                theta.copy_(self.bijection.start(seen[:, None])[:, 0])
+                theta.copy_(self.bijection.initialize(seen[:, None])[:, 0])

@@ -1,0 +1,3 @@
+"""The subcommands, each in a file of its name."""
+
+from __future__ import annotations

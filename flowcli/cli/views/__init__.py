@@ -1,0 +1,3 @@
+"""Results as text on a terminal and as JSON."""
+
+from __future__ import annotations

@@ -1,0 +1,205 @@
+"""Rough pictures of letters, for a quick look over ssh: histograms of blocks, and clouds of Braille dots."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.cells import cell_len, set_cell_size
+
+from flowcli.cli.plot_inputs import PlotInputs
+from flowcli.cli.say import literal
+from flowcli.evaluation.plots import words
+from flowcli.evaluation.plots.column_selection import telling_pair
+from flowcli.evaluation.plots.panels import heights, shares
+from flowcli.evaluation.plots.scale import Scale
+
+Rows = NDArray[np.float64]
+
+WIDEST, NARROWEST = 120, 60  # columns of a terminal that are made use of
+SIDE, NUMBER, LEVEL = 7, 10, 14
+MAP_HEIGHT = 14
+MOST_DOTS = 1200  # of more, a cloud would be a blot
+
+BLOCKS, BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"  # from nothing to all, as Unicode and as ASCII have it
+BRAILLE = 0x2800
+# The bits of a Braille letter's dots, row by row from above, left and right.
+DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+COLOURS = {"samples": "cyan", "data": "yellow"}
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """What a terminal can show.
+
+    Attributes:
+        width: Its columns.
+        unicode: Whether its encoding has blocks and Braille dots.
+        colour: Whether it shows colours, and the user wants any.
+    """
+
+    width: int
+    unicode: bool
+    colour: bool
+
+    @classmethod
+    def here(cls) -> Terminal:
+        """Standard output."""
+        width = shutil.get_terminal_size((80, 24)).columns
+        try:
+            (BLOCKS + chr(BRAILLE)).encode(sys.stdout.encoding or "ascii")
+            unicode = True
+        except (UnicodeEncodeError, LookupError):
+            unicode = False
+        dull = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
+        return cls(min(max(width, NARROWEST), WIDEST), unicode, not dull)
+
+    @property
+    def name(self) -> int:
+        """How wide the names of columns are."""
+        return 20 if self.width >= 80 else 12
+
+    def text(self, text: str) -> str:
+        """The text with what the encoding has not written out."""
+        return literal(text) if self.unicode else literal(text).encode("ascii", "backslashreplace").decode()
+
+    def short(self, name: str, room: int) -> str:
+        """A name in so many columns, with dots in the middle where it is longer."""
+        name = self.text(name)
+        if cell_len(name) <= room:
+            return set_cell_size(name, room)
+        dots = "…" if self.unicode else ".."
+        head = (room - len(dots) + 1) // 2
+        tail = room - len(dots) - head
+        end = name[-tail:]
+        while cell_len(end) > tail:  # letters that are two columns wide
+            end = end[1:]
+        return set_cell_size(set_cell_size(name, head) + dots + end, room)
+
+    def paint(self, text: str, side: str) -> str:
+        """The text in the colour of samples or data."""
+        return click.style(text, fg=COLOURS[side]) if self.colour else text
+
+
+def print_sketch(gallery: PlotInputs) -> None:
+    """Print a rough picture of each column, and of the two that say the most of each other."""
+    terminal = Terminal.here()
+    for line in sketch(gallery, terminal):
+        click.echo(line, color=terminal.colour)
+
+
+def sketch(gallery: PlotInputs, terminal: Terminal) -> list[str]:
+    """The lines of that picture."""
+    schema, names = gallery.density.schema, gallery.columns or gallery.density.schema.names
+    places = [schema.names.index(name) for name in names]
+    sides = [("samples", gallery.samples)]
+    if gallery.rows is not None:
+        sides.insert(0, ("data", gallery.rows))
+    scales = {p: Scale.of(schema.columns[p], *(values[:, p] for _, values in sides)) for p in places}
+    room = terminal.width - terminal.name - SIDE - 3 * NUMBER - 2
+    head = f"{'column':<{terminal.name}} {'':<{SIDE}} {'':<{room}}" + "".join(
+        f"{t:>{NUMBER}}" for t in ("least", "median", "most")
+    )
+    lines = [head]
+    for p in places:
+        beside = [terminal.short(schema.columns[p].name, terminal.name)]
+        if note := _missing([values[:, p] for _, values in sides]):
+            beside.append(terminal.short(note, terminal.name))
+        shown = []
+        for side, values in sides:
+            bars = terminal.paint(_bars(scales[p], values[:, p], room, terminal), side)
+            shown.append(f" {side:<{SIDE}} {bars}{_numbers(scales[p], values[:, p], terminal)}")
+        beside += [" " * terminal.name] * (len(shown) - len(beside))
+        lines += ["".join(parts).rstrip() for parts in zip_longest(beside, shown, fillvalue="")]
+    numbers = [p for p in places if not scales[p].count]
+    if len(numbers) >= 2:
+        pair = telling_pair(sides[0][1], schema, numbers)
+        lines += ["", *_clouds(scales, pair, sides, terminal)]
+    return lines
+
+
+def _bars(scale: Scale, values: Rows, room: int, terminal: Terminal) -> str:
+    """A histogram in so many columns, each level in columns of its own."""
+    if scale.count:
+        tops = np.repeat(shares(scale, scale.places(values)), max(1, room // scale.count))[:room]
+    else:
+        tops = heights(scale.places(values, np.random.default_rng(0)), room)
+    steps = BLOCKS if terminal.unicode else BARS
+    most = float(tops.max(initial=0.0))
+    # What is there at all has a block, however low.
+    filled = np.ceil(tops / (most or 1.0) * (len(steps) - 1)).astype(int)
+    return "".join(steps[each] for each in filled).ljust(room)
+
+
+def _missing(sides: Sequence[Rows]) -> str:
+    """The shares of missing cells, if there are any."""
+    lacking = [float(np.isnan(values).mean()) if len(values) else 0.0 for values in sides]
+    return f" missing {' | '.join(map(words.share, lacking))}" if any(lacking) else ""
+
+
+def _numbers(scale: Scale, values: Rows, terminal: Terminal) -> str:
+    """The least, the middle and the largest value, or of levels the most frequent ones."""
+    there = values[~np.isnan(values)]
+    if not len(there):
+        return ""
+    if not scale.count:
+        three = (float(there.min()), float(np.median(there)), float(there.max()))
+        return "".join(f"{words.number(each):>{NUMBER}}" for each in three)
+    tops, shown = shares(scale, scale.places(values)), ""
+    for level in np.argsort(-tops, kind="stable"):
+        label = terminal.short(scale.labels[level], LEVEL).rstrip()
+        text = f"{shown}{', ' if shown else ''}{label} {words.share(float(tops[level]))}"
+        if cell_len(text) > 3 * NUMBER - 1 or not tops[level]:
+            break
+        shown = text
+    return f" {shown}"
+
+
+def _clouds(
+    scales: dict[int, Scale], pair: tuple[int, int], sides: Sequence[tuple[str, Rows]], terminal: Terminal
+) -> list[str]:
+    """Two columns as clouds of dots, data and samples side by side, as many dots in each."""
+    across, up = scales[pair[0]], scales[pair[1]]
+    width = (terminal.width - 3 * (len(sides) - 1)) // len(sides) if len(sides) > 1 else terminal.width // 2
+    dots = min(MOST_DOTS, *(len(values) for _, values in sides))
+    draw = _braille if terminal.unicode else _shades
+    blocks = []
+    for side, values in sides:
+        order = np.random.default_rng(0).permutation(len(values))[:dots]
+        x, y = (
+            scale.places(values[order, p], np.random.default_rng(p))
+            for p, scale in zip(pair, (across, up), strict=True)
+        )
+        inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
+        cloud = draw(x[inside], y[inside], width, MAP_HEIGHT)
+        blocks.append([f"{side:<{width}}", *(terminal.paint(line, side) for line in cloud)])
+    between = " │ " if terminal.unicode else " | "
+    lines = [between.join(parts).rstrip() for parts in zip(*blocks, strict=True)]
+    for arrow, scale in zip("→↑" if terminal.unicode else ">^", (across, up), strict=True):
+        ends = " to ".join(words.number(float(v), 4) for v in scale.values(np.array([0.0, 1.0])))
+        name = terminal.short(scale.column.name, terminal.width - 36).rstrip()
+        lines.append(f"{arrow} {name}, {ends}{' (log)' if scale.log else ''}")
+    return lines
+
+
+def _braille(x: Rows, y: Rows, width: int, height: int) -> list[str]:
+    """Points (N,) between 0 and 1 as dots, two by four in a letter."""
+    column = np.minimum((x * 2 * width).astype(int), 2 * width - 1)
+    row = np.minimum(((1 - y) * 4 * height).astype(int), 4 * height - 1)
+    letters = np.zeros((height, width), dtype=int)
+    np.bitwise_or.at(letters, (row // 4, column // 2), DOTS[row % 4, column % 2])
+    return ["".join(chr(BRAILLE + letter) for letter in line) for line in letters]
+
+
+def _shades(x: Rows, y: Rows, width: int, height: int) -> list[str]:
+    """Points (N,) between 0 and 1 as letters that are the darker the more there are."""
+    counts = np.histogram2d(1 - y, x, bins=(height, width), range=((0, 1), (0, 1)))[0]
+    dark = np.ceil(np.sqrt(counts / max(1.0, counts.max())) * (len(BARS) - 1)).astype(int)
+    return ["".join(BARS[each] for each in line) for line in dark]

@@ -1,0 +1,124 @@
+"""A row's log-density taken apart, column by column: which of them makes it unlikely."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flowcli.conditional.conditionals import Conditionals
+from flowcli.conditional.importance import Randomness
+from flowcli.conditional.proposal import Known
+from flowcli.encoding.encoder import Encoded, residuals
+
+if TYPE_CHECKING:
+    from flowcli.conditional.conditionals import Mask
+    from flowcli.model.density import Rows
+
+MISTAKE_SPREAD = 3.0  # of numbers that stand somewhere by mistake, in spreads of their column
+TERM_ERROR, MOST_CANDIDATES = 0.1, 1024  # of each of the marginals that terms are differences of
+
+
+@dataclass(frozen=True)
+class ByColumn:
+    """The log-density of rows, column by column.
+
+    Attributes:
+        terms: Conditional log-densities that add up to the row's, (B, N_c).
+        oddest: The column that is the likeliest to hold a mistake, (B,).
+        error: The largest standard error among the marginals that terms are differences of, (B,).
+    """
+
+    terms: Rows
+    oddest: NDArray[np.int64]
+    error: Rows
+
+
+def by_column(queries: Conditionals, values: Rows, log_prob: Rows, random: Randomness) -> ByColumn:
+    """Take the log-density of each row apart.
+
+    The terms are those of a chain, p(x) = p(x_a) p(x_b | x_a) ..., in an order of its own for each row: the column that
+    is the likeliest to hold a mistake comes last, so that it is judged beside all others, and no other beside it. How
+    likely that is says Bayes' rule. If column i held a mistake, drawn from m_i, the row's density would be
+    p(x_-i) m_i(x_i): so the odds are m_i(x_i) / p(x_i | x_-i). Half of m_i is what the column holds otherwise (a value
+    out of another row), half of it lies anywhere.
+
+    What is conditioned on has no term, and where it cannot be, nothing has one. A value that cannot be has a term of
+    ``-inf``, and the others of its row are judged without it. A total stands for its relation to its parts: where they
+    do not add up it is the oddest, whichever of them is wrong.
+
+    Args:
+        queries: Of the density.
+        values: Rows (B, N_c).
+        log_prob: Their log-densities, (B,).
+        random: That of the candidates.
+    """
+    part, rest = queries.importance.part, residuals(torch.from_numpy(values), queries.schema)
+    log_dets, possible = part.encode(rest).log_dets.numpy(), queries.holds(rest)
+    encoded = part.encode(torch.where(torch.from_numpy(possible), rest, queries.importance.example))
+    varied = np.isin(np.arange(values.shape[1]), [place for place in part.places if place not in part.constant])
+    of_constants = np.where(possible & ~varied, log_dets, 0.0)
+
+    error = np.zeros(len(values))
+
+    def log_marginal(known: Mask, wanted: Mask) -> Rows:
+        """Of what is known of the rows that are wanted."""
+        some = wanted & (known & varied).any(axis=1)
+        found = queries.marginal_of(rest, known, some, random, TERM_ERROR, MOST_CANDIDATES)
+        error[some] = np.maximum(error[some], found.error[some])
+        return np.where(some, found.log_prob, (of_constants * known).sum(axis=1))
+
+    every, whole = np.ones(len(values), dtype=np.bool_), np.asarray(possible.all(axis=1))
+    before = np.where(whole, log_prob, log_marginal(possible, ~whole))
+    without, odds = np.zeros(values.shape), np.where(possible, -np.inf, np.inf)
+    for place in np.flatnonzero(varied).tolist():
+        known = possible.copy()
+        known[:, place] = False
+        without[:, place] = log_marginal(known, every)
+        log_odds = _difference(_log_mistaken(queries, encoded, place), _difference(before, without[:, place]))
+        odds[:, place] = np.where(possible[:, place], log_odds, np.inf)
+    order = np.argsort(-odds, axis=1, kind="stable")
+
+    known, rows = possible.copy(), np.arange(len(values))
+    terms = np.where(possible, of_constants, -np.inf)
+    for step in range(values.shape[1]):
+        column = order[:, step]
+        taken = known[rows, column] & varied[column]
+        known[rows[taken], column[taken]] = False
+        first = whole if step == 0 else np.zeros_like(whole)
+        after = np.where(first, without[rows, column], log_marginal(known, taken & ~first))
+        terms[rows[taken], column[taken]] = _difference(before, after)[taken]
+        before = np.where(taken, after, before)
+    given = [column.given for column in queries.schema.columns]
+    terms[~possible[:, given].all(axis=1)] = np.nan
+    return ByColumn(terms, order[:, 0], error)
+
+
+def _log_mistaken(queries: Conditionals, encoded: Encoded, place: int) -> Rows:
+    """The log-density of one column's values if they stand there by mistake, (B,)."""
+    part = queries.importance.part
+    alone = torch.zeros(encoded.log_dets.shape, dtype=torch.bool)
+    alone[:, place] = True
+    own = queries.importance.guide.log_prob(encoded, Known.of(alone, part))
+    anywhere = torch.zeros_like(own)
+    if place in part.coded:
+        anywhere = anywhere - math.log(part.outcomes[part.coded.index(place)].count)
+    if place in part.on_line:
+        u = encoded.coordinates[:, part.on_line.index(place)] / MISTAKE_SPREAD
+        log_cauchy = -torch.log(math.pi * MISTAKE_SPREAD * (1 + u.square()))
+        anywhere = anywhere + log_cauchy * part.present(encoded.codes, [place])[:, 0]
+    if place in part.circular:
+        anywhere = anywhere - math.log(2 * math.pi) * part.present(encoded.codes, [place])[:, 0]
+    mistaken: Tensor = torch.logaddexp(own, anywhere) - math.log(2.0) + encoded.log_dets[:, place]
+    return mistaken.numpy()
+
+
+def _difference(log_prob: Rows, less: Rows) -> Rows:
+    """The difference of log-densities; of two that are minus infinity none."""
+    with np.errstate(invalid="ignore"):
+        return np.where((log_prob == -np.inf) & (less == -np.inf), 0.0, log_prob - less)

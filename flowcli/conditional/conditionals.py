@@ -1,0 +1,181 @@
+"""What a joint density says of some of its columns: their marginal density, and draws given them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flowcli.conditional.importance import CANDIDATES, Importance, Randomness, WeightStats
+from flowcli.conditional.proposal import choose
+from flowcli.encoding.encoder import residuals
+from flowcli.errors import DataError, NumericsError, UsageError
+from flowcli.table import as_written
+
+if TYPE_CHECKING:
+    from flowcli.model.density import Density, Rows
+
+    Mask = NDArray[np.bool_]
+
+MARGINAL_ERROR, MOST_CANDIDATES = 0.05, 4096  # where candidates for a marginal end
+ENOUGH, LEAST_ROUNDS, MOST_ROUNDS = 32.0, 3, 24  # candidates that count, for a draw, and rounds of them
+TOO_FEW = 4.0  # with fewer that count, a result cannot be relied on
+MOST_FAILED = 0.05  # share of the rows to be drawn for which that may be so
+
+
+class Marginal(NamedTuple):
+    """The log-density of some columns of rows, its standard error, and how many candidates count, (B,) each."""
+
+    log_prob: Rows
+    error: Rows
+    effective: Rows
+
+
+class Drawn(NamedTuple):
+    """Rows (B, N_c), and how many candidates count for each, infinitely many where nothing was to be drawn, (B,).
+
+    Where none does, what was to be drawn is NaN.
+    """
+
+    values: Rows
+    effective: Rows
+
+    @property
+    def failed(self) -> Mask:
+        """Which rows cannot be relied on, because hardly any candidate is likely, (B,)."""
+        return self.effective < TOO_FEW
+
+    def relied_on(self) -> Rows:
+        """The rows.
+
+        Raises:
+            NumericsError: Too many of them cannot be relied on.
+        """
+        wanted, failed = int(np.isfinite(self.effective).sum()), int(self.failed.sum())
+        if failed > MOST_FAILED * wanted or (self.effective == 0).any():
+            raise NumericsError(
+                f"{failed:,} of {wanted:,} rows cannot be drawn: of {MOST_ROUNDS * CANDIDATES:,} candidates for each"
+                f" fewer than {TOO_FEW:.0f} count; what is known of them is too unlikely, or leaves too much open"
+            )
+        return self.values
+
+
+class Conditionals:
+    """Marginals and conditionals of a density, by importance sampling, each with its Monte Carlo error.
+
+    p(x_S) is the mean of p(x_S, t) / q(t | x_S) over candidates t for the other columns, from a ``Proposal`` q. A draw
+    given x_S is chosen among such candidates by these weights, again and again beside new ones (iterated importance
+    resampling: Andrieu, Lee and Vihola, 2018); its limit is p(t | x_S), whatever q is.
+
+    Args:
+        density: The density. Where it is conditioned on columns, so is all that is said here.
+        seed: Of the guide.
+    """
+
+    def __init__(self, density: Density, seed: int = 0) -> None:
+        self.schema, self._encoding = density.schema, density.encoding
+        self.importance = Importance(density, seed)
+        self._given = np.array([column.given for column in density.schema.columns])
+
+    def chosen(self, names: Sequence[str]) -> Mask:
+        """Which columns these are, (N_c,).
+
+        Raises:
+            UsageError: A name is no column's, or that of a total of which a part is not among them.
+        """
+        modelled = {column.name: column for column in self.schema.columns if not column.given}
+        for name in names:
+            if name not in modelled:
+                raise UsageError(f"the model has no density of a column {name!r}; it has {', '.join(modelled)}")
+            parts = [part for part, _ in modelled[name].subtracted_columns]
+            if absent := [part for part in parts if part not in names and part in modelled]:
+                raise UsageError(f"{name!r} is modelled as the rest of it after {', '.join(parts)}: add {absent[0]!r}")
+        return np.array([column.name in names for column in self.schema.columns])
+
+    def holds(self, rest: Tensor) -> Mask:
+        """Which values of rows, given as remainders, their columns can hold, (B, N_c)."""
+        return self._encoding.holds(rest).numpy()
+
+    def marginal(
+        self,
+        values: Rows,
+        known: Mask,
+        random: Randomness,
+        *,
+        error: float = MARGINAL_ERROR,
+        most: int = MOST_CANDIDATES,
+    ) -> Marginal:
+        """Log-density of the known columns of each row, in nats, in the units of the table.
+
+        Args:
+            values: Rows (B, N_c); whatever stands in columns that are not known.
+            known: Which are, (B, N_c) or (N_c,); with a total all of its parts.
+            random: That of the candidates.
+            error: A row has more candidates until its standard error is no larger, ...
+            most: ... or it has had so many.
+        """
+        rest, wanted = residuals(torch.from_numpy(values), self.schema), np.ones(len(values), dtype=np.bool_)
+        return self.marginal_of(rest, known, wanted, random, error, most)
+
+    def marginal_of(
+        self, rest: Tensor, known: Mask, wanted: Mask, random: Randomness, error: float, most: int
+    ) -> Marginal:
+        """The same of the rows that are wanted, (B,), of what ``residuals`` leaves of all; of others nothing."""
+        is_known = torch.from_numpy(known | self._given).expand(rest.shape)
+        impossible = (is_known & ~torch.from_numpy(self.holds(rest))).any(1)
+        tally, open_ = WeightStats(len(rest)), (torch.from_numpy(wanted) & ~impossible).nonzero()[:, 0]
+        for number in range(-(-most // CANDIDATES)):
+            for found in self.importance.round(rest, is_known, open_, random.of(number)):
+                tally.add(found)
+            open_ = open_[tally.error[open_] > error]
+            if not len(open_):
+                break
+        log_prob = torch.where(impossible, -math.inf, tally.log_mean)
+        errors, effective = tally.error.where(~impossible, 0.0), tally.effective.where(~impossible, math.inf)
+        return Marginal(log_prob.numpy(), errors.numpy(), effective.numpy())
+
+    def draw(self, values: Rows, known: Mask, random: Randomness, *, complete: bool = False) -> Drawn:
+        """Draw the columns of each row that are not known, given those that are.
+
+        Args:
+            values: Rows (B, N_c).
+            known: Which columns are, (B, N_c); with a total all of its parts.
+            random: All random numbers.
+            complete: Draw from the rows in which no cell is missing: what is right for cells missing at random.
+
+        Raises:
+            DataError: A total is known in a row, and one of its parts is not.
+        """
+        for place, column in enumerate(self.schema.columns):
+            parts = [self.schema.names.index(part) for part, _ in column.subtracted_columns]
+            if (known[:, place] & ~known[:, parts].all(axis=1)).any():
+                raise DataError(
+                    "is known in a row in which a part of it is not, and the model has it as what is left after its"
+                    " parts; fill that in, or leave it out too",
+                    column=column.name,
+                )
+        rest, is_known = residuals(torch.from_numpy(values), self.schema), torch.from_numpy(known | self._given)
+        chosen, weight = rest.clone(), torch.full((len(rest),), -math.inf, dtype=torch.float64)
+        tally = WeightStats(len(rest))
+        wanted = (~is_known.all(1)).nonzero()[:, 0]
+        open_ = wanted
+        for number in range(MOST_ROUNDS):
+            for found in self.importance.round(rest, is_known, open_, random.of(number), complete=complete):
+                tally.add(found)
+                weights = torch.cat([weight[found.rows, None], found.log_weights], 1)
+                chosen_place = choose(torch.softmax(weights, 1).nan_to_num(0.0), found.choice)
+                weight[found.rows] = weights.gather(1, chosen_place[:, None])[:, 0]
+                new = (chosen_place > 0).nonzero()[:, 0]
+                chosen[found.rows[new]] = found.rest[new, chosen_place[new] - 1]
+            if number + 1 >= LEAST_ROUNDS:
+                open_ = wanted[tally.effective[wanted] < ENOUGH]
+            if not len(open_):
+                break
+        effective = torch.where(is_known.all(1), math.inf, tally.effective)
+        drawn = as_written(self._encoding.written(chosen).numpy(), self.schema)
+        return Drawn(np.where(is_known.numpy(), values, drawn), effective.numpy())

@@ -1,0 +1,193 @@
+"""Importance sampling of what is not known of a row: candidates from a guide, and the weights that make up for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowcli.conditional.proposal import Known, Proposal
+from flowcli.encoding.encoder import Encoded, residuals
+from flowcli.errors import NumericsError
+
+if TYPE_CHECKING:
+    from flowcli.model.density import Density
+
+GUIDE_ROWS = 8192  # draws that the guide is fitted to
+CANDIDATES = 64  # of a row in a round
+ROWS = 64  # at once: few enough that the first of them do not have to wait for many
+
+
+class Randomness(NamedTuple):
+    """Which random numbers rows have: those of a seed and of their own places.
+
+    Attributes:
+        seed: Some numbers.
+        first: In which block of ``ROWS`` rows of a table the first of them stands.
+    """
+
+    seed: tuple[int, ...]
+    first: int = 0
+
+    def of(self, number: int) -> Randomness:
+        """Others, for one of several purposes."""
+        return Randomness((*self.seed, number), self.first)
+
+
+class Candidates(NamedTuple):
+    """Candidates for some rows.
+
+    Attributes:
+        rows: Which rows these are, (b,).
+        rest: Their candidates, as remainders, (b, M, N_c).
+        log_weights: The logarithms of p(x_S, t) / q(t | x_S), (b, M).
+        choice: A uniform number for each row, to choose by, (b,).
+    """
+
+    rows: Tensor
+    rest: Tensor
+    log_weights: Tensor
+    choice: Tensor
+
+
+class WeightStats:
+    """Sums of weights, row by row, and what they say.
+
+    Args:
+        rows: B.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._total, self._squares = (torch.full((rows,), -math.inf, dtype=torch.float64) for _ in range(2))
+        self._count = torch.zeros(rows, dtype=torch.float64)
+
+    def add(self, found: Candidates) -> None:
+        """Count some rows' candidates."""
+        log_weights, rows = found.log_weights, found.rows
+        self._total[rows] = torch.logaddexp(self._total[rows], torch.logsumexp(log_weights, 1))
+        self._squares[rows] = torch.logaddexp(self._squares[rows], torch.logsumexp(2 * log_weights, 1))
+        self._count[rows] += log_weights.shape[1]
+
+    @property
+    def log_mean(self) -> Tensor:
+        """The logarithm of the mean weight, (B,)."""
+        return self._total - self._count.log()
+
+    @property
+    def error(self) -> Tensor:
+        """Its standard error, infinite where all weights are zero, (B,)."""
+        spread = (self._count * torch.exp(self._squares - 2 * self._total) - 1).clamp_min(0.0) / (self._count - 1)
+        return torch.where(self._total == -math.inf, math.inf, torch.sqrt(spread))
+
+    @property
+    def effective(self) -> Tensor:
+        """How many candidates count, (sum w)^2 / sum w^2 (Kong, 1992), (B,)."""
+        return torch.exp(2 * self._total - self._squares).nan_to_num(0.0)
+
+
+class Importance:
+    """Candidates for the columns of rows that are not known, given those that are.
+
+    Of a rounded number that is known each candidate has another point of its cell. What a density is conditioned on
+    is always known; its guide, which is fitted to draws for plausible values of it, knows nothing of that, and is the
+    worse for it, but no less right.
+
+    Args:
+        density: The density.
+        seed: Of the guide.
+
+    Attributes:
+        part: How columns are encoded.
+        guide: Where candidates come from.
+        example: A row that the columns can hold, as remainders, (N_c,).
+    """
+
+    def __init__(self, density: Density, seed: int) -> None:
+        self._density, self.part = density, density.encoding.modelled
+        random = np.random.default_rng([seed, 22])
+        given = density.encoding.plausible_given(GUIDE_ROWS, random)
+        drawn = torch.from_numpy(density.sample(GUIDE_ROWS, seed=seed, given=given))
+        rest = residuals(drawn, density.schema)
+        encoded = self.part.encode(rest, torch.from_numpy(random.random(rest.shape)))
+        possible = (encoded.log_det > -math.inf).nonzero()[:, 0]
+        self.example = rest[possible[0]]
+        self.guide = Proposal.fit(self.part, Encoded(*(piece[possible] for piece in encoded)), seed)
+
+    def round(
+        self, rest: Tensor, known: Tensor, open_: Tensor, random: Randomness, *, complete: bool = False
+    ) -> Iterator[Candidates]:
+        """A round of candidates for those rows that are open.
+
+        Args:
+            rest: All rows, as remainders, (B, N_c); whatever stands where nothing is known.
+            known: Which columns of them are known, (B, N_c).
+            open_: The places of the open rows, rising.
+            random: That of this round.
+            complete: Leave out candidates with a missing cell.
+        """
+        guide = self.guide.complete if complete else self.guide
+        for part, start in enumerate(range(0, len(rest), ROWS)):
+            some = open_[(open_ >= start) & (open_ < start + ROWS)]
+            if len(some):
+                numbers = self._numbers(some - start, min(ROWS, len(rest) - start), [*random.seed, random.first + part])
+                yield self._candidates(some, rest[some], known[some], numbers, guide)
+
+    def _candidates(self, rows: Tensor, rest: Tensor, known: Tensor, numbers: _Numbers, guide: Proposal) -> Candidates:
+        filled = torch.where(known, rest, self.example)
+        encoded, is_known = self.part.encode(filled), Known.of(known, self.part)
+        log_known = guide.log_prob(encoded, is_known) + torch.where(known, encoded.log_dets, 0.0).sum(1)
+        filled, known, log_known = (each.repeat_interleave(CANDIDATES, 0) for each in (filled, known, log_known))
+        drawn = filled.clone()
+        self.part.decode(guide.draw(encoded, is_known, numbers.uniform, numbers.noise), drawn, numbers.others)
+        drawn = torch.where(known, filled, drawn)
+        again = self.part.encode(drawn)
+        log_q = guide.log_prob(again, Known.of(torch.ones_like(known), self.part)) + again.log_det - log_known
+        spread = torch.full_like(drawn, math.nan)
+        spread[:, self.part.rounded] = numbers.cells.flatten(0, 1)
+        log_p = self._density.log_prob_at(drawn, torch.where(known, spread, math.nan))
+        # What cannot be has no weight, whether the row says so or a candidate too far out for numbers.
+        log_weights = torch.where(log_p == -math.inf, -math.inf, log_p - log_q)
+        if log_weights.isnan().any():
+            raise NumericsError("a candidate's weight is not a number; the model's weights may be damaged")
+        shape = (len(rows), CANDIDATES)
+        return Candidates(rows, drawn.view(*shape, -1), log_weights.view(shape), numbers.choice)
+
+    def _numbers(self, rows: Tensor, count: int, seed: Sequence[int]) -> _Numbers:
+        """The random numbers of some of a number of rows."""
+        layout = self._density.encoding.layout
+        uniform, noise, cells, choice, others = np.random.SeedSequence(seed).spawn(5)
+        shape, codes, angles = (count, CANDIDATES), len(layout.outcomes), layout.angles
+        generator = torch.Generator().manual_seed(int(others.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        return _Numbers(
+            _uniform(uniform, (*shape, 1 + codes + angles))[rows],
+            torch.from_numpy(np.random.default_rng(noise).standard_normal((*shape, angles + layout.coordinates)))[rows],
+            _uniform(cells, (*shape, len(self.part.rounded)))[rows],
+            _uniform(choice, (count,))[rows],
+            generator,
+        )
+
+
+class _Numbers(NamedTuple):
+    """The random numbers that M candidates for each of b rows are made of.
+
+    Attributes:
+        uniform: For what ``Proposal.draw`` chooses by them, (b, M, 1 + V + A).
+        noise: Standard normal, for its numbers, (b, M, A + D).
+        cells: Where in their cells rounded numbers lie, (b, M, columns).
+        choice: To choose one of them by, (b,).
+        others: For numbers of discrete columns that have no outcome of their own.
+    """
+
+    uniform: Tensor
+    noise: Tensor
+    cells: Tensor
+    choice: Tensor
+    others: torch.Generator
+
+
+def _uniform(seed: np.random.SeedSequence, shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).random(shape))

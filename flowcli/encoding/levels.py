@@ -1,0 +1,94 @@
+"""What a column's cell can turn out to be: a level, a number of its own, any number, or nothing at all."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from flowcli.encoding.unseen_integers import UnseenIntegers
+from flowcli.table.schema import Column
+
+
+class Levels:
+    """The outcomes of one column, counted from 0, with their masses.
+
+    A category's are its levels; a discrete column's its values, then "another one"; a continuous column's "a number",
+    then its atoms; a constant's its value. The last of all is "missing", where cells may be.
+
+    Masses of numbers on a grid are divided by its step, as those of rounded numbers are, so that they do not depend on
+    how a column is modelled.
+
+    Args:
+        column: The column.
+        others: Where the further numbers of a discrete column lie, if there may be any.
+    """
+
+    def __init__(self, column: Column, others: UnseenIntegers | None = None) -> None:
+        self.column, self.others = column, others
+        self._values = torch.tensor(_own(column), dtype=torch.float64)
+        first = 1 if column.continuous else 0
+        self._other = first + len(self._values)  # where "another one" stands, if it is possible
+        self.missing = self._other + column.other
+        self.count = self.missing + column.missing
+        self._per_unit = -math.log(column.step) if column.step and not column.text else 0.0
+
+    def codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The outcomes of values x (B,) and the logarithms of what their masses are multiplied by, (B,).
+
+        Where no outcome is possible the code is 0 and the logarithm minus infinity.
+        """
+        column = self.column
+        codes = torch.zeros(len(x), dtype=torch.long)
+        log_mass = torch.full_like(x, 0.0 if column.continuous else -math.inf)
+        if len(self._values):
+            nearest = _nearest(self._values, x)
+            same = (x - self._values[nearest]).abs() <= (column.step or 0.0) * 0.5
+            codes = torch.where(same, nearest + int(column.continuous), codes)
+            log_mass = torch.where(same, self._per_unit, log_mass)
+            if self.others is not None:
+                far = ~same & x.isfinite()
+                codes = torch.where(far, self._other, codes)
+                log_mass = torch.where(far, self._per_unit + self.others.log_prob(x), log_mass)
+        absent = x.isnan()
+        codes = torch.where(absent, self.missing if column.missing else 0, codes)
+        return codes, torch.where(absent, 0.0 if column.missing else -math.inf, log_mass)
+
+    def values(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """The values (B,) of outcomes (B,); NaN for a missing cell and, until it is known, for "a number"."""
+        known = torch.cat([self._values, torch.full((2,), math.nan, dtype=torch.float64)])
+        place = codes - int(self.column.continuous)
+        x = known[place.clamp(min=-1)]  # the last one, which is NaN, for "a number"
+        if self.others is not None:
+            rows = (codes == self._other).nonzero()[:, 0]
+            x[rows] = self.others.sample(len(rows), generator)
+        return x
+
+    def numbers(self) -> Tensor | None:
+        """The numbers that the outcomes stand for, NaN for the others, (count,); ``None`` where they are no numbers."""
+        if self.column.kind != "discrete":
+            return None
+        more = torch.full((self.count - len(self._values),), math.nan, dtype=torch.float64)
+        return torch.cat([self._values, more])
+
+
+def _own(column: Column) -> list[float]:
+    """The values that have a probability each."""
+    match column.kind:
+        case "category" | "boolean":
+            return [float(level) for level in range(len(column.levels))]
+        case "discrete":
+            return list(column.values)
+        case "constant":
+            assert column.value is not None
+            return [column.value]
+        case _:
+            return list(column.atoms)
+
+
+def _nearest(values: Tensor, x: Tensor) -> Tensor:
+    """The place of the value that is nearest to each x, (B,); values rise."""
+    right = torch.searchsorted(values, x.nan_to_num()).clamp(max=len(values) - 1)
+    left = (right - 1).clamp(min=0)
+    return torch.where((x - values[left]).abs() <= (values[right] - x).abs(), left, right)

@@ -1,0 +1,127 @@
+"""Rows that are far away, on edges, or next to zero: log-densities are numbers or minus infinity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flowcli.errors import NumericsError
+from flowcli.evaluation.check.finding import Finding, within
+from flowcli.evaluation.check.subject import Subject
+
+Rows = NDArray[np.float64]
+
+DISTANCES = [1e3, 1e6, 1e12, 1e24, 1e48, 1e100, 1e200, 1e300]
+OUTWARD = [1e6, 1e12, 1e24, 1e48, 1e100]
+BOUNDS = [0.0, 1.0, 3.0, 5.0, 1e3]  # where splines and maps of tails end or might end, in units of coordinates
+MOST_COLUMNS = 100
+
+
+def far_away(subject: Subject, values: Tensor) -> Iterator[Finding]:
+    """Whether the densities of strange rows are numbers, and whether they fall outward in the end.
+
+    Args:
+        subject: The density.
+        values: A few rows (B, N_c) of the table, of which one column at a time, and all of them, are moved.
+    """
+    places = subject.numbers[:MOST_COLUMNS]
+    if not (places and len(values)):
+        return
+    strange = _strange(subject, values, places)
+    bad, where = 0, ""
+    for double in (False, True):
+        found, whose = _wrong(subject, strange, double)
+        bad, where = bad + found, where or whose
+    meaning = "Far away, on edges and next to zero, log-densities are numbers or minus infinity."
+    yield within("strange rows", bad, 0, "rows", meaning, where or f"{2 * len(strange):,} rows")
+    heavy = [name for place in places for name in _heavy(subject, values[0], place)]
+    meaning = "From a million spreads on, densities fall faster than distances grow."
+    yield within("far away", len(heavy), 0, "columns", meaning, ", ".join(heavy[:3]) or f"out to {OUTWARD[-1]:.0e}")
+
+
+def _wrong(subject: Subject, rows: Rows, double: bool) -> tuple[int, str]:
+    """How many log-densities are no numbers, and one of these rows."""
+    try:
+        log_prob = subject.density.scores(rows, double=double, draws=1).log_prob
+    except NumericsError as error:
+        return len(rows), str(error)
+    bad = np.isnan(log_prob) | (log_prob == math.inf)
+    return int(bad.sum()), ""
+
+
+def _strange(subject: Subject, values: Tensor, places: list[int]) -> Rows:
+    out = [values.numpy()]
+    middles, spreads = _middles(subject)
+    numbers: dict[int, list[float]] = {}
+    for place in places:
+        column = subject.encoding.schema.columns[place]
+        middle, spread = middles[place], spreads[place]
+        found = [middle + sign * spread * distance for distance in DISTANCES for sign in (-1, 1)]
+        found += [0.0, -0.0, 5e-324, -5e-324, 1e-300]
+        for edge in column.support:
+            if math.isfinite(edge):
+                found += [edge, math.nextafter(edge, -math.inf), math.nextafter(edge, math.inf)]
+        found += [*column.atoms, *_at_bounds(subject, place)]
+        numbers[place] = [x for x in found if math.isfinite(x)]
+        moved = values[:1].repeat(len(numbers[place]), 1).numpy()
+        moved[:, place] = numbers[place]
+        out.append(moved)
+    for number in range(max(map(len, numbers.values()))):  # all columns at once
+        every = values[:1].numpy().copy()
+        for place in places:
+            every[0, place] = numbers[place][number % len(numbers[place])]
+        out.append(every)
+    return np.concatenate(out)
+
+
+def _at_bounds(subject: Subject, place: int) -> list[float]:
+    """Where a column's coordinate is on the edge of a map."""
+    if place not in subject.part.on_line:
+        return []
+    coordinates, d = subject.encoding.coordinates, subject.part.on_line.index(place)
+    places = [*BOUNDS, *(-b for b in BOUNDS)]
+    if coordinates.marginal is not None:
+        places += coordinates.marginal.heights[d].tolist()
+    u = torch.zeros(len(places), len(coordinates), dtype=torch.float64)
+    u[:, d] = torch.tensor(places, dtype=torch.float64)
+    return [float(x) for x in coordinates.inverse(u)[:, d]]
+
+
+def _heavy(subject: Subject, row: Tensor, place: int) -> Iterator[str]:
+    """The column's name, for each side on which there is more mass far away than in the middle."""
+    column = subject.encoding.schema.columns[place]
+    middles, spreads = _middles(subject)
+    lower, upper = column.support
+    for sign, edge in ((-1.0, lower), (1.0, upper)):
+        if math.isfinite(edge) or column.step or column.subtracted_columns:
+            continue
+        distances = np.array([0.0, *OUTWARD])
+        rows = row.repeat(len(distances), 1).numpy()
+        rows[:, place] = middles[place] + sign * spreads[place] * distances
+        try:
+            log_prob = subject.density.scores(rows, double=True, draws=1).log_prob
+        except NumericsError:
+            continue  # which is what strange rows are about
+        # The mass of an interval as wide as its distance. A density given the other columns may rise here and there.
+        far = log_prob[1:] + np.log(distances[1:])
+        if not (far < log_prob[0]).all():
+            yield column.name
+
+
+def _middles(subject: Subject) -> tuple[dict[int, float], dict[int, float]]:
+    """The middle of each column in the table's units, and how far a coordinate's unit leads from there."""
+    coordinates = subject.encoding.coordinates
+    u = torch.zeros(2, len(coordinates), dtype=torch.float64)
+    u[1] = 1
+    near, beside = coordinates.inverse(u)
+    middles = dict(zip(subject.part.on_line, near.tolist(), strict=True))
+    spreads = dict(zip(subject.part.on_line, (beside - near).abs().tolist(), strict=True))
+    for place in subject.part.circular:
+        lower, upper = subject.encoding.schema.columns[place].support
+        middles[place], spreads[place] = (lower + upper) / 2, upper - lower
+    return middles, spreads

@@ -1,0 +1,191 @@
+"""The total mass of the numbers given the codes, in the table's units, and whether draws follow the density.
+
+With one or two numbers it is an integral by cubature. With more it is a mean of importance weights; and where a few
+large ones make that unsure, the bridge between the density's own draws and those of a guess, whose weights are bounded.
+The bridge tells the mass as far as draws follow the density; that the base's do, and that they go back the way they
+came, are checks of their own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from torch import Tensor
+
+from flowcli.evaluation.check import limits
+from flowcli.evaluation.check.circular_proposal import Circle
+from flowcli.evaluation.check.estimate import bridge, mean_weight
+from flowcli.evaluation.check.finding import Finding
+from flowcli.evaluation.check.line_maps import Line
+from flowcli.evaluation.check.proposal import Proposal
+from flowcli.evaluation.check.quadrature import integrals
+from flowcli.evaluation.check.subject import Points, Subject
+
+Rows = NDArray[np.float64]
+
+ROUNDS, ROUND_ROWS = 6, 10_000  # of importance sampling, until it is sure
+LABELS = (16, 6)  # rows whose codes are integrated over, with one number and with two
+NAME = "total mass"
+MEANING = "The density of the numbers, in the table's units and whatever the codes, has the integral one."
+
+
+def masses(subject: Subject, drawn: Points, seed: int) -> Iterator[Finding]:
+    """The total mass by quadrature where there are one or two numbers, else by importance sampling; and the sampler.
+
+    Args:
+        subject: The density.
+        drawn: What it drew. Codes and what is given are taken from it, and a first guess of where numbers are.
+        seed: Of the guess and of points.
+    """
+    if not subject.numbers or len(drawn.rest) < 2:
+        return
+    half = len(drawn.rest) // 2
+    first, second = drawn.select(torch.arange(half)), drawn.select(torch.arange(half, len(drawn.rest)))
+    guess = Guess(subject, first, seed)
+    if len(subject.numbers) <= 2:
+        yield _by_quadrature(subject, guess, second)
+    random = np.random.default_rng([seed, 2])
+    log_p, log_q, found = [np.empty(0)], [np.empty(0)], None
+    for _ in range(ROUNDS if len(subject.numbers) > 2 else 2):
+        chosen = torch.from_numpy(random.integers(len(second.rest), size=ROUND_ROWS))
+        points, q = guess.sample(second.select(chosen), random)
+        log_p.append(_log_density(subject, points, second.select(chosen)))
+        log_q.append(q)
+        found = mean_weight(np.concatenate(log_p), np.concatenate(log_q))
+        if found.trusted and found.error <= limits.SURE / 2:
+            break
+    assert found is not None
+    p, q = np.concatenate(log_p), np.concatenate(log_q)
+    theirs = _log_density(subject, second, second), guess.log_prob(second)
+    bridged = bridge((p, q), theirs)
+    if len(subject.numbers) > 2:
+        if not found.sure and bridged.sure:
+            yield bridged.finding(NAME, MEANING, "bridge")
+        else:
+            yield found.finding(NAME, MEANING, "sampling")
+    meaning = "What is drawn follows the density that is told: both have the same share of any other density."
+    draws = bridged.finding("draws against density", meaning, "bridge")
+    yield draws
+
+
+class Guess:
+    """A density of numbers given codes, near to a sample of that under test.
+
+    Args:
+        subject: The density under test.
+        drawn: The sample.
+        seed: Of the fit.
+    """
+
+    def __init__(self, subject: Subject, drawn: Points, seed: int) -> None:
+        self.subject = subject
+        part, columns = subject.part, subject.encoding.schema.columns
+        self.circles = [Circle.fit(columns[place], drawn.rest[:, place].numpy()) for place in part.circular]
+        self.proposal: Proposal | None = None
+        if part.on_line:
+            laid = subject.laid(drawn)
+            x = _where_there(drawn.rest[:, part.on_line], subject.there(laid.codes)[:, : len(part.on_line)])
+            chosen = [columns[place] for place in part.on_line]
+            self.proposal = Proposal.fit(chosen, x, self._features(drawn), seed)
+
+    def sample(self, templates: Points, random: np.random.Generator) -> tuple[Points, Rows]:
+        """Other numbers for rows (B), whose codes and given columns stay; their log-densities (B,)."""
+        subject, part = self.subject, self.subject.part
+        there = subject.there(subject.laid(templates).codes)
+        rest = templates.rest.clone()
+        angles = there[:, len(part.on_line) :]
+        for circle, place, here in zip(self.circles, part.circular, angles.t(), strict=True):
+            rest[:, place] = torch.where(here, torch.from_numpy(circle.sample(len(rest), random)), math.nan)
+        points = Points(rest, templates.features)
+        if self.proposal is not None:
+            lines = there[:, : len(part.on_line)].numpy()
+            x = torch.from_numpy(self.proposal.sample(lines, self._features(points), random))
+            rest = rest.clone()
+            rest[:, part.on_line] = torch.where(torch.from_numpy(lines), x, rest[:, part.on_line])
+            points = Points(rest, templates.features)
+        return points, self.log_prob(points, there)
+
+    def log_prob(self, points: Points, there: Tensor | None = None) -> Rows:
+        """The log-density of the numbers of rows (B) given their codes, (B,)."""
+        subject, part = self.subject, self.subject.part
+        if there is None:
+            there = subject.there(subject.laid(points).codes)
+        out = np.zeros(len(points.rest))
+        for circle, place, here in zip(self.circles, part.circular, there[:, len(part.on_line) :].t(), strict=True):
+            out += np.where(here.numpy(), circle.log_prob(points.rest[:, place].numpy()), 0.0)
+        if self.proposal is not None:
+            x = _where_there(points.rest[:, part.on_line], there[:, : len(part.on_line)])
+            out += self.proposal.log_prob(x, self._features(points))
+        return out
+
+    @torch.no_grad()
+    def _features(self, points: Points) -> Rows:
+        """What coordinates depend on: what is given, codes and angles, (B, F)."""
+        given = self.subject.joint.contexts(self.subject.laid(points).rows).coordinates.given
+        return np.empty((len(points.rest), 0)) if given is None else np.asarray(given.numpy())
+
+
+def _log_density(subject: Subject, points: Points, templates: Points) -> Rows:
+    """The log-density of the numbers given the codes of the templates, (B,): none where a number means another code."""
+    wanted = subject.laid(templates).codes
+    same = (subject.laid(points).codes == wanted).all(1)
+    found = subject.given_codes(points, subject.code_masses(points, wanted))
+    return np.asarray(torch.where(same, found, -math.inf).numpy())
+
+
+def _by_quadrature(subject: Subject, guess: Guess, drawn: Points) -> Finding:
+    """The integral for several rows' codes, each by itself; the one farthest from one is told."""
+    dimensions = len(subject.numbers)
+    templates = _several(subject, drawn, LABELS[dimensions - 1])
+    there = subject.there(subject.laid(templates).codes).numpy()
+    maps: list[Line | Circle] = [*(guess.proposal.lines if guess.proposal else []), *guess.circles]
+
+    def function(v: Rows, labels: NDArray[np.intp]) -> Rows:
+        own = templates.select(torch.from_numpy(labels))
+        rest, log_volume = own.rest.clone(), np.zeros(len(v))
+        for d, (place, each) in enumerate(zip(subject.numbers, maps, strict=True)):
+            x, log_width = _unrolled(each, v[:, d])
+            here = there[labels, d]
+            rest[:, place] = torch.where(torch.from_numpy(here), torch.from_numpy(x), rest[:, place])
+            log_volume += np.where(here, log_width, 0.0)
+        log_p = _log_density(subject, Points(rest, own.features), own)
+        return np.asarray(np.exp(log_p + log_volume))
+
+    limit = (limits.MASS_1, limits.MASS_2)[dimensions - 1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        found, error = integrals(function, dimensions, len(templates.rest), limit / 4)
+    off = np.where(np.isfinite(found), np.abs(found - 1), math.inf)
+    worst = int(off.argmax())
+    passed: bool | None = bool(off[worst] <= limit)
+    if not passed and error[worst] > off[worst]:  # of the coarser rule; the finer one is far better
+        passed = None
+    where = f"{found[worst]:.6f}, quadrature"
+    return Finding(NAME, float(off[worst]), limit, "", passed, MEANING, where)
+
+
+def _unrolled(each: Line | Circle, v: Rows) -> tuple[Rows, Rows]:
+    """The numbers at places v of (0, 1), and log dx/dv: even a power law's tails end smoothly there."""
+    if isinstance(each, Circle):
+        return each.lower + v * each.period, np.full_like(v, math.log(each.period))
+    s = 2 * logit(v)
+    x = each.drawn_out(s)
+    return x, math.log(2) - np.log(v * expit(-s / 2)) - each.drawn_in(x)[1]
+
+
+def _several(subject: Subject, drawn: Points, most: int) -> Points:
+    """Rows that differ in their codes, or in what they are given."""
+    codes = subject.laid(drawn).codes
+    first: dict[bytes, int] = {}
+    for row in range(min(len(codes), 1000)):
+        key = codes[row].numpy().tobytes() + drawn.features[row].numpy().tobytes()
+        first.setdefault(key, row)
+    return drawn.select(torch.tensor(list(first.values())[:most]))
+
+
+def _where_there(x: Tensor, there: Tensor) -> Rows:
+    return np.asarray(x.where(there, math.nan).numpy())

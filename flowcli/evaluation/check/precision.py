@@ -1,0 +1,35 @@
+"""Float32 against float64."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from torch import Tensor
+
+from flowcli.errors import NumericsError
+from flowcli.evaluation.check import limits
+from flowcli.evaluation.check.finding import Finding, within
+from flowcli.evaluation.check.subject import Subject
+
+
+def precisions(subject: Subject, values: Tensor) -> Iterator[Finding]:
+    """How far log-densities of rows (B, N_c) in the two precisions are apart."""
+    if not len(values) or subject.empty:
+        return
+    try:
+        single, double = (subject.density.scores(values.numpy(), double=d, draws=1).log_prob for d in (False, True))
+    except NumericsError as error:
+        single, double = np.array([math.nan]), np.array([math.nan])
+        where = str(error)
+    else:
+        where = f"{len(values):,} rows"
+    with np.errstate(invalid="ignore"):
+        apart = np.where(single == double, 0.0, np.abs(single - double))
+    apart = np.where(np.isnan(apart), math.inf, apart)
+    meaning = "Log-densities in float32 are those in float64, on average over rows."
+    yield within("float32, mean", float(apart.mean()), limits.SINGLE_MEAN, "nats", meaning, where)
+    meaning = "So they are for 99 of 100 rows."
+    figure = float(np.quantile(apart, 0.99, method="higher"))
+    yield within("float32, 99 of 100", figure, limits.SINGLE_MOST, "nats", meaning, where)

@@ -1,0 +1,155 @@
+"""The density of one flow as the checks see it: its parts in float64, one after the other."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from flowcli.encoding.encoder import Encoded, residuals
+from flowcli.flows import MixedDensity, MixedTerms
+from flowcli.model import FlowDensity
+
+BLOCK = 2048
+
+
+class Points(NamedTuple):
+    """Rows less what is taken from their columns, (B, N_c), and what networks read of what is given, (B, C).
+
+    A rounded number may lie anywhere in its cell here: this is the density before any cell is averaged.
+    """
+
+    rest: Tensor
+    features: Tensor
+
+    def select(self, rows: Tensor) -> Points:
+        """Some of them, by their numbers."""
+        return Points(self.rest[rows], self.features[rows])
+
+    def blocks(self) -> Iterator[Points]:
+        """A few at a time."""
+        for start in range(0, len(self.rest), BLOCK):
+            yield Points(self.rest[start : start + BLOCK], self.features[start : start + BLOCK])
+
+
+class Laid(NamedTuple):
+    """Points as a joint density takes them, (B, W), with the log-det of their encoding, (B,), and their codes."""
+
+    rows: Tensor
+    log_det: Tensor
+    codes: Tensor
+
+
+class Subject:
+    """The density of one flow, on the processor and in float64, taken apart.
+
+    Args:
+        density: The density as users have it.
+    """
+
+    def __init__(self, density: FlowDensity) -> None:
+        self.density, self.encoding, self.part = density, density.encoding, density.encoding.modelled
+        self.layout = density.encoding.layout
+        self.joint: MixedDensity = copy.deepcopy(density.joint).cpu().double().freeze()
+        # Columns with a number: coordinates first, then angles, as latents are.
+        self.numbers = [*self.part.on_line, *self.part.circular]
+
+    @cached_property
+    def require_flow(self) -> MixedDensity:
+        """The joint density in float32, on the processor."""
+        return copy.deepcopy(self.density.joint).cpu().float().freeze()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing but constants."""
+        return not (self.layout.coordinates or self.layout.angles or self.layout.outcomes)
+
+    def points(self, values: Tensor) -> Points:
+        """Rows (B, N_c) of the table as points; only those that the columns can hold."""
+        held = values[self.encoding.possible(values)]
+        return Points(residuals(held, self.encoding.schema), self.encoding.features(held))
+
+    def laid(self, points: Points) -> Laid:
+        """The points as the joint density takes them."""
+        encoded = self.part.encode(points.rest)
+        parts = [encoded.coordinates, encoded.angles, encoded.codes.double(), points.features]
+        return Laid(torch.cat(parts, 1), encoded.log_det, encoded.codes)
+
+    def terms(self, laid: Laid) -> MixedTerms:
+        """The terms of their log-densities, without the encoding's log-det."""
+        if self.empty:
+            nothing = torch.zeros_like(laid.log_det)
+            return MixedTerms(laid.rows[:, :0], nothing, nothing, nothing, nothing)
+        return self.joint.terms(laid.rows)
+
+    @torch.no_grad()
+    def given_codes(self, points: Points, code_masses: Tensor) -> Tensor:
+        """The log-density (B,) of the numbers given the codes, in the table's units.
+
+        Args:
+            points: The points (B).
+            code_masses: What the masses of codes are multiplied by, as logarithms, (B,).
+        """
+        parts = []
+        for block in points.blocks():
+            laid = self.laid(block)
+            terms = self.terms(laid)
+            parts.append(terms.base_log_prob + terms.log_det + terms.angles_log_prob + laid.log_det)
+        return (torch.cat(parts) if parts else points.rest.new_zeros(0)) - code_masses
+
+    @torch.no_grad()
+    def draw(self, given: Tensor, generator: torch.Generator) -> Points:
+        """Points drawn as ``sample`` draws, but neither drawn anew nor rounded: one for each row (B, N_c) given."""
+        parts = [self._drawn(given[start : start + BLOCK], generator) for start in range(0, len(given), BLOCK)]
+        return Points(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+    def _drawn(self, given: Tensor, generator: torch.Generator) -> Points:
+        joint, features = self.require_flow, self.encoding.features(given)
+        angles, codes, context = joint.sample_before(len(given), generator, features.float())
+        u = torch.empty(len(given), 0, dtype=torch.float64)
+        if joint.flow is not None:
+            u = joint.flow.sample(len(given), generator, context).double()
+        return self.decoded(u, angles.double(), codes, Points(given, features), generator)
+
+    def decoded(
+        self, u: Tensor, angles: Tensor, codes: Tensor, points: Points, generator: torch.Generator | None = None
+    ) -> Points:
+        """The points (B) with other coordinates (B, D), angles (B, A) and codes (B, V)."""
+        rest = points.rest.clone()
+        chance = generator or torch.Generator().manual_seed(0)
+        self.part.decode(Encoded(codes, angles, u, u.new_zeros(len(codes))), rest, chance)
+        return Points(rest, points.features)
+
+    def there(self, codes: Tensor) -> Tensor:
+        """Which coordinates and angles are there in rows of these codes, (B, D + A)."""
+        owners = [*self.layout.coordinate_codes, *self.layout.angle_codes]
+        owners = owners or [None] * len(self.numbers)
+        there = torch.ones(len(codes), len(owners), dtype=torch.bool)
+        for place, owner in enumerate(owners):
+            if owner is not None:
+                there[:, place] = codes[:, owner] == 0
+        return there
+
+    def code_masses(self, points: Points, codes: Tensor) -> Tensor:
+        """What the masses of these codes (B, V) are multiplied by, as logarithms, (B,): what is per unit of a grid.
+
+        Numbers of a grid without an outcome of their own have the probability that ``UnseenIntegers`` gives them.
+        """
+        total = points.rest.new_zeros(len(points.rest))
+        for place in self.part.constant:
+            column = self.encoding.schema.columns[place]
+            total -= math.log(column.step) if column.step and not column.text else 0.0
+        for number, (place, outcomes) in enumerate(zip(self.part.coded, self.part.outcomes, strict=True)):
+            column, code = outcomes.column, codes[:, number]
+            if column.step and not column.text:
+                own = (code >= int(column.continuous)) & ~((code == outcomes.missing) & column.missing)
+                total -= own * math.log(column.step)
+            if outcomes.others is not None:
+                other = code == outcomes.missing - 1
+                total += outcomes.others.log_prob(points.rest[:, place]).where(other, 0.0)
+        return total

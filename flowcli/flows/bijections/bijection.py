@@ -1,0 +1,111 @@
+"""What a transform of one coordinate is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+Saved = TypeVar("Saved")
+
+
+class Bijection(ABC, Generic[Saved]):
+    """A strictly increasing map of each coordinate, which depends on parameters that anyone may supply.
+
+    Parameters are *planar*: theta has shape (P, ...), one plane per parameter, and each plane broadcasts with x. Where
+    theta is zero the map is the identity, so that a network whose last layer is zero starts there.
+
+    A bijection writes its gradient out: ``forward_saving`` leaves what ``gradient`` needs. So a layer can go forward
+    and backward as a whole, and nobody has to follow every small operation.
+
+    Attributes:
+        parameters: P, the number of parameters per coordinate.
+    """
+
+    parameters: int
+
+    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z and log dz/dx, both of the shape of x."""
+        theta = theta.expand(-1, *x.shape)
+        if torch.is_grad_enabled() and (x.requires_grad or theta.requires_grad):
+            z, log_derivative = _Bent.apply(x, theta, self)  # type: ignore[no-untyped-call]
+            return z, log_derivative
+        return self.evaluate(x, theta)
+
+    @abstractmethod
+    def inverse(self, z: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x and log dx/dz, both of the shape of z; carries no gradient."""
+
+    @abstractmethod
+    def evaluate(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """The forward map, without gradients; every plane of theta has the shape of x."""
+
+    @abstractmethod
+    def forward_saving(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Saved]:
+        """The forward map, and what ``gradient`` needs of it."""
+
+    @abstractmethod
+    def gradient(self, saved: Saved, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradients of x and of theta, from those of z and of log dz/dx, which broadcast with x.
+
+        That of theta lies in memory as theta does.
+        """
+
+    def initialize(self, x: Tensor) -> Tensor:
+        """Parameters (P, D) that suit the rows x (N, D); the identity unless a bijection knows better."""
+        return x.new_zeros(self.parameters, x.shape[-1])
+
+
+class _Bent(torch.autograd.Function):
+    """A bijection by itself, for automatic differentiation."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, theta: Tensor, bijection: Bijection[Any]) -> tuple[Tensor, Tensor]:
+        z, log_derivative, ctx.saved = bijection.forward_saving(x, theta)
+        ctx.bijection = bijection
+        return z, log_derivative
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor, None]:
+        return *ctx.bijection.gradient(ctx.saved, grad_z, grad_log), None
+
+
+def constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A number as a tensor without dimensions, which an operation takes up in half the time of a Python number."""
+    if torch.compiler.is_compiling():
+        return torch.full((), value, dtype=dtype, device=device)
+    return _constant(value, dtype, device)
+
+
+@lru_cache(maxsize=256)
+def _constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(value, dtype=dtype, device=device)
+
+
+def write(out: Tensor, operation: Callable[..., Tensor], *args: Any, **options: Any) -> Tensor:
+    """Have an operation write to ``out``, which may have gaps; a compiler does not take such an ``out`` as it is."""
+    if torch.compiler.is_compiling():
+        return out.copy_(operation(*args, **options))
+    return operation(*args, out=out, **options)
+
+
+def planes_like(strides: tuple[int, ...], planes: int, x: Tensor) -> Tensor:
+    """Room for parameters (P, *x.shape) whose dimensions lie in memory in the order of some strides, without gaps."""
+    shape = (planes, *x.shape)
+    dense, step = [0] * len(shape), 1
+    for dim in sorted(range(len(shape)), key=lambda d: (strides[d], -d)):
+        dense[dim] = step
+        step *= shape[dim]
+    return torch.empty_strided(shape, dense, dtype=x.dtype, device=x.device)
+
+
+def soft_clip(value: Tensor, bound: float) -> Tensor:
+    """Squash the line smoothly into (-bound, bound), with slope one at zero."""
+    return value / (1 + torch.abs(value / bound))

@@ -1,0 +1,3 @@
+"""Model files and the state files of interrupted fits."""
+
+from __future__ import annotations

@@ -1,0 +1,325 @@
+"""A density to a file, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowcli import __version__
+from flowcli.config.loader import from_mapping
+from flowcli.config.schema import Config, Marginal
+from flowcli.encoding.encoder import ColumnEncoder, Encoder, divided
+from flowcli.encoding.quantile_map import QuantileMap
+from flowcli.encoding.standardizer import Standardizer
+from flowcli.encoding.tails import LEAST_INDEX, MOST_INDEX, Tails
+from flowcli.errors import FlowcliError, ModelFileError
+from flowcli.flows import MixedDensity, build_mixed, count_mixed_parameters
+from flowcli.flows.conditioners import ChosenLinear
+from flowcli.flows.layers import Permutation
+from flowcli.model.density import Density
+from flowcli.model.ensemble import Ensemble
+from flowcli.model.files import container
+from flowcli.model.flow_density import FlowDensity
+from flowcli.model.held_out import HeldOut
+from flowcli.table.inference.lattice import MAX_DECIMALS
+from flowcli.table.schema import Column, Schema
+
+KIND = "flowcli"
+FORMAT = 2
+FORMATS = (1, 2)  # the first had numbers alone
+OF_ENSEMBLES = 3
+MOST_MEMBERS = 1000
+HELD_OUT = "held_out"
+
+
+def save(density: Density, path: Path) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises:
+        ResourceError: The file cannot be written.
+    """
+    container.write(path, KIND, describe(density), pack(density))
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> Density:
+    """Read a model file.
+
+    Raises:
+        UsageError: There is no such file.
+        ModelFileError: It is damaged, contradicts itself, or comes from a newer flowcli.
+    """
+    document, tensors = container.read(path, KIND)
+    try:
+        density = restore(document, tensors)
+    except FlowcliError as error:
+        raise ModelFileError(f"{path}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFileError(f"{path}: its description cannot be understood ({error!r})") from error
+    return density if torch.device(device) == density.device else density.to(device)
+
+
+def describe(density: Density) -> dict[str, Any]:
+    """The JSON document of a model file."""
+    if isinstance(density, Ensemble):
+        return {
+            "format": OF_ENSEMBLES,
+            "version": __version__,
+            "weights": density.weights.tolist(),
+            "members": [describe(member) for member in density.members],
+            "summary": density.summary,
+        }
+    assert isinstance(density, FlowDensity)
+    return {
+        "format": FORMAT,
+        "version": __version__,
+        "config": density.config.to_json(),
+        "columns": density.schema.to_json(),
+        "summary": density.summary,
+    }
+
+
+def pack(density: Density) -> container.Tensors:
+    """The tensors of a model file, by name."""
+    if isinstance(density, Ensemble):
+        return {
+            f"{place}.{name}": tensor
+            for place, member in enumerate(density.members)
+            for name, tensor in pack(member).items()
+        } | _pack_held_out(density)
+    assert isinstance(density, FlowDensity)
+    return dict(density.joint.state_dict()) | pack_encoding(density.encoding) | _pack_held_out(density)
+
+
+def _pack_held_out(density: Density) -> container.Tensors:
+    return {} if density.held_out is None else {HELD_OUT: torch.from_numpy(density.held_out.packed())}
+
+
+def _unpack_held_out(tensors: Mapping[str, Tensor]) -> HeldOut | None:
+    """How likely the held-out rows were; ``None`` in files of before this was kept."""
+    if HELD_OUT not in tensors:
+        return None
+    packed = _expect(tensors, HELD_OUT, (2, *tensors[HELD_OUT].shape[1:2]), torch.float64, finite=False)
+    rising = packed[:, 1:] >= packed[:, :-1]  # not their difference: there may be minus infinities
+    if not (packed.numel() and rising.all() and (packed[1] >= 0).all() and (packed[1] <= 1).all()):
+        raise ModelFileError(f"{HELD_OUT} does not rise")
+    return HeldOut(*packed.numpy())
+
+
+def pack_encoding(encoding: Encoder) -> container.Tensors:
+    """The inverse of ``unpack_encoding``."""
+    tensors: container.Tensors = {}
+    for name, part in (("coordinates", encoding.modelled), ("given", encoding.given)):
+        if name == "given" and not part.places:
+            continue
+        coordinates = part.coordinates
+        tensors |= {f"{name}.center": coordinates.center, f"{name}.scale": coordinates.scale}
+        if part.spreads:
+            tensors[f"{name}.spreads"] = torch.tensor(part.spreads, dtype=torch.float64)
+        if coordinates.tails is not None:
+            tensors[f"{name}.tails"] = coordinates.tails.index
+        if coordinates.limits is not None:
+            tensors[f"{name}.limits"] = coordinates.limits
+        if coordinates.marginal is not None:
+            for each in ("positions", "heights", "slopes"):
+                tensors[f"{name}.marginal.{each}"] = getattr(coordinates.marginal, each)
+    return tensors
+
+
+def restore(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Density:
+    """The inverse of ``describe`` and ``pack``.
+
+    Raises:
+        ModelFileError: The parts contradict each other.
+    """
+    if document["format"] == OF_ENSEMBLES:
+        return _restore_ensemble(document, tensors)
+    if document["format"] not in FORMATS:
+        raise ModelFileError(
+            f"has format {document['format']}, this flowcli {__version__} reads formats up to {OF_ENSEMBLES};"
+            f" needs flowcli >= {document.get('version')}"
+        )
+    return restore_flow(document, tensors)
+
+
+def restore_flow(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FlowDensity:
+    """The density of one flow from its document and its tensors.
+
+    Raises:
+        ModelFileError: The parts contradict each other.
+    """
+    config = from_mapping(document["config"])
+    encoding = unpack_encoding(unpack_schema(document["columns"]), tensors)
+    first = config.flow.layers[0] if config.flow.layers else None
+    wanted = isinstance(first, Marginal) and first.marginal == "quantile" and len(encoding.coordinates) > 0
+    if (encoding.coordinates.marginal is not None) != wanted:
+        raise ModelFileError("its config and its tensors differ on whether there is a quantile map")
+    if surprise := sorted(tensors.keys() - pack_encoding(encoding).keys() - _of_joint(tensors).keys() - {HELD_OUT}):
+        raise ModelFileError(f"{surprise[0]} is superfluous")
+    joint, summary = unpack_joint(config, encoding, tensors), dict(document["summary"])
+    return FlowDensity(encoding, joint, config, summary, _unpack_held_out(tensors))
+
+
+def _restore_ensemble(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ensemble:
+    weights = np.array(document["weights"], dtype=np.float64)
+    count = len(document["members"])
+    if not (0 < count <= MOST_MEMBERS and weights.shape == (count,) and (weights > 0).all()):
+        raise ModelFileError("its flows and their weights contradict each other")
+    if abs(weights.sum() - 1) > 1e-9:
+        raise ModelFileError("the weights of its flows do not add up to one")
+    of_members: list[dict[str, Tensor]] = [{} for _ in range(count)]
+    for name, tensor in tensors.items():
+        if name == HELD_OUT:
+            continue
+        place, _, rest = name.partition(".")
+        if not (place.isdecimal() and int(place) < count):
+            raise ModelFileError(f"{name} is superfluous")
+        of_members[int(place)][rest] = tensor
+    members = [restore_flow(*both) for both in zip(document["members"], of_members, strict=True)]
+    if any(member.schema != members[0].schema for member in members):
+        raise ModelFileError("its flows are over different columns")
+    return Ensemble(members, weights, dict(document["summary"]), _unpack_held_out(tensors))
+
+
+def unpack_schema(columns: list[dict[str, Any]]) -> Schema:
+    """The schema among the document of a model file or a state.
+
+    Raises:
+        ModelFileError: There is no such column.
+    """
+    schema = Schema.from_json(columns)
+    if not columns or len(set(schema.names)) < len(columns):
+        raise ModelFileError("its columns are none, or two have one name")
+    for column in schema.columns:
+        if not _is_possible(column):
+            raise ModelFileError(f"column {column.name!r}: there is no such column as {column}")
+        if strange := [
+            name for name, _ in column.subtracted_columns if name not in schema.names or name == column.name
+        ]:
+            raise ModelFileError(f"column {column.name!r}: {strange[0]!r}, which is taken from it, is not there")
+    return schema
+
+
+def _is_possible(column: Column) -> bool:
+    """Whether the parts of a column's description agree."""
+    numbers = [column.lower, column.upper, column.bend, column.value, column.step, *column.values, *column.atoms]
+    numbers.extend(factor for _, factor in column.subtracted_columns)
+    if not all(n is None or (isinstance(n, int | float) and math.isfinite(n)) for n in numbers):
+        return False
+    texts = [column.name, *column.levels, *(name for name, _ in column.subtracted_columns)]
+    edges = column.lower is not None and column.upper is not None and column.lower < column.upper
+    possible = {
+        "real": True,
+        "positive": column.bend is None or (column.bend > 0 and not column.lower and column.step is None),
+        "bounded": edges,
+        "circular": edges,
+        "discrete": len(column.values) > 0 and (column.step is not None or not column.other),
+        "category": len(column.levels) > 1,
+        "boolean": len(column.levels) == 2,
+        "constant": column.value is not None,
+    }.get(column.kind, False)
+    return (
+        possible
+        and all(isinstance(text, str) for text in texts)
+        and list(column.values) == sorted(set(column.values))
+        and list(column.atoms) == sorted(set(column.atoms))
+        and (column.step is None or column.step > 0)
+        and (column.decimals is None or column.decimals in range(MAX_DECIMALS + 1))
+    )
+
+
+def unpack_encoding(schema: Schema, tensors: Mapping[str, Tensor]) -> Encoder:
+    """The encoding among the tensors of a model file."""
+    modelled, given = (
+        _unpack_part(schema, places, name, tensors)
+        for places, name in zip(divided(schema), ("coordinates", "given"), strict=True)
+    )
+    return Encoder(schema, modelled, given)
+
+
+def _unpack_part(schema: Schema, places: list[int], name: str, tensors: Mapping[str, Tensor]) -> ColumnEncoder:
+    nothing = Standardizer((), torch.zeros(0, dtype=torch.float64), torch.ones(0, dtype=torch.float64))
+    if name == "given" and not places:
+        return ColumnEncoder(schema, places, nothing)
+    others = sum(schema.columns[place].other for place in places)
+    spreads = _expect(tensors, f"{name}.spreads", (others,), torch.float64).tolist() if others else []
+    if not all(spread > 0 for spread in spreads):
+        raise ModelFileError(f"{name}.spreads is not positive")
+    columns = [schema.columns[place] for place in ColumnEncoder(schema, places, nothing, spreads).on_line]
+    center, scale = (_expect(tensors, f"{name}.{each}", (len(columns),), torch.float64) for each in ("center", "scale"))
+    if not (scale > 0).all():
+        raise ModelFileError(f"{name}.scale is not positive")
+    tails = None
+    if f"{name}.tails" in tensors:
+        index = _expect(tensors, f"{name}.tails", (2, len(columns)), torch.float64)
+        if not ((index == 0) | ((index >= LEAST_INDEX) & (index <= MOST_INDEX))).all():
+            raise ModelFileError("there are no such tails")
+        tails = Tails(index)
+    limits = None
+    if f"{name}.limits" in tensors:
+        limits = _expect(tensors, f"{name}.limits", (2, len(columns)), torch.float64)
+        if not (limits[0] <= limits[1]).all():
+            raise ModelFileError(f"{name}.limits contradict each other")
+    marginal = None
+    if f"{name}.marginal.positions" in tensors:
+        shape = (len(columns), *tensors[f"{name}.marginal.positions"].shape[1:2])
+        positions, heights, slopes = (
+            _expect(tensors, f"{name}.marginal.{each}", shape, torch.float64)
+            for each in ("positions", "heights", "slopes")
+        )
+        if (
+            len(shape) < 2
+            or shape[1] < 2
+            or not ((positions.diff() > 0).all() and (heights.diff() > 0).all() and (slopes > 0).all())
+        ):
+            raise ModelFileError("the quantile map is not increasing")
+        marginal = QuantileMap(positions, heights, slopes)
+    return ColumnEncoder(schema, places, Standardizer(columns, center, scale, tails, marginal, limits), spreads)
+
+
+def unpack_joint(config: Config, encoding: Encoder, tensors: Mapping[str, Tensor]) -> MixedDensity:
+    """The joint density of that config, with its weights among the tensors of a model file."""
+    stored, layout, numbers = _of_joint(tensors), encoding.layout, encoding.numbers
+    needed, found = (
+        count_mixed_parameters(config.flow, layout, numbers),
+        sum(tensor.numel() for tensor in stored.values()),
+    )
+    if needed > found:  # found out before anything is made, so that no config can ask for more memory than its file has
+        raise ModelFileError(f"its tensors do not fit its config: {found:,} numbers for {needed:,} parameters")
+    with torch.random.fork_rng(devices=[]):
+        joint = build_mixed(config.flow, layout, numbers)
+    expected = joint.state_dict()
+    if surprise := sorted(stored.keys() ^ expected.keys()):
+        raise ModelFileError(f"its tensors do not fit its config: {surprise[0]} is missing or superfluous")
+    for name, tensor in expected.items():
+        _expect(tensors, name, tuple(tensor.shape), tensor.dtype)
+    joint.load_state_dict(stored)
+    for name, layer in joint.named_modules():
+        if isinstance(layer, Permutation) and layer.order.sort().values.tolist() != list(range(layout.coordinates)):
+            raise ModelFileError(f"{name}.order is no order of {layout.coordinates} columns")
+        if isinstance(layer, ChosenLinear) and layer.looks_ahead():
+            raise ModelFileError(f"{name}.places: a column depends on itself or on a later one")
+    return joint
+
+
+def _of_joint(tensors: Mapping[str, Tensor]) -> container.Tensors:
+    return {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] in ("flow", "angles", "codes")}
+
+
+def _expect(
+    tensors: Mapping[str, Tensor], name: str, shape: tuple[int, ...], dtype: torch.dtype, *, finite: bool = True
+) -> Tensor:
+    """The tensor of that name, which must have that shape and type and, unless they need not be, finite values."""
+    if name not in tensors:
+        raise ModelFileError(f"{name} is missing")
+    tensor = tensors[name]
+    if tuple(tensor.shape) != shape or tensor.dtype != dtype:
+        raise ModelFileError(f"{name} is {tuple(tensor.shape)} {tensor.dtype}, not {shape} {dtype}")
+    if finite and tensor.is_floating_point() and not tensor.isfinite().all():
+        raise ModelFileError(f"{name} holds values that are not finite")
+    return tensor

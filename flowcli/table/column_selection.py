@@ -1,0 +1,62 @@
+"""Which columns of a table are meant, by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+
+from flowcli.errors import DataError, UsageError
+from flowcli.table.values.numbers import brief, listed
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` for the nearest name there is, or nothing."""
+    found = difflib.get_close_matches(name, list(names), n=1)
+    if not found:
+        found = [other for other in names if other.strip().lower() == name.strip().lower()][:1]
+    return f"; did you mean {brief(found[0])}?" if found else ""
+
+
+def positions(header: Sequence[str], names: Sequence[str], source: str, notice: Callable[[str], None]) -> list[int]:
+    """Find the columns that a model needs in a file's header.
+
+    Returns:
+        The position of each name, (D,).
+
+    Raises:
+        DataError: Columns that the file does not have.
+    """
+    place = {name: position for position, name in enumerate(header)}
+    lacking = [name for name in names if name not in place]
+    if lacking:
+        near = nearest(lacking[0], [name for name in header if name not in names])
+        are_no = "are no columns" if len(lacking) > 1 else "is no column"
+        hint = near or f"; the file has {listed(header)}"
+        raise DataError(f"there {are_no} {listed(lacking)}{hint}", source=source)
+    needed = set(names)
+    extra = [name for name in header if name not in needed]
+    if extra:
+        where = "standard input" if source == "-" else source
+        many = "1 column that is" if len(extra) == 1 else f"{len(extra)} columns that are"
+        notice(f"{where}: ignoring {many} not needed: {listed(extra, 5)}")
+    return [place[name] for name in names]
+
+
+def chosen(header: Sequence[str], columns: Sequence[str] | None, exclude: Sequence[str]) -> list[str]:
+    """Apply ``--columns`` and ``--exclude``.
+
+    Returns:
+        The names that are left, in the order of the file.
+
+    Raises:
+        UsageError: A name that the file does not have, or nothing left.
+    """
+    for flag, names in (("--columns", columns or ()), ("--exclude", exclude)):
+        for name in names:
+            if name not in header:
+                hint = nearest(name, header) or f"; the columns are {listed(header)}"
+                raise UsageError(f"{flag}: there is no column {brief(name)}{hint}")
+    left = [name for name in header if (columns is None or name in columns) and name not in exclude]
+    if not left:
+        raise UsageError("--columns and --exclude leave no column")
+    return left

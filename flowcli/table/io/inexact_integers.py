@@ -1,0 +1,84 @@
+"""Integers that a float64 cannot hold: read all the same, and said once for each column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from flowcli.table.io.csv_reader import Chunk
+from flowcli.table.io.csv_scan import records
+from flowcli.table.io.source import ReadOptions, shown
+from flowcli.table.values.numbers import LARGEST_EXACT, brief, rounded_integer
+
+Notice = Callable[[str], None]
+
+
+class InexactIntegers:
+    """Says, once for each column, that integers above 2^53 were rounded."""
+
+    def __init__(self, names: Sequence[str], source: str, options: ReadOptions, notice: Notice) -> None:
+        self._names = names
+        self._source = source
+        self._separator = options.delimiter.encode()
+        self._notice = notice
+        self._said: set[int] = set()
+
+    def look(self, chunk: Chunk, asked: Sequence[int]) -> None:
+        """Look at the next rows; only rows with a value above 2^53 cost anything."""
+        large = np.abs(chunk.values) >= LARGEST_EXACT
+        columns = [place for place in np.flatnonzero(large.any(axis=0)).tolist() if place not in self._said]
+        if not columns:
+            return
+        rows = np.flatnonzero(large[:, columns].any(axis=1)).tolist()
+        wanted = set(rows)
+        cells = [r.cells for i, r in enumerate(records(chunk.data, self._separator)) if i in wanted]
+        for place in columns:
+            texts = [row[asked[place]].decode() for row in cells]
+            found = rounded_integer(texts, chunk.values[rows, place])
+            if found is not None:
+                self._said.add(place)
+                say_rounded(
+                    f"{place_name(self._source)}:{chunk.line(rows[found])}",
+                    self._names[place],
+                    texts[found].strip(),
+                    chunk.values[rows[found], place],
+                    self._notice,
+                )
+
+
+class InexactTypedIntegers:
+    """The same for typed columns, of Parquet files and frames."""
+
+    def __init__(self, names: Sequence[str], source: str, notice: Notice) -> None:
+        self._names = names
+        self._source = source
+        self._notice = notice
+        self._said: set[int] = set()
+
+    def look(self, table: pa.Table, values: NDArray[np.float64], first_row: int) -> None:
+        """Look at the next rows."""
+        for place, name in enumerate(self._names):
+            column = table.column(name)
+            if place in self._said or not pa.types.is_integer(column.type) or column.type.bit_width < 64:
+                continue
+            rows = np.flatnonzero(np.abs(values[:, place]) >= LARGEST_EXACT)
+            exact = column.take(pa.array(rows)).to_pylist()
+            found = rounded_integer([str(cell) for cell in exact], values[rows, place])
+            if found is not None:
+                self._said.add(place)
+                where = f"{place_name(self._source)}, row {first_row + int(rows[found]) + 1}"
+                say_rounded(where, name, str(exact[found]), values[rows[found], place], self._notice)
+
+
+def place_name(source: str) -> str:
+    """A source as the start of a notice."""
+    return "standard input" if source == "-" else shown(source)
+
+
+def say_rounded(where: str, name: str, written: str, value: float, notice: Notice) -> None:
+    """Give the notice."""
+    became = f"{brief(written)} became {int(value)}"
+    notice(f"{where}, column {name!r}: integers above 2^53 are rounded: {became}")

@@ -1,0 +1,3 @@
+"""Cells of a table as numbers and texts, and back."""
+
+from __future__ import annotations

@@ -1,0 +1,151 @@
+"""Numbers as the training file wrote them: on the grid, without a point, with so many digits after it."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from flowcli.table.schema import Column, Schema
+from flowcli.table.values.numbers import to_arrow
+
+# The key in a field's metadata under which the writer finds how many digits a CSV cell gets after the point.
+DECIMALS = b"decimals"
+_LARGEST_STEPS = 2.0**53
+
+
+def to_cells(values: NDArray[np.float64], schema: Schema) -> pa.Table:
+    """Write rows in the formats of a schema.
+
+    A column with a step is rounded onto its grid, one with decimals to so many digits, an integer one to whole numbers
+    (int64 where they fit); a rounded value stays within its column's support. A constant column gets its constant,
+    whatever the row holds there. NaN becomes null.
+
+    Args:
+        values: The rows, one column for each of the schema's, (n, D).
+        schema: The columns.
+
+    Returns:
+        A ``pa.Table`` of n rows with the schema's names: int64, float64, string or, for the texts ``false`` and
+        ``true``, bool.
+    """
+    if values.ndim != 2 or values.shape[1] != len(schema.columns):
+        raise ValueError(f"values are {values.shape}, not (n, {len(schema.columns)})")
+    arrays, fields = [], []
+    for column, rounded in zip(schema.columns, as_written(values, schema).T, strict=True):
+        absent = np.isnan(rounded)
+        if column.text:
+            arrays.append(_texts(rounded, absent, column))
+        elif _whole(column) and np.all(absent | (np.abs(rounded) < 2.0**63)):
+            arrays.append(_with_nulls(to_arrow(np.where(absent, 0, rounded).astype(np.int64)), absent))
+        else:
+            arrays.append(_with_nulls(to_arrow(rounded), absent))
+        digits = None if column.text else 0 if _whole(column) else column.decimals
+        metadata = None if digits is None else {DECIMALS: str(digits).encode()}
+        fields.append(pa.field(column.name, arrays[-1].type, metadata=metadata))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _whole(column: Column) -> bool:
+    """Whether all values are written without a point: not on a grid of halves, though those seen were whole."""
+    parts = [column.step or 0.0, *(column.support if column.kind == "circular" else ())]
+    return column.integer and all(part == int(part) for part in parts)
+
+
+def _texts(places: NDArray[np.float64], absent: NDArray[np.bool_], column: Column) -> pa.Array:
+    """The texts at some places among a column's levels."""
+    chosen = _with_nulls(to_arrow(np.where(absent, 0, places).astype(np.int64)), absent)
+    texts = pa.array(column.levels, pa.string()).take(chosen)
+    return texts.cast(pa.bool_()) if column.levels == ("false", "true") else texts
+
+
+def _with_nulls(values: pa.Array, absent: NDArray[np.bool_]) -> pa.Array:
+    """The values, with nulls where there is none."""
+    if not absent.any():
+        return values
+    return pc.if_else(pa.array(absent), pa.scalar(None, values.type), values)
+
+
+def as_written(values: NDArray[np.float64], schema: Schema) -> NDArray[np.float64]:
+    """The rows (n, D) with every value rounded to what ``to_cells`` writes."""
+    written = np.empty(values.shape, order="F")
+    for place, column in enumerate(schema.columns):
+        written[:, place] = _rounded(np.ascontiguousarray(values[:, place], dtype=np.float64), column)
+    return written
+
+
+def _rounded(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
+    if column.text or column.kind == "discrete":
+        values = values if column.text or not column.subtracted_columns else _to_digits(values, column)
+        return values
+    if column.kind == "constant" and not column.subtracted_columns:
+        assert column.value is not None
+        return (
+            np.where(np.isnan(values), values, column.value) if column.missing else np.full(len(values), column.value)
+        )
+    if column.subtracted_columns:
+        return _to_digits(values, column)
+    if column.kind == "circular":
+        return _on_circle(values, column)
+    numbers = values
+    if column.step is not None:
+        numbers = _on_grid(values, column, column.step, open_ends=False)
+    elif (digits := 0 if column.integer else column.decimals) is not None:
+        numbers = _on_grid(values, column, float(f"1e-{digits}"), open_ends=True)
+    return np.where(np.isin(values, column.atoms) | np.isnan(values), values, numbers)
+
+
+def _to_digits(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
+    """Values with as many digits after the point as the column is written with, whatever kind its remainder is."""
+    digits = 0 if column.integer else column.decimals
+    if digits is None:
+        return values
+    plain = Column(column.name, integer=column.integer, decimals=column.decimals)
+    return np.where(np.isnan(values), values, _on_grid(values, plain, float(f"1e-{digits}"), open_ends=True))
+
+
+def _on_circle(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
+    """Angles on their grid, from the lower end up to, but without, the upper one, which is the same point."""
+    lower, upper = column.support
+    plain = Column(column.name, step=column.step, integer=column.integer, decimals=column.decimals)
+    rounded = _rounded(values, plain)
+    return np.where(rounded >= upper, rounded - (upper - lower), rounded)
+
+
+def _on_grid(values: NDArray[np.float64], column: Column, step: float, *, open_ends: bool) -> NDArray[np.float64]:
+    """The nearest multiple of a step that the column may hold; without ``open_ends`` the bounds themselves count."""
+    _, digits, exponent = Decimal(repr(step)).as_tuple()
+    assert isinstance(exponent, int)
+    unit = int("".join(map(str, digits)))
+    with np.errstate(over="ignore"):
+        steps = np.rint(values / step)
+    lower, upper = (-math.inf, math.inf) if column.kind == "circular" else column.support
+    if math.isfinite(lower):
+        least = math.ceil(Decimal(repr(lower)) / Decimal(repr(step)))
+        least += open_ends and Decimal(repr(step)) * least == Decimal(repr(lower))
+        steps = np.maximum(steps, least)
+    if math.isfinite(upper):
+        most = math.floor(Decimal(repr(upper)) / Decimal(repr(step)))
+        most -= open_ends and Decimal(repr(step)) * most == Decimal(repr(upper))
+        steps = np.minimum(steps, most)
+    with np.errstate(over="ignore"):
+        whole = steps * unit
+    # Further out, a float64 is coarser than the grid: the value is as rounded as it can be.
+    inside = np.abs(whole) < _LARGEST_STEPS
+    return np.where(inside, _scaled(np.where(inside, whole, 0.0), exponent), values) + 0.0
+
+
+def _scaled(whole: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
+    """``whole * 10**exponent``, the float64 nearest to it, for whole numbers below 2^53."""
+    if 0 <= exponent <= 22:
+        return whole * 10.0**exponent
+    if -22 <= exponent < 0:
+        return whole / 10.0**-exponent
+    # A power of ten beyond 10^22 is itself rounded; reading the number from its digits is not.
+    texts = pc.binary_join_element_wise(to_arrow(whole.astype(np.int64)).cast(pa.string()), f"e{exponent}", "")
+    scaled: NDArray[np.float64] = texts.cast(pa.float64()).to_numpy()
+    return scaled

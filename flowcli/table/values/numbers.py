@@ -1,0 +1,200 @@
+"""Cells to float64: what counts as a number, what counts as missing, and what to say about the rest."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from flowcli.errors import DataError
+from flowcli.table.io.source import ReadOptions
+
+# Chosen, not pyarrow's default, which also takes '#N/A', 'n/a' and others: a word that is not here is reported.
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
+LARGEST_EXACT = 2**53
+
+_NUMBER = {
+    ".": re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII),
+    ",": re.compile(r"[+-]?(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?", re.ASCII),
+}
+_INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+PADDING = " \t"
+_INFINITE = ("inf", "infinity")
+_OTHER = {".": ",", ",": "."}
+
+
+def number(cell: str, decimal: str = ".") -> float | None:
+    """Read one cell by the rules that hold for every cell of every file.
+
+    Returns:
+        The number, infinite when it is too large for a float64; ``None`` when the cell is not a number.
+    """
+    cell = cell.strip(PADDING)
+    if _NUMBER[decimal].fullmatch(cell) is None:
+        return None
+    return float(cell.replace(",", "."))
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell is empty or one of the words for a missing value."""
+    return cell.strip(PADDING) in MISSING
+
+
+def explain(cell: str, options: ReadOptions) -> str:
+    """What is wrong with a cell that is not missing and not a finite number, and what to do."""
+    text = cell.strip(PADDING)
+    what = brief(cell)
+    value = number(cell, options.decimal)
+    if value is not None:
+        return f"{what} is too large for a float64; correct it or drop the row"
+    if text.lower().lstrip("+-") in _INFINITE:
+        return f"{what} is not finite; drop the row or give a finite value"
+    if "\n" in text or "\r" in text:
+        return f"{what} is not a number; a quote that opens on this line is probably never closed"
+    other = _OTHER[options.decimal]
+    if _is_grouped(text, options.decimal):
+        remedy = "remove them"
+        if text.count(other) == 1 and options.decimal not in text:
+            remedy += f", or give --decimal {other} if that is the decimal mark"
+        return f"{what} is not a number: thousands separators are not read; {remedy}"
+    if number(cell, other) is not None:
+        return f"{what} is not a number; if {other!r} is the decimal mark, give --decimal {other}"
+    return f"{what} is not a number; correct the cell or drop the row"
+
+
+def is_text(cell: str, decimal: str) -> bool:
+    """Whether a cell that cannot be used is not even meant to be a number."""
+    text = cell.strip(PADDING)
+    meant = number(text, decimal) is not None or number(text, _OTHER[decimal]) is not None
+    return not (meant or text.lower().lstrip("+-") in _INFINITE or _is_grouped(text, decimal))
+
+
+def _is_grouped(text: str, decimal: str) -> bool:
+    group, mark = re.escape(_OTHER[decimal]), re.escape(decimal)
+    grouped = rf"[+-]?\d{{1,3}}(?:{group}\d{{3}})+(?:{mark}\d+)?|[+-]?\d{{1,3}}(?:[ '\u00a0\u202f]\d{{3}})+(?:[.,]\d+)?"
+    return re.fullmatch(grouped, text) is not None
+
+
+def brief(text: str, width: int = 40) -> str:
+    """A cell or a name on one line, quoted, cut when long."""
+    return repr(text if len(text) <= width else text[: width - 3] + "...")
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names for a message of one line: a handful, then how many more."""
+    text = ", ".join(brief(name) for name in names[:most])
+    return text if len(names) <= most else f"{text} and {len(names) - most} more"
+
+
+def exclude_flag(names: Sequence[str]) -> str:
+    """The flag that leaves columns out, ready to be pasted."""
+    text = ",".join(names)
+    return "--exclude " + (shlex.quote(text) if text.isprintable() else repr(text))
+
+
+def convert_text(column: pa.ChunkedArray, decimal: str) -> NDArray[np.float64] | None:
+    """Convert a text column to float64, (n,), at pyarrow's speed.
+
+    Args:
+        column: A ``pa.ChunkedArray`` of strings.
+        decimal: The decimal mark.
+
+    Returns:
+        The numbers; ``None`` when there is a cell that only the slow rules of ``number`` can judge.
+    """
+    if decimal == ",":
+        if pc.any(pc.match_substring(column, ".")).as_py():
+            return None
+        column = pc.replace_substring(column, ",", ".")
+    try:
+        numbers = column.cast(pa.float64())
+    except pa.ArrowInvalid:
+        try:
+            numbers = pc.ascii_trim(column, characters=PADDING).cast(pa.float64())
+        except pa.ArrowInvalid:
+            return None
+    return as_float64(numbers)
+
+
+def read_numbers(column: pa.ChunkedArray, decimal: str) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    """Convert a text column whatever stands in it.
+
+    Args:
+        column: A ``pa.ChunkedArray`` of strings.
+        decimal: The decimal mark.
+
+    Returns:
+        The numbers, NaN for other cells, (n,); and which cells are neither numbers nor missing, ``None`` for no one.
+    """
+    values = convert_text(column, decimal)
+    if values is not None:
+        return values, None
+    texts = pc.ascii_trim(column, characters=PADDING)
+    good = pc.match_substring_regex(texts, f"^(?:{_NUMBER[decimal].pattern})$")
+    missing = pc.is_in(texts, value_set=pa.array(MISSING))
+    kept = pc.if_else(good, texts, pa.scalar(None, texts.type))
+    if decimal == ",":
+        kept = pc.replace_substring(kept, ",", ".")
+    values = kept.cast(pa.float64()).to_numpy(zero_copy_only=False).copy()
+    bad = ~(good.to_numpy(zero_copy_only=False) | missing.to_numpy(zero_copy_only=False)) | np.isinf(values)
+    values[bad] = np.nan
+    return values, bad if bad.any() else None
+
+
+def as_float64(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
+    """A pyarrow float64 column as an array; ``None`` when a cell is missing or not finite."""
+    if column.null_count:
+        return None
+    values = _to_numpy(column)
+    return values if np.isfinite(values).all() else None
+
+
+def rounded_integer(cells: Sequence[str], values: NDArray[np.float64]) -> int | None:
+    """The first position at which a written integer is not the float64 that it became."""
+    for position, (cell, value) in enumerate(zip(cells, values.tolist(), strict=True)):
+        text = cell.strip(PADDING)
+        if len(text) < 400 and _INTEGER.fullmatch(text) and math.isfinite(value) and int(text) != int(value):
+            return position
+    return None
+
+
+def to_arrow(values: NDArray[np.float64] | NDArray[np.int64]) -> pa.Array:
+    """A column of numbers, (n,), for pyarrow, without pandas, which ``pa.array`` loads."""
+    buffer = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, buffer])
+
+
+def to_scalar(value: float) -> pa.Scalar:
+    """A number for pyarrow's functions, an integer or not, without pandas, which they load for a number of Python."""
+    return to_arrow(np.array([value]))[0]
+
+
+def from_arrow(column: pa.ChunkedArray, name: str, source: str) -> NDArray[np.float64]:
+    """A typed pyarrow column (of Parquet, or of a frame) as float64, missing cells as NaN, (n,).
+
+    Raises:
+        DataError: The type is not a number.
+    """
+    kind = column.type
+    if pa.types.is_null(kind):
+        return np.full(len(column), np.nan)
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        raise DataError(f"is of type {kind}, not a number", source=source, column=name)
+    column = column.cast(pa.float64(), safe=False)
+    if not column.null_count:
+        return _to_numpy(column)
+    values: NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
+    return values
+
+
+def _to_numpy(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """A float64 column without missing cells as an array, (n,), without pandas, which pyarrow's own method loads."""
+    return np.asarray(np.from_dlpack(column.combine_chunks()), dtype=np.float64)

@@ -1,0 +1,50 @@
+"""Which values a column can hold."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowcli.table.schema import Column
+
+Numbers = NDArray[np.float64]
+
+
+def outside(column: Column, cells: Numbers) -> NDArray[np.bool_]:
+    """Which numbers (N,) lie outside of a continuous column's support."""
+    lower, upper = column.support
+    # The cell of the grid around a value on the edge is cut by the bound, so the value is inside all the same; the two
+    # edges of a circle are one point of it.
+    if column.step is not None or column.kind == "circular":
+        return np.asarray((cells < lower) | (cells > upper))
+    return np.asarray((cells <= lower) | (cells >= upper))
+
+
+def first_invalid(column: Column, cells: Numbers) -> tuple[int, str] | None:
+    """The first cell (N,) that a column cannot hold, and what is wrong with it; ``None`` where all are fine."""
+    if column.subtracted_columns:
+        return None
+    if column.text:
+        wrong, be = cells < 0, "a text that is not among the rows that were fitted to"
+    elif column.kind == "constant":
+        wrong, be = cells != column.value, f"where the column was always {column.value!r}"
+    elif column.kind == "discrete":
+        if column.other:
+            return None
+        near = np.abs(cells[:, None] - np.array(column.values)).min(axis=1)
+        wrong, be = near > 1e-6 * (column.step or 0.0), f"not one of the {len(column.values)} values of the column"
+    else:
+        wrong = outside(column, cells) & ~np.isin(cells, column.atoms)
+        be = f"outside the column, which is {_described(column)}"
+    wrong &= ~np.isnan(cells)
+    if not wrong.any():
+        return None
+    row = int(np.argmax(wrong))
+    return row, be if column.text else f"{float(cells[row])!r} is {be}"
+
+
+def _described(column: Column) -> str:
+    lower, upper = column.support
+    if column.kind == "positive":
+        return f"above {lower:g}" if lower else "positive"
+    return f"{column.kind}, from {lower:g} to {upper:g}"

@@ -1,0 +1,107 @@
+"""Cells of text: as texts, and as places among the texts that a column can have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from flowcli.errors import DataError, UsageError
+from flowcli.table.column_selection import nearest
+from flowcli.table.schema import Column
+from flowcli.table.values.numbers import MISSING, PADDING, is_missing, listed, number
+from flowcli.table.values.support import first_invalid
+
+UNSEEN = -1.0  # the place of a text that the column cannot have
+# Pairs of words for false and true, in small letters.
+BOOLEANS = {("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y")}
+
+
+class Levels(NamedTuple):
+    """The texts of a column.
+
+    Attributes:
+        places: Of each cell's text among the levels; NaN where the cell is missing, (n,).
+        levels: The texts, sorted.
+    """
+
+    places: NDArray[np.float64]
+    levels: tuple[str, ...]
+
+
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of any plain type as texts, null where a cell is missing.
+
+    Texts lose the blanks around them, and the words for a missing cell are one; dates and times are as ISO 8601 has
+    them.
+
+    Raises:
+        DataError: The type has no text.
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    try:
+        texts = column.cast(pa.string())
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        raise DataError(f"is of type {kind}, which is neither a number nor a text") from error
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return texts
+    texts = pc.ascii_trim(texts, characters=PADDING)
+    return pc.if_else(pc.is_in(texts, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), texts)
+
+
+def levels_of(column: pa.ChunkedArray) -> Levels:
+    """The levels of a column that ``as_text`` gave."""
+    levels = tuple(sorted(text for text in pc.unique(column).to_pylist() if text is not None))
+    return Levels(places(column, levels), levels)
+
+
+def places(column: pa.ChunkedArray, levels: Sequence[str]) -> NDArray[np.float64]:
+    """The place of each text among the levels, (n,): NaN for a missing cell, ``UNSEEN`` for another text."""
+    if is_boolean(levels):  # true is true, whoever wrote it
+        column, levels = pc.utf8_lower(column), [level.lower() for level in levels]
+    found = pc.index_in(column, value_set=pa.array(levels, pa.string()))
+    values = pc.fill_null(found, -1).to_numpy().astype(np.float64)
+    return np.asarray(np.where(column.is_null().to_numpy(), np.nan, values))
+
+
+def read_cell(cell: str, column: Column) -> float:
+    """One value as a user writes it, for a column: NaN for a missing cell.
+
+    Raises:
+        UsageError: The column cannot hold it.
+    """
+    text = cell.strip(PADDING)
+    if is_missing(text):
+        if column.missing:
+            return math.nan
+        raise UsageError(f"{column.name}={cell}: no cell of that column was missing in the rows that were fitted to")
+    if column.text:
+        place = float(places(pa.chunked_array([[text]], pa.string()), column.levels)[0])
+        if place != UNSEEN:
+            return place
+        hint = nearest(text, column.levels) or f"; it is one of {listed(column.levels)}"
+        raise UsageError(f"{column.name}={cell}: there is no such text in that column{hint}")
+    value = number(text)
+    if value is None or not math.isfinite(value):
+        raise UsageError(f"{column.name}={cell}: not a finite number")
+    if (problem := first_invalid(column, np.array([value]))) is not None:
+        raise UsageError(f"{column.name}={cell}: {problem[1]}")
+    return value
+
+
+def is_boolean(levels: Sequence[str]) -> bool:
+    """Whether two texts stand for true and false."""
+    return tuple(sorted(level.lower() for level in levels)) in BOOLEANS
+
+
+def truth_level(levels: Sequence[str], truth: bool) -> int:
+    """The place among two texts for true and false of the one that is meant."""
+    words = [level.lower() for level in levels]
+    return words.index((max if truth else min)(words))  # in every pair the word for false comes first

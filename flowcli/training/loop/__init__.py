@@ -1,0 +1,3 @@
+"""The training loop: steps, optimizer, stopping, snapshots."""
+
+from __future__ import annotations

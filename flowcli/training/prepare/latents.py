@@ -1,0 +1,29 @@
+"""Rows as they come out of the first layers of a flow, and what they depend on there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from flowcli.flows import Context, MixedDensity, Transform
+from flowcli.training.loop.loop import SCORING_ROWS
+
+
+def contexts(joint: MixedDensity, rows: Tensor, layers: int) -> Iterator[Context]:
+    """What comes out of so many layers depends on besides itself, for blocks of rows (N, W): together too much."""
+    assert joint.flow is not None
+    for block in torch.split(rows, SCORING_ROWS):
+        context = joint.context(block)
+        for layer in joint.flow.layers[:layers]:
+            assert isinstance(layer, Transform)
+            context = layer.passed(context)
+        yield context
+
+
+def with_gaps(z: Tensor, of_rows: Iterable[Context]) -> Tensor:
+    """Rows (N, D) with NaN for what is not there."""
+    parts = zip(torch.split(z, SCORING_ROWS), of_rows, strict=True)
+    return torch.cat([p if c.observed is None else p.where(c.observed > 0, math.nan) for p, c in parts])

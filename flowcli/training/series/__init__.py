@@ -1,0 +1,3 @@
+"""Fits that belong together: a single one, an ensemble of seeds, successive halving."""
+
+from __future__ import annotations

@@ -1,0 +1,290 @@
+"""Densities that are wrong in one way each: the right line fails, and those that have nothing to do with it pass."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from flowcli.encoding import Standardizer
+from flowcli.encoding.encoder import ColumnEncoder
+from flowcli.encoding.unseen_integers import UnseenIntegers
+from flowcli.evaluation.check import check
+from flowcli.flows.bases import Normal
+from flowcli.flows.layers import LU, Autoregressive
+from flowcli.flows.mixed.categorical import CategoricalDensity
+from flowcli.flows.mixed.circular import CircularDensity
+from flowcli.model import Ensemble, FlowDensity
+from tests.evaluation.check.models import mixed, sample
+
+
+def failed(density) -> dict[str, str]:
+    """The names of the lines that fail, with where."""
+    return {finding.name: finding.where for finding in check(density) if finding.passed is False}
+
+
+def rings() -> FlowDensity:
+    """Two real columns: a quantile map, twice LU and splines, a normal."""
+    return sample("rings", "small")
+
+
+class WrongSign(Autoregressive):
+    def forward(self, x, context=None):
+        z, log_det = super().forward(x, context)
+        return z, -log_det
+
+
+class OneDiagonalShort(LU):
+    def forward(self, x, context=None):
+        z, log_det = super().forward(x, context)
+        return z, log_det - self.log_diagonal[0] - 0.01
+
+
+class Folded(LU):
+    def forward(self, x, context=None):
+        z, log_det = super().forward(x, context)
+        return z.abs(), log_det
+
+
+class Clamped(LU):
+    def forward(self, x, context=None):
+        z, log_det = super().forward(x, context)
+        return z.clamp(-1, 1), log_det
+
+
+class InverseTooWide(LU):
+    def inverse(self, z, context=None):
+        x, log_det = super().inverse(z, context)
+        return 1.01 * x, log_det
+
+
+class WrongBin(Autoregressive):
+    def inverse(self, z, context=None):
+        before = self.bijection
+        self.bijection = Shifted(before)
+        try:
+            return super().inverse(z, context)
+        finally:
+            self.bijection = before
+
+
+class Shifted:
+    """A spline whose inverse looks into the bin beside the right one."""
+
+    def __init__(self, spline):
+        self._spline = spline
+
+    def inverse(self, z, theta):
+        bins = self._spline.bins
+        widths, heights, slopes = theta[:bins], theta[bins : 2 * bins], theta[2 * bins :]
+        return self._spline.inverse(z, torch.cat([widths.roll(1, 0), heights, slopes]))
+
+
+class NotANumber(LU):
+    def forward(self, x, context=None):
+        z, log_det = super().forward(x, context)
+        return torch.where(x.abs() > 50, math.nan, z), log_det
+
+
+class Coarse(LU):
+    def forward(self, x, context=None):
+        z, log_det = super().forward(x, context)
+        return (z, log_det + 0.5) if x.dtype == torch.float32 else (z, log_det)
+
+
+class TooWide(Normal):
+    """A scale that is off by 1% in the constant alone."""
+
+    def log_prob(self, z, context=None):
+        return super().log_prob(z, context) + z.shape[1] * math.log(1.01)
+
+
+class NoConstant(Normal):
+    def log_prob(self, z, context=None):
+        return super().log_prob(z, context) + 0.5 * z.shape[1] * math.log(2 * math.pi)
+
+
+class WideDraws(Normal):
+    def sample(self, rows, generator, context=None):
+        return 1.02 * super().sample(rows, generator, context)
+
+
+LAYERS = {
+    "the sign of a log-det": (1, WrongSign, "log-det of layers", "layer 2, WrongSign"),
+    "a diagonal that is left out": (2, OneDiagonalShort, "log-det of layers", "layer 3, OneDiagonalShort"),
+    "a layer that folds": (0, Folded, "layers and back", "layer 1, Folded"),
+    "a layer that clamps": (2, Clamped, "layers and back", "layer 3, Clamped"),
+    "an inverse off by 1%": (2, InverseTooWide, "layers and back", "layer 3, InverseTooWide"),
+    "the wrong bin of a spline": (3, WrongBin, "layers and back", "layer 4, WrongBin"),
+    "no numbers in the tails": (0, NotANumber, "strange rows", None),
+    "float32 that is no float64": (0, Coarse, "float32, mean", None),
+}
+
+
+@pytest.mark.parametrize("fault", LAYERS)
+def test_a_broken_layer_is_found_and_named(fault):
+    place, broken, name, where = LAYERS[fault]
+    density = rings()
+    density.joint.flow.layers[place].__class__ = broken
+    found = failed(density)
+    assert name in found
+    if where is not None:
+        assert found[name] == where
+    assert not {"columns and back", "log-det of the columns", "mass of the base", "draws of the base"} & set(found)
+    if name == "log-det of layers":
+        assert {"log-det of the whole", "total mass"} <= set(found)
+        assert not {"layers and back", "rows and back", "latents and back"} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("broken", "name"),
+    [(TooWide, "mass of the base"), (NoConstant, "mass of the base"), (WideDraws, "draws of the base")],
+)
+def test_a_broken_base_is_found(broken, name):
+    density = rings()
+    density.joint.flow.base.__class__ = broken
+    found = failed(density)
+    assert name in found
+    assert ("total mass" in found) == (name == "mass of the base")
+    assert not [each for each in found if "log-det" in each or "back" in each]
+
+
+class NoScale(Standardizer):
+    def _to_unit(self, values):
+        u, log_derivative = super()._to_unit(values)
+        return u, log_derivative + torch.log(self.scale)
+
+
+class NoLogarithm(Standardizer):
+    def _to_line(self, values):
+        line, log_derivative = super()._to_line(values)
+        return line, torch.zeros_like(log_derivative)
+
+
+class ScaledBack(Standardizer):
+    def inverse(self, u):
+        return 1.01 * super().inverse(u)
+
+
+@pytest.mark.parametrize("broken", [NoScale, NoLogarithm])
+def test_a_missing_jacobian_of_columns_is_found(broken):
+    density = mixed()
+    density.encoding.coordinates.__class__ = broken
+    found = failed(density)
+    assert {"log-det of the columns", "log-det of the whole"} <= set(found)
+    assert not {"log-det of layers", "mass of the base"} & set(found)
+    assert not [each for each in found if "back" in each or "codes" in each]
+
+
+def test_columns_that_come_back_too_wide_are_found():
+    density = rings()
+    density.encoding.coordinates.__class__ = ScaledBack
+    found = failed(density)
+    assert found["columns and back"] in ("x", "y")
+    assert not [each for each in found if "log-det" in each or "layers" in each]
+
+
+class NoTurn(ColumnEncoder):
+    def _turns(self, values):
+        angles, log_det = super()._turns(values)
+        return angles, torch.where(log_det == -math.inf, log_det, 0.0)
+
+
+def test_angles_without_their_jacobian_are_found():
+    density = mixed()
+    density.encoding.modelled.__class__ = NoTurn
+    found = failed(density)
+    assert {"log-det of the columns", "log-det of the whole"} <= set(found)
+    assert not {"angles and back", "log-det of layers"} & set(found)
+
+
+class NoCircle(CircularDensity):
+    def sample(self, rows, generator, context=None):
+        angles = super().sample(rows, generator, context)
+        return torch.where(angles != 0, 0.5 * angles, angles)
+
+
+def test_angles_drawn_wrongly_are_found():
+    density = mixed()
+    density.joint.angles.__class__ = NoCircle
+    found = failed(density)
+    assert "draws against density" in found
+    assert not [each for each in found if "log-det" in each or "back" in each or "base" in each]
+
+
+class NotNormalised(CategoricalDensity):
+    def log_probs(self, hot, context=None):
+        return super().log_probs(hot, context) + 1e-4
+
+
+class OtherDraws(CategoricalDensity):
+    def sample(self, rows, generator, context=None):
+        codes = super().sample(rows, generator, context)
+        codes[:, 0] = torch.where(codes[:, 0] == 1, 0, codes[:, 0])
+        return codes
+
+
+@pytest.mark.parametrize(
+    ("broken", "name"), [(NotNormalised, "probabilities of codes"), (OtherDraws, "draws of codes")]
+)
+def test_broken_codes_are_found(broken, name):
+    density = mixed()
+    density.joint.codes.__class__ = broken
+    found = failed(density)
+    assert name in found
+    assert not [each for each in found if "log-det" in each or "back" in each or "base" in each or each == "total mass"]
+
+
+class NoSum(UnseenIntegers):
+    def log_prob(self, x):
+        return super().log_prob(x) + 0.1
+
+
+def test_numbers_never_seen_without_a_sum_are_found():
+    density = mixed()
+    for outcomes in density.encoding.modelled.outcomes:
+        if outcomes.others is not None:
+            outcomes.others.__class__ = NoSum
+    assert list(failed(density)) == ["numbers never seen"]
+
+
+class NoCells(FlowDensity):
+    """One that counts a rounded number with the mass of its cell, and forgets to divide by the step."""
+
+    def scores(self, values, **options):
+        found = super().scores(values, **options)
+        step = next(column.step for place, column in enumerate(self.schema.columns) if place in self.encoding.rounded)
+        return type(found)(found.log_prob + math.log(step), found.error)
+
+
+class WrittenWrongly(FlowDensity):
+    def draw(self, given, generator):
+        return 1.2 * super().draw(given, generator)
+
+
+def test_cells_and_rows_as_written_are_looked_at():
+    density = sample("penguins", "auto")
+    assert density.rounded
+    density.__class__ = NoCells
+    assert list(failed(density)) == ["cells of rounded numbers"]
+    density = rings()
+    density.__class__ = WrittenWrongly
+    assert list(failed(density)) == ["rows as written"]
+
+
+def test_an_ensemble_is_checked_flow_by_flow_and_so_are_its_weights():
+    broken = rings()
+    broken.joint.flow.layers[1].__class__ = WrongSign
+    found = failed(Ensemble([rings(), broken], np.array([0.5, 0.51])))
+    assert "weights of the flows" in found
+    assert found["flow 2: log-det of layers"] == "layer 2, WrongSign"
+    assert not [each for each in found if each.startswith("flow 1: ")]
+
+
+def test_a_given_column_does_not_hide_a_fault():
+    density = mixed("kind", "share")
+    assert not failed(density)
+    density.encoding.coordinates.__class__ = NoScale
+    assert "log-det of the columns" in failed(density)
