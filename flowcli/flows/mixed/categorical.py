@@ -53,7 +53,7 @@ class CategoricalDensity(nn.Module):
         for name, values in (("_hot_rows", hot_rows), ("_number_rows", number_rows)):
             self.register_buffer(name, torch.tensor(values, dtype=torch.long), persistent=False)
         self.register_buffer("_groups", groups, persistent=False)
-        self.register_buffer("guard", torch.zeros(len(self.digits)))
+        self.register_buffer("smoothing", torch.zeros(len(self.digits)))
 
     def log_prob(self, hot: Tensor, context: Context = NO_CONTEXT) -> Tensor:
         """The logarithm of the probability of one-hot codes (sum of sizes, B), (B,)."""
