@@ -18,6 +18,7 @@ from flowcli.evaluation import plots
 from flowcli.model import Density, Ensemble
 from flowcli.model.density import SampleRequest
 from flowcli.parallel.block_pool import BlockPool
+from flowcli.random import Stream, numpy_generator
 from flowcli.table import ReadOptions
 from flowcli.table.column_selection import chosen
 from flowcli.table.io.reservoir import Subset, read_subset
@@ -159,7 +160,7 @@ class PlotInputs:
     def _some(self, most: int) -> Rows:
         """At most so many of the rows, at random."""
         assert self.rows is not None
-        order = np.random.default_rng([self._seed, 61]).permutation(len(self.rows))[:most]
+        order = numpy_generator(self._seed, Stream.PLOT_ROWS).permutation(len(self.rows))[:most]
         return self.rows[np.sort(order)]
 
     def _given(self) -> Rows | None:

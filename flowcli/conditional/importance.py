@@ -13,6 +13,7 @@ from torch import Tensor
 from flowcli.conditional.proposal import Known, Proposal
 from flowcli.encoding.encoder import Encoded, residuals
 from flowcli.errors import NumericsError
+from flowcli.random import Stream, numpy_generator
 
 if TYPE_CHECKING:
     from flowcli.model.density import Density
@@ -108,7 +109,7 @@ class Importance:
 
     def __init__(self, density: Density, seed: int) -> None:
         self._density, self.part = density, density.encoding.modelled
-        random = np.random.default_rng([seed, 22])
+        random = numpy_generator(seed, Stream.PROPOSAL_DRAWS)
         given = density.encoding.plausible_given(GUIDE_ROWS, random)
         drawn = torch.from_numpy(density.sample(GUIDE_ROWS, seed=seed, given=given))
         rest = residuals(drawn, density.schema)

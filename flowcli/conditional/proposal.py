@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from flowcli.encoding.encoder import ColumnEncoder, Encoded
 from flowcli.errors import NumericsError
+from flowcli.random import Stream, numpy_generator
 
 COMPONENTS = 32
 ROWS_PER_COLUMN = 8  # that a component has at least, of those that it is fitted to
@@ -77,7 +77,7 @@ class Proposal:
             encoded: The rows, N.
             seed: Of the start.
         """
-        random = np.random.default_rng([seed, 21])
+        random = numpy_generator(seed, Stream.PROPOSAL_START)
         there = part.present(encoded.codes, part.on_line)
         if not bool(there.all()):
             encoded = _rows(encoded, torch.arange(min(len(there), INCOMPLETE_ROWS)))

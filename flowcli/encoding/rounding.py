@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from flowcli.random import Stream, numpy_generator
 
 DRAWS = 8  # points in a cell, unless the caller wants more
 
@@ -40,7 +41,7 @@ def points(count: int, columns: Sequence[int], width: int, seed: int) -> Tensor:
         for _ in range(60):
             root = (1 + root) ** (1 / (dimension + 1))
         steps = (1 / root) ** torch.arange(1, dimension + 1, dtype=torch.float64)
-        shift = torch.from_numpy(np.random.default_rng([seed, 11]).random(dimension))
+        shift = torch.from_numpy(numpy_generator(seed, Stream.ROUNDING_POINTS).random(dimension))
         places = torch.arange(count, dtype=torch.float64)[:, None] * steps + shift
         found[:, list(columns)] = torch.remainder(places, 1.0)
     return found

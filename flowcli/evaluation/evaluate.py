@@ -21,6 +21,7 @@ from flowcli.evaluation.metrics.rivals import Rivals, rivals
 from flowcli.model import Density
 from flowcli.model.density import SampleRequest
 from flowcli.parallel.block_pool import BlockPool
+from flowcli.random import Stream, numpy_generator
 
 Rows = NDArray[np.float64]
 
@@ -90,7 +91,7 @@ def evaluate(
         progress(f"scoring {len(rows):,} rows")
         log_prob = team.log_prob(rows, seed=seed)
         of_train = None if train is None else mean_nats(team.log_prob(train, seed=seed))
-        chosen = np.sort(np.random.default_rng([seed, 28]).permutation(len(rows))[:MOST_ROWS])
+        chosen = np.sort(numpy_generator(seed, Stream.EVALUATION_ROWS).permutation(len(rows))[:MOST_ROWS])
         beside, given = rows[chosen], None
         if any(column.given for column in density.schema.columns):
             each = max(LEAST_EACH, draws // len(beside))

@@ -17,6 +17,7 @@ from flowcli.evaluation.check.proposal import Proposal
 from flowcli.evaluation.check.subject import Points, Subject
 from flowcli.flows.bases import Base
 from flowcli.flows.context import Context
+from flowcli.random import Stream, numpy_generator
 from flowcli.table.schema import Column
 
 NUMBERS = 200_000  # drawn in all, so that a scale that is off by 1% is seen
@@ -55,7 +56,7 @@ def _mass(base: Base, z: Tensor, context: Context, chosen: Tensor, seed: int) ->
     seen = context.select(chosen)
     numbers = z if seen.observed is None else z.where(seen.observed > 0, math.nan)
     proposal = Proposal.fit(columns, numbers.numpy(), _features(seen, len(z)), seed)
-    random = np.random.default_rng([seed, 3])
+    random = numpy_generator(seed, Stream.CHECK_LATENTS)
     log_p, log_q, found = [np.empty(0)], [np.empty(0)], None
     for _ in range(ROUNDS):
         own = context.select(torch.from_numpy(random.choice(chosen.numpy(), ROUND_ROWS)))

@@ -20,6 +20,7 @@ from flowcli.evaluation.check.finding import Finding, within
 from flowcli.evaluation.check.subject import Points, Subject
 from flowcli.flows.context import Context
 from flowcli.flows.mixed.categorical import CategoricalDensity
+from flowcli.random import Stream, numpy_generator
 
 MOST_OUTCOMES = 20_000  # of all codes together, to be enumerated
 ROWS, MOST_ROWS = 8, 1000  # whose given columns, or first codes, are looked at
@@ -84,7 +85,7 @@ def _frequencies(subject: Subject, codes: CategoricalDensity, drawn: Points, see
     hot = codes.one_hot(before)
     outcomes = [(place, value) for place, ends in enumerate(pairwise(edges)) for value in range(*ends)]
     several = max(LEAST_COUNTED, WORK // (edges[-1] * len(before)))
-    order = np.random.default_rng([seed, 5]).permutation(len(outcomes))[:several]
+    order = numpy_generator(seed, Stream.CHECK_OUTCOMES).permutation(len(outcomes))[:several]
     worst, count = 0.0, 0
     for place, value in (outcomes[number] for number in order):
         expected = _probabilities(codes, before, context, place, [value])[0]
@@ -126,7 +127,7 @@ def _probabilities(
 
 def _others(name: str, others: UnseenIntegers, seed: int) -> Finding:
     """The sum over the numbers of a grid, by importance sampling from a heavier tail."""
-    random = np.random.default_rng([seed, 4])
+    random = numpy_generator(seed, Stream.CHECK_CODES)
     scale = max(2 * others.spread / others.step, 1.0)
     places = np.round(scale * random.standard_t(TAILS, OTHERS))
     near, far = ((np.abs(places) + side) / scale for side in (-0.5, 0.5))

@@ -25,6 +25,7 @@ from flowcli.evaluation.check.line_maps import Line
 from flowcli.evaluation.check.proposal import Proposal
 from flowcli.evaluation.check.quadrature import integrals
 from flowcli.evaluation.check.subject import Points, Subject
+from flowcli.random import Stream, numpy_generator
 
 Rows = NDArray[np.float64]
 
@@ -49,7 +50,7 @@ def masses(subject: Subject, drawn: Points, seed: int) -> Iterator[Finding]:
     guess = Guess(subject, first, seed)
     if len(subject.numbers) <= 2:
         yield _by_quadrature(subject, guess, second)
-    random = np.random.default_rng([seed, 2])
+    random = numpy_generator(seed, Stream.CHECK_MASS)
     log_p, log_q, found = [np.empty(0)], [np.empty(0)], None
     for _ in range(ROUNDS if len(subject.numbers) > 2 else 2):
         chosen = torch.from_numpy(random.integers(len(second.rest), size=ROUND_ROWS))

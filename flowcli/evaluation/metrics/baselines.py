@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from flowcli.random import Stream, numpy_generator
 from flowcli.table import Column, Schema
 
 Rows = NDArray[np.float64]
@@ -104,7 +105,7 @@ def kernel_log_prob(
     """
     from scipy.stats import gaussian_kde
 
-    order = np.random.default_rng([seed, 31]).permutation(len(train))[: MOST_KERNELS + MOST_JUDGES]
+    order = numpy_generator(seed, Stream.KERNELS).permutation(len(train))[: MOST_KERNELS + MOST_JUDGES]
     center, scale = np.median(train, axis=0), train.std(axis=0)
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         return None

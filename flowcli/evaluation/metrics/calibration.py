@@ -11,6 +11,7 @@ from scipy import stats
 
 from flowcli.evaluation.metrics.information import divergence
 from flowcli.evaluation.metrics.ranks import ranks_among, ranks_among_own
+from flowcli.random import Stream, numpy_generator
 from flowcli.table import Column, Schema
 
 Rows = NDArray[np.float64]
@@ -63,7 +64,7 @@ def column_ranks(rows: Rows, samples: Rows, schema: Schema, seed: int) -> Rows:
         Ranks in [0, 1], (N, C). NaN for a missing cell, for a column that the model is conditioned on, and where no
         draw has a value.
     """
-    random = np.random.default_rng([seed, 22])
+    random = numpy_generator(seed, Stream.CALIBRATION)
     ranks = np.full(rows.shape, np.nan)
     among = ranks_among if samples.ndim == 2 else ranks_among_own
     for place, column in enumerate(schema.columns):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcli.evaluation.metrics.neighbours import MOST_POINTS, Points, nearest
+from flowcli.random import Stream, numpy_generator
 from flowcli.table import Schema
 
 Rows = NDArray[np.float64]
@@ -59,7 +60,7 @@ def copies(rows: Rows, draws: Rows, schema: Schema, seed: int, train: Rows | Non
         train: The rows that may have been copied, (T, C): then draws and rows are compared by how near they come to
             these; without them, draws by how near they come to rows, and rows by how near they come to others.
     """
-    random = np.random.default_rng([seed, 24])
+    random = numpy_generator(seed, Stream.COPIES)
     if min(len(rows), len(draws), len(rows if train is None else train)) < LEAST_ROWS:
         return None
     paired = any(column.given for column in schema.columns)

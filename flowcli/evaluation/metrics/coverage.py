@@ -17,6 +17,7 @@ from scipy import stats
 
 from flowcli.evaluation.metrics.information import divergence
 from flowcli.evaluation.metrics.ranks import ranks_among, ranks_among_own
+from flowcli.random import Stream, numpy_generator
 
 Rows = NDArray[np.float64]
 Manner = Literal["too narrow", "too wide", "tails too light", "tails too heavy"]
@@ -101,7 +102,7 @@ def coverage(rows: Rows, draws: Rows, seed: int) -> Coverage:
             given, (N, K), so that every row has regions of its own.
         seed: Of random numbers that break ties.
     """
-    random = np.random.default_rng([seed, 21])
+    random = numpy_generator(seed, Stream.COVERAGE)
     ranks = (ranks_among if draws.ndim == 1 else ranks_among_own)(rows, draws, random)
     known = np.where(np.isfinite(draws), draws, np.nan)
     with np.errstate(invalid="ignore"), warnings.catch_warnings():

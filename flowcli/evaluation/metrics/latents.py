@@ -14,6 +14,7 @@ from flowcli.errors import UsageError
 from flowcli.evaluation.metrics.ranks import ranks_among, ranks_among_own
 from flowcli.flows.bases import AutoregressiveMixture, Mixture
 from flowcli.model import FlowDensity
+from flowcli.random import Stream, numpy_generator
 
 Rows = NDArray[np.float64]
 
@@ -53,7 +54,7 @@ def latent_scores(density: FlowDensity, values: Rows, seed: int) -> LatentScores
     flow, joint = density.joint.flow, density.joint
     if flow is None:
         raise UsageError("the model has no latents: none of its columns is continuous")
-    random, generator = np.random.default_rng([seed, 51]), torch.Generator().manual_seed(seed)
+    random, generator = numpy_generator(seed, Stream.LATENTS), torch.Generator().manual_seed(seed)
     like = next(joint.parameters())
     rows, log_det = density.encoding.forward(
         torch.as_tensor(values, dtype=torch.float64), torch.as_tensor(random.random(values.shape))

@@ -12,6 +12,7 @@ from flowcli.evaluation.metrics.calibration import Check, checks, column_ranks
 from flowcli.evaluation.metrics.coverage import Coverage, coverage
 from flowcli.evaluation.metrics.ranks import ranks_among
 from flowcli.evaluation.metrics.two_sample import TwoSample, two_sample
+from flowcli.random import Stream, numpy_generator
 from flowcli.table import Schema
 
 Rows = NDArray[np.float64]
@@ -106,7 +107,7 @@ def measured(drawn: Drawn, seed: int) -> Measures:
     dependence = pair = None
     modelled = sum(column.kind != "constant" for column in drawn.schema.columns)
     if found is not None and found.chance < ALPHA and modelled > 1:
-        random = np.random.default_rng([seed, 27])
+        random = numpy_generator(seed, Stream.MEASURES)
         rows, singles = (_alone(table, drawn.schema, random) for table in (drawn.rows, drawn.singles))
         dependence = two_sample(rows, singles, drawn.schema, seed)
         pair = _pair(rows, singles, drawn.schema)

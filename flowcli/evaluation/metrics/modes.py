@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from flowcli.evaluation.metrics.neighbours import MOST_POINTS, Points, nearest
+from flowcli.random import Stream, numpy_generator
 from flowcli.table import Schema
 
 Rows = NDArray[np.float64]
@@ -63,7 +64,7 @@ def lonely(rows: Rows, draws: Rows, schema: Schema, seed: int) -> tuple[Unmatche
         schema: The columns.
         seed: Of the choice where there are too many.
     """
-    random = np.random.default_rng([seed, 25])
+    random = numpy_generator(seed, Stream.MODES)
     count = min(len(rows), len(draws), MOST_POINTS)
     if count < LEAST_POINTS:
         return None

@@ -18,6 +18,7 @@ from flowcli.evaluation.metrics.baselines import (
     whole_places,
 )
 from flowcli.evaluation.metrics.comparison import Difference, Nats, difference, mean_nats
+from flowcli.random import Stream, numpy_generator
 from flowcli.table import Schema
 
 Rows = NDArray[np.float64]
@@ -70,7 +71,7 @@ def rivals(log_prob: Rows, rows: Rows, schema: Schema, seed: int, train: Rows | 
         seed: Of the folds.
         train: Rows to fit to, (T, C); without them each row is scored by densities of the other folds of rows.
     """
-    random = np.random.default_rng([seed, 26])
+    random = numpy_generator(seed, Stream.RIVALS)
     chosen = random.permutation(len(rows))[:MOST_ROWS]
     log_prob, rows = log_prob[chosen], rows[chosen]
     fitted_to = len(train) if train is not None else len(rows) * (FOLDS - 1) // FOLDS

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from flowcli.random import Stream, numpy_generator
 from flowcli.table import Schema
 
 Rows = NDArray[np.float64]
@@ -70,7 +71,7 @@ def two_sample(rows: Rows, draws: Rows, schema: Schema, seed: int, *, least_chan
         seed: Of the choice of rows, of the folds, and of the classifiers.
         least_chance: Columns that tell are looked for where the chance is below it.
     """
-    random = np.random.default_rng([seed, 23])
+    random = numpy_generator(seed, Stream.TWO_SAMPLE)
     paired = any(column.given for column in schema.columns)
     pairs = min(len(rows), len(draws), MOST_PAIRS)
     if pairs < LEAST_PAIRS:

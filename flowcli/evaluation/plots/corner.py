@@ -30,6 +30,7 @@ from flowcli.evaluation.plots.sheet import (
     tick_room,
 )
 from flowcli.evaluation.plots.theme import unaffected
+from flowcli.random import Stream, numpy_generator
 from flowcli.table import Column, Schema
 
 Rows = NDArray[np.float64]
@@ -72,7 +73,9 @@ def corner(
     else:
         choice = Choice(tuple(schema.names.index(name) for name in columns), (), len(columns))
     if rows is not None:
-        rows = rows[np.random.default_rng([seed, 43]).permutation(len(rows))]  # the first of them are drawn as points
+        rows = rows[
+            numpy_generator(seed, Stream.POINTS_ORDER).permutation(len(rows))
+        ]  # the first of them are drawn as points
     side = SIDES[min(len(choice.places), len(SIDES)) - 1]
     points = points_for(side, side)
     shown = [

@@ -34,6 +34,7 @@ from flowcli.evaluation.plots.sheet import (
 )
 from flowcli.evaluation.plots.theme import unaffected
 from flowcli.model import Density
+from flowcli.random import Stream, numpy_generator
 from flowcli.table import Schema
 
 Rows = NDArray[np.float64]
@@ -140,7 +141,7 @@ def _curve(
     axes.spines["left"].set_visible(False)
     top = float(curve[np.isfinite(curve)].max(initial=0.0))
     if rows is not None:
-        own = scale.places(rows[:, place], np.random.default_rng([seed, 41]))
+        own = scale.places(rows[:, place], numpy_generator(seed, Stream.JITTER))
         # As the density is one of all rows, so is the histogram.
         bars = heights(own, bins_for(max(1, len(rows)))) * float((~np.isnan(own)).mean())
         axes.stairs(bars, np.linspace(0, 1, len(bars) + 1), fill=True, color="#F1C9AD", linewidth=0)
@@ -202,8 +203,8 @@ def _map(
         zorder=0,
     )
     if rows is not None:
-        order = np.random.default_rng([seed, 43]).permutation(len(rows))[:points]
-        random = np.random.default_rng([seed, 41])
+        order = numpy_generator(seed, Stream.POINTS_ORDER).permutation(len(rows))[:points]
+        random = numpy_generator(seed, Stream.JITTER)
         draw_points(axes, *(scale.places(rows[order, p], random) for p, scale in zip(places, scales, strict=True)))
     label_x(axes, under.ticks)
     label_y(axes, left)

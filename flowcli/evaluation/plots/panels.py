@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from flowcli.evaluation.plots.scale import Scale
 from flowcli.evaluation.plots.sheet import DATA, DPI, PALE, SAMPLES
+from flowcli.random import Stream, numpy_generator
 
 Rows = NDArray[np.float64]
 
@@ -47,7 +48,7 @@ class Places:
     @classmethod
     def of(cls, scale: Scale, samples: Rows, rows: Rows | None, seed: int, points: int = 0) -> Places:
         """The places of samples (M,) and data (N,), with rounded numbers spread over their cells."""
-        random = np.random.default_rng([seed, 41])
+        random = numpy_generator(seed, Stream.JITTER)
         return cls(scale, scale.places(samples, random), None if rows is None else scale.places(rows, random), points)
 
 
@@ -148,7 +149,7 @@ def _draw_density(axes: Axes, across: Places, up: Places) -> None:
 def _draw_strips(axes: Axes, levels: Places, numbers: Places, seed: int, *, upright: bool) -> None:
     """For each level the numbers' samples as an area that is the wider the more there are, data as points in it."""
     count = levels.scale.count
-    random = np.random.default_rng([seed, 42])
+    random = numpy_generator(seed, Stream.STRIP)
     bins = 48
     middles = (np.arange(bins) + 0.5) / bins
     for level in range(count):

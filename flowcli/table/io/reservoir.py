@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcli.errors import DataError
+from flowcli.random import Stream, numpy_generator
 from flowcli.table.io.reader import BadRows, open_table
 from flowcli.table.io.source import ReadOptions, shown
 from flowcli.table.schema import Column
@@ -50,7 +51,7 @@ def read_subset(
         UsageError: A source that makes no sense.
         DataError: Columns that are not there, rows that cannot be used, or no rows.
     """
-    random = np.random.default_rng([seed, 31])
+    random = numpy_generator(seed, Stream.RESERVOIR)
     kept = np.empty((0, len(columns)))
     keys = np.empty(0)
     total = bad = 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from flowcli.encoding import Encoder
+from flowcli.random import Stream, derived_seed
 
 
 class TrainingRows:
@@ -52,13 +52,15 @@ class TrainingRows:
         """The rows (N, W) of one epoch in its order, float32, each with its weight behind it if there are any."""
         if number != self._epoch:
             if self._encoding.rounded or self._epoch < 0:
-                spread = dequantization_shares(self._encoding, len(self), generator(self._seed, 2, number))
+                spread = dequantization_shares(
+                    self._encoding, len(self), generator(self._seed, Stream.EPOCH_DEQUANTIZATION, number)
+                )
                 rows, log_det = self._encoding.forward(self._values, spread)
                 self.log_det = mean(log_det, self._weights)
                 if self._weights is not None:
                     rows = torch.cat([rows, self._weights[:, None]], 1)
                 self._unordered = rows.float().to(self._device)
-            order = torch.randperm(len(self), generator=generator(self._seed, 3, number))
+            order = torch.randperm(len(self), generator=generator(self._seed, Stream.EPOCH_ORDER, number))
             self._rows = self._unordered[order.to(self._unordered.device)]
             self._epoch = number
         return self._rows
@@ -78,11 +80,6 @@ def mean(values: Tensor, weights: Tensor | None) -> float:
     return float(values.mean() if weights is None else (values * weights).sum() / weights.sum())
 
 
-def generator(*seeds: int) -> torch.Generator:
-    """A generator on the CPU, seeded by several numbers together."""
-    return torch.Generator().manual_seed(mixed(*seeds))
-
-
-def mixed(*seeds: int) -> int:
-    """One seed out of several numbers."""
-    return int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def generator(seed: int, stream: Stream, *steps: int) -> torch.Generator:
+    """Return torch's generator on the CPU for one purpose; see ``flowcli.random``."""
+    return torch.Generator().manual_seed(derived_seed(seed, stream, *steps))

@@ -21,10 +21,11 @@ from flowcli.errors import NumericsError
 from flowcli.flows import MixedDensity
 from flowcli.flows.conditioners import Network
 from flowcli.parallel.lockstep import Lockstep, processes_for, shared
+from flowcli.random import Stream, derived_seed
 from flowcli.training.loop.adamw import AdamW, add_up, clip_coefficient
 from flowcli.training.loop.compiled import LogProb, allow_tf32
 from flowcli.training.loop.ema import EMA
-from flowcli.training.loop.epochs import TrainingRows, mixed
+from flowcli.training.loop.epochs import TrainingRows
 from flowcli.training.loop.flat_parameters import Flat
 from flowcli.training.loop.schedule import rate_factor
 
@@ -295,7 +296,7 @@ class Loop:
         first = step % self.steps_per_epoch * size
         batch = self._batches[first : first + size][self._part(process, size)]
         if self._random:
-            _seed(batch.device, mixed(self.seed, 5, step, process))
+            _seed(batch.device, derived_seed(self.seed, Stream.TRAINING_STEP, step, process))
         batch, weights = self._rows_and_weights(batch)
         if self.settings.noise:
             batch = self._with_noise(batch)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from flowcli.config import schema as config
 from flowcli.encoding import Encoder, Standardizer
 from flowcli.errors import ConfigError
+from flowcli.random import Stream
 from flowcli.training.loop.epochs import dequantization_shares, generator
 from flowcli.training.loop.loop import Loop
 from flowcli.training.prepare import resolve
@@ -55,12 +56,15 @@ class StartCandidates:
             self._marginals = [True]  # no choice then: without a quantile map such rows would be left out
         self._sample, self._held_sample = (
             Sample.of(encoding, side.tensor, side.weight_tensor, seed, purpose, most)
-            for side, purpose, most in ((train, 6, LARGEST_SAMPLE), (held_out, 7, len(held_out)))
+            for side, purpose, most in (
+                (train, Stream.TRAINING_SAMPLE, LARGEST_SAMPLE),
+                (held_out, Stream.HELD_OUT_SAMPLE, len(held_out)),
+            )
         )
         plain = encoding.coordinates
         self._choices = [plain]
         if len(plain) and any(self._marginals):
-            spread = dequantization_shares(encoding, len(train), generator(seed, 11))
+            spread = dequantization_shares(encoding, len(train), generator(seed, Stream.MAP_DEQUANTIZATION))
             mapped = plain.with_marginal(encoding.line(train.tensor, spread))
             self._choices = [mapped if marginal else plain for marginal in self._marginals]
 
@@ -85,7 +89,7 @@ class StartCandidates:
         layout = self._encoding.layout
         if layout.outcomes or layout.angles or self._encoding.rounded:
             return None
-        sample = self._sample.some(resolve.ROWS_OF_FEW, generator(self._seed, 13))
+        sample = self._sample.some(resolve.ROWS_OF_FEW, generator(self._seed, Stream.QUICK_SAMPLE))
         counts = resolve.FEW_COMPONENTS
         found = choose_starts(self._choices, sample, self._held_sample, components=counts, seed=self._seed, folds=0)
         return found[0].held_out_nats

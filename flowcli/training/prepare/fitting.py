@@ -21,10 +21,11 @@ from flowcli.errors import DataError, ModelFileError, UsageError
 from flowcli.flows import MixedDensity, Transform, bases, build_mixed, check_mixed_size
 from flowcli.model import FlowDensity
 from flowcli.model.held_out import HeldOut
+from flowcli.random import Stream, derived_seed, numpy_generator
 from flowcli.table import Table
 from flowcli.table.schema import Column
 from flowcli.training.loop.compiled import compiled
-from flowcli.training.loop.epochs import TrainingRows, dequantization_shares, generator, mixed
+from flowcli.training.loop.epochs import TrainingRows, dequantization_shares, generator
 from flowcli.training.loop.loop import SCORING_ROWS, Loop, mean_and_error
 from flowcli.training.prepare import resolve
 from flowcli.training.prepare.candidates import PreparedFit, StartCandidate, StartCandidates, best
@@ -264,7 +265,7 @@ def _checked(table: Table, allow_singular: bool, seed: int, notice: Notice) -> T
         )
     notice(f"columns {names} are a linear function of each other; noise of a thousandth of their spread was added")
     values = table.values.copy()
-    noise = np.random.default_rng([seed, 9])
+    noise = numpy_generator(seed, Stream.COLLINEARITY_NOISE)
     for name, spread in zip(collinear, spreads, strict=True):
         place = table.schema.names.index(name)
         lower, upper = table.schema.columns[place].support
@@ -396,7 +397,7 @@ def _ready(way: StartCandidate, train: RowSet, held_out: RowSet, seed: int, devi
     encoding = way.encoding.with_coordinates(coordinates.with_limits(way.encoding.line(train.tensor)))
     ground = _LoopFactory(encoding, way.settled, train, held_out, seed, device)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(mixed(seed, 8))
+        torch.manual_seed(derived_seed(seed, Stream.WEIGHTS))
         joint = ground.joint()
         rows = TrainingRows(encoding, train.tensor, seed, weights=train.weight_tensor)
         _start(joint, encoding, rows, way.start, seed)
@@ -455,7 +456,7 @@ class _LoopFactory:
         """The loop over the rows, everything on the device; its steps are compiled if somebody takes the notices."""
         encoding, train, held_out, seed, device = self.encoding, self.train, self.held_out, self.seed, self.device
         rows = TrainingRows(encoding, train.tensor, seed, device, train.weight_tensor)
-        spread = dequantization_shares(encoding, len(held_out), generator(seed, 7))
+        spread = dequantization_shares(encoding, len(held_out), generator(seed, Stream.HELD_OUT_DEQUANTIZATION))
         held_rows, held_log_det = encoding.forward(held_out.tensor, spread)
         return Loop(
             joint.to(device),

@@ -12,6 +12,7 @@ from torch import Tensor
 from flowcli.errors import NumericsError
 from flowcli.flows import Context
 from flowcli.flows.bases import Mixture
+from flowcli.random import Stream
 from flowcli.training.loop.epochs import generator
 
 LARGEST_SAMPLE = 20_000  # rows that EM sees; more changed the start by less than a fit's first second
@@ -104,7 +105,7 @@ def fit_mixture(
     Raises:
         NumericsError: The rows have no such mixture, because some are too far from the others.
     """
-    random = generator(seed, 4)
+    random = generator(seed, Stream.MIXTURE_START)
     rows = z.double().cpu()
     if len(rows) > most:
         chosen = torch.randperm(len(rows), generator=random)[:most]

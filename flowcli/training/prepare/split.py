@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from flowcli.random import Stream, numpy_generator
+
 LARGEST_HELD_OUT = 50_000  # enough to tell 0.01 nats, and no more to score again and again
 MOST_COPIES = 20  # that are kept together, of a row of rounded numbers alone; more are the shape of the density
 
@@ -43,7 +45,7 @@ def hold_out(
         alone = groups.max() + 1 + np.arange(len(values))
         groups = np.unique(np.where(natural, alone, groups), return_inverse=True)[1]
     sizes = np.bincount(groups)
-    order = np.random.default_rng([seed, 1]).permutation(len(sizes))
+    order = numpy_generator(seed, Stream.HELD_OUT_SPLIT).permutation(len(sizes))
     # A row with more copies than there is room for is trained on; if all have, the rarest one makes room.
     fitting = order[sizes[order] <= max(wanted, sizes.min())]
     chosen = np.zeros(len(sizes), dtype=np.bool_)

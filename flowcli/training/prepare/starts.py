@@ -20,6 +20,7 @@ from flowcli.errors import NumericsError
 from flowcli.flows import Context
 from flowcli.flows.bases import Mixture
 from flowcli.flows.mixed.one_hot import OneHot
+from flowcli.random import Stream
 from flowcli.training.loop.epochs import dequantization_shares, generator, mean
 from flowcli.training.prepare.mixture import FittedMixture, fit_mixture, in_blocks
 from flowcli.training.prepare.split import groups_of
@@ -62,7 +63,7 @@ class Sample:
 
     @classmethod
     def of(
-        cls, encoding: Encoder, values: Tensor, weights: Tensor | None, seed: int, purpose: int, most: int
+        cls, encoding: Encoder, values: Tensor, weights: Tensor | None, seed: int, purpose: Stream, most: int
     ) -> Sample:
         """So many of the rows (N, N_c) at most, by chance."""
         random = generator(seed, purpose)
@@ -261,7 +262,7 @@ def _folds(coordinates: Standardizer, train: Sample, seed: int, count: int, *, m
     groups = torch.tensor(groups_of(train.numbers[rows].numpy()))
     if not len(groups) or int(groups.max()) + 1 < 2 * count:
         return []
-    fold_of = torch.randperm(int(groups.max()) + 1, generator=generator(seed, 12))[groups] % count
+    fold_of = torch.randperm(int(groups.max()) + 1, generator=generator(seed, Stream.FOLDS))[groups] % count
     found = []
     for number in range(count):
         rest, fold = train.select(rows[fold_of != number]), train.select(rows[fold_of == number])

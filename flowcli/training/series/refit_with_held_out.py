@@ -19,6 +19,7 @@ from flowcli.flows.bases import AutoregressiveMixture, Mixture
 from flowcli.flows.bases.gaussian_components import Gaussians
 from flowcli.flows.conditioners import Network
 from flowcli.model import Density, Ensemble, FlowDensity
+from flowcli.random import Stream, numpy_generator
 from flowcli.training.loop.epochs import dequantization_shares, generator
 from flowcli.training.loop.loop import SCORING_ROWS
 from flowcli.training.prepare.latents import contexts, with_gaps
@@ -55,7 +56,7 @@ def _of_flow(density: FlowDensity, train: RowSet, held_out: RowSet) -> FlowDensi
     both = train.and_those_of(held_out)
     usable = ~far(density.encoding, both.values)  # of several fits, each may have left out others
     most = min(MOST_ROWS, MOST_NUMBERS // gaussians.means.numel())
-    usable[np.random.default_rng([seed, 14]).permutation(np.flatnonzero(usable))[most:]] = False
+    usable[numpy_generator(seed, Stream.REFIT_ROWS).permutation(np.flatnonzero(usable))[most:]] = False
     both = both.keep(usable)
     z, weights = _latents(density, flow, both), both.weight_tensor
     found = (gaussians.log_weights.softmax(0), gaussians.means, gaussians.factors())
@@ -78,7 +79,9 @@ def _gaussians(flow: Flow) -> Gaussians:
 
 def _latents(density: FlowDensity, flow: Flow, side: RowSet) -> Tensor:
     """What the mixture is one of: rows as they come out of the layers, less what is given moves them by, (N, D)."""
-    spread = dequantization_shares(density.encoding, len(side), generator(density.summary["seed"], 14))
+    spread = dequantization_shares(
+        density.encoding, len(side), generator(density.summary["seed"], Stream.REFIT_DEQUANTIZATION)
+    )
     rows = density.encoding.forward(side.tensor, spread)[0].float()
     z = []
     for block, context in zip(torch.split(rows, SCORING_ROWS), contexts(density.joint, rows, 0), strict=True):
