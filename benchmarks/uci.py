@@ -58,9 +58,9 @@ def power(archive: Path) -> Parts:
     random.shuffle(rows)
     rows = np.delete(rows, [1, 3], axis=1)  # the reactive power and the intensity
     voltage = 0.01 * random.rand(len(rows), 1)
-    rest = 0.001 * random.rand(len(rows), 1)
+    gap = 0.001 * random.rand(len(rows), 1)
     meters = random.rand(len(rows), 3)
-    return _standard(_split(rows + np.hstack([rest, voltage, meters, np.zeros((len(rows), 1))])))
+    return _standard(_split(rows + np.hstack([gap, voltage, meters, np.zeros((len(rows), 1))])))
 
 
 def gas(archive: Path) -> Parts:

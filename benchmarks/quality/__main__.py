@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks.quality import methods, sets
-from benchmarks.quality.report import write_report
+from benchmarks.quality.report import DOCS, write_report
 from benchmarks.quality.results import file_of
 
 RESULTS = Path(".quality")
@@ -30,9 +30,11 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=[*methods.PEERS, *methods.shipped(), *methods.MORE])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--seconds", type=float, default=120.0, help="that a peer's flow may be fitted for")
+    parser.add_argument("--rows", type=int, default=0, help="of each set at most: a trial whose figures mean nothing")
     parser.add_argument("--again", action="store_true", help="run what is there already, too")
     parser.add_argument("--report", action="store_true", help="run nothing")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--docs", type=Path, default=DOCS, help="the folder of the report")
     arguments = parser.parse_args()
     arguments.results.mkdir(exist_ok=True)
     if not arguments.report:
@@ -40,7 +42,7 @@ def main() -> None:
             for name in arguments.sets:
                 for how in arguments.methods:
                     _run(name, how, seed, arguments)
-    write_report(arguments.results)
+    write_report(arguments.results, arguments.docs)
 
 
 def _run(name: str, how: str, seed: int, arguments: argparse.Namespace) -> None:
@@ -48,7 +50,8 @@ def _run(name: str, how: str, seed: int, arguments: argparse.Namespace) -> None:
     if not methods.installed(how) or (file.exists() and not arguments.again):
         return
     started = time.perf_counter()
-    command = [sys.executable, "-m", "benchmarks.quality.one", name, how, str(seed), str(arguments.seconds), str(file)]
+    effort = [str(seed), str(arguments.seconds), str(arguments.rows)]
+    command = [sys.executable, "-m", "benchmarks.quality.one", name, how, *effort, str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     failure = f": {done.stderr.strip().splitlines()[-1]}" if done.returncode else ""
     print(f"{name}, {how}, seed {seed}: {time.perf_counter() - started:.0f} s{failure}", flush=True)

@@ -83,13 +83,13 @@ def pzflow_default(train: Numbers, test: Numbers, budget: Budget, seed: int) -> 
     frame.columns = tested.columns = names
     order = np.random.default_rng([seed, 1]).permutation(len(frame))
     cut = max(1, round(VALIDATION * len(frame)))
-    valid, rest = (frame.iloc[part].reset_index(drop=True) for part in (order[:cut], order[cut:]))
+    valid, fitted = (frame.iloc[part].reset_index(drop=True) for part in (order[:cut], order[cut:]))
 
     def fit(epochs: int) -> tuple[Any, tuple[list[float], list[float]], float]:
         started = time.perf_counter()
         flow = Flow(names, seed=seed)
         losses = flow.train(
-            rest, val_set=valid, epochs=epochs, seed=seed, best_params=True, patience=PATIENCE, progress_bar=False
+            fitted, val_set=valid, epochs=epochs, seed=seed, best_params=True, patience=PATIENCE, progress_bar=False
         )
         return flow, losses, time.perf_counter() - started
 

@@ -50,7 +50,7 @@ def method(name: str) -> Method:
             from benchmarks.quality import ours
 
             more = {
-                ENSEMBLE: ours.several(3),
+                ENSEMBLE: ours.seed_ensemble(3),
                 TUNED: ours.tuned(600.0),
             }
             return more[name] if name in more else ours.flowcli_fit(name)

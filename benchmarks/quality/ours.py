@@ -33,8 +33,8 @@ def flowcli_fit(config: str) -> Method:
         if fitting.loop.history:  # of a trial, from which the fit goes on
             clock.note(score)
         for event in fitting.loop.run(lambda: False):
-            far = isinstance(event, Evaluation) and event.step - last >= event.steps / MOST_POINTS
-            if isinstance(event, Evaluation) and event.best and (far or event.step == 0):
+            due = isinstance(event, Evaluation) and event.step - last >= event.steps / MOST_POINTS
+            if isinstance(event, Evaluation) and event.best and (due or event.step == 0):
                 last = event.step
                 clock.note(score)
         density = training.refit_with_held_out(fitting.density(), fitting.train, fitting.held_out)
@@ -48,7 +48,7 @@ def flowcli_fit(config: str) -> Method:
     return fit
 
 
-def several(count: int) -> Method:
+def seed_ensemble(count: int) -> Method:
     """What ``fit --ensemble`` gives."""
     return _series(lambda seed: training.SeedEnsemble(configs.load(AUTO, []), count, seed))
 

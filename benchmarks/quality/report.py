@@ -78,8 +78,8 @@ class OfSet:
     to_quality: dict[str, float | str] | None
 
 
-def write_report(folder: Path) -> None:
-    """Write both, and the figure."""
+def write_report(folder: Path, docs: Path = DOCS) -> None:
+    """Write quality.json, quality.md and quality.png into a folder, from the results of fits in another."""
     found = {name: of for name in sets.NAMES if (of := _of_set(folder, name)) is not None}
     if not found:
         return
@@ -87,9 +87,9 @@ def write_report(folder: Path) -> None:
     small = summary(folder)
     words: dict[str, object] = {name: asdict(of) for name, of in found.items()}
     words |= {name: {how: asdict(each) for how, each in of.items()} for name, of in small.items()}
-    (DOCS / "quality.json").write_text(json.dumps(words, indent=1) + "\n")
-    draw({name: of.curves for name, of in found.items()}, DOCS / "quality.png")
-    (DOCS / "quality.md").write_text("\n".join([HEAD.format(seconds=budget), *_pages(found), *_of_small(small)]))
+    (docs / "quality.json").write_text(json.dumps(words, indent=1) + "\n")
+    draw({name: of.curves for name, of in found.items()}, docs / "quality.png")
+    (docs / "quality.md").write_text("\n".join([HEAD.format(seconds=budget), *_pages(found), *_of_small(small)]))
 
 
 def _of_set(folder: Path, name: str) -> OfSet | None:
@@ -102,10 +102,14 @@ def _of_set(folder: Path, name: str) -> OfSet | None:
         if own:
             beside[how] = _beside(auto, own)
             curves[how] = next(iter(own.values())).words["curve"]
-    several = {seed: r for seed in SEEDS if (r := read(folder, name, methods.ENSEMBLE, seed)) and r.members is not None}
-    if several:  # whose first flow is auto, and the second is auto with another seed
-        first, second = ({seed: result.member(number) for seed, result in several.items()} for number in range(2))
-        beside |= {OTHER_SEED: _beside(first, second), methods.ENSEMBLE: _beside(first, several)}
+    ensembles = {
+        seed: result
+        for seed in SEEDS
+        if (result := read(folder, name, methods.ENSEMBLE, seed)) and result.members is not None
+    }
+    if ensembles:  # whose first flow is auto, and the second is auto with another seed
+        first, second = ({seed: result.member(number) for seed, result in ensembles.items()} for number in range(2))
+        beside |= {OTHER_SEED: _beside(first, second), methods.ENSEMBLE: _beside(first, ensembles)}
     rows = sets.split(name, 0).train.shape
     truths = [(r.truth - r.log_prob) for r in auto.values() if len(r.truth)]
     gap = np.concatenate(truths) if truths else None

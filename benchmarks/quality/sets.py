@@ -83,14 +83,20 @@ REAL = (*_FRAMES, *_KEEL)
 NAMES = (*REAL, *KNOWN)
 
 
-def split(name: str, seed: int) -> Split:
-    """One of the sets: four fifths to fit, a fifth to test, or new rows where the density is known."""
+def split(name: str, seed: int, max_rows: int | None = None) -> Split:
+    """Split one of the sets: four fifths to fit, a fifth to test, or new rows where the density is known.
+
+    Args:
+        name: The set.
+        seed: Of the split.
+        max_rows: Of the set at most; ``None`` for the published figures.
+    """
     if name in KNOWN:
-        known = KNOWN[name]
-        test = known.sample(ROWS, 2 * seed + 2)
-        return Split(known.sample(ROWS, 2 * seed + 1), test, known.log_prob(test))
+        known, count = KNOWN[name], min(ROWS, max_rows or ROWS)
+        test = known.sample(count, 2 * seed + 2)
+        return Split(known.sample(count, 2 * seed + 1), test, known.log_prob(test))
     frame = real(name)
-    order = np.random.default_rng(seed).permutation(len(frame))[: MOST_ROWS.get(name)]
+    order = np.random.default_rng(seed).permutation(len(frame))[: max_rows or MOST_ROWS.get(name)]
     cut = len(order) // 5
     test = frame.iloc[order[:cut][:MOST_TESTED]].reset_index(drop=True)
     return Split(frame.iloc[order[cut:]].reset_index(drop=True), test)

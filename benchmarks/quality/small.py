@@ -48,11 +48,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--results", type=Path, default=Path(".quality"))
     parser.add_argument("--splits", type=int, default=SPLITS)
+    parser.add_argument("--tables", nargs="+", choices=[table for table, _ in CASES], help="all by default")
+    parser.add_argument("--max-rows", type=int, help="leave out cases of more rows")
     arguments = parser.parse_args()
     arguments.results.mkdir(exist_ok=True)
     warnings.simplefilter("ignore")
     found = []
-    for fit in _fits(arguments.splits):
+    cases = [
+        (table, rows)
+        for table, rows in CASES
+        if table in (arguments.tables or table) and rows <= (arguments.max_rows or rows)
+    ]
+    for fit in _fits(cases, arguments.splits):
         found.append(fit)
         print(
             f"{fit['table']}, {fit['rows']} rows, split {fit['split']}, {fit['method']}: {fit['nats']:.3f}", flush=True
@@ -60,8 +67,8 @@ def main() -> None:
         (arguments.results / FILE).write_text(json.dumps(found) + "\n")
 
 
-def _fits(splits: int) -> Iterator[dict[str, Any]]:
-    for table, rows in CASES:
+def _fits(cases: list[tuple[str, int]], splits: int) -> Iterator[dict[str, Any]]:
+    for table, rows in cases:
         frame = sets.real(table)
         for split in range(splits):
             order = np.random.default_rng([split, rows]).permutation(len(frame))[: rows + MOST_TESTED]

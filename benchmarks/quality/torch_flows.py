@@ -78,15 +78,15 @@ def _fit(
     batch = 512 if len(rows) >= 5_000 else 128
     best, reached, since, step, evaluations = copy.deepcopy(flow.state_dict()), -math.inf, 0, 0, 0
     order = torch.randperm(len(rows))
-    place, due, since_step = 0, 0.0, 0
+    index, due, since_step = 0, 0.0, 0
     while since < PATIENCE and clock.seconds < budget.seconds:
         for group in optimizer.param_groups:
             progress = min(1.0, clock.seconds / budget.seconds)
             group["lr"] = RATE * min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * progress))
-        if place + batch > len(rows):
-            order, place = torch.randperm(len(rows)), 0
-        loss = -log_prob(rows[order[place : place + batch]]).mean()
-        place, step, since_step = place + batch, step + 1, since_step + 1
+        if index + batch > len(rows):
+            order, index = torch.randperm(len(rows)), 0
+        loss = -log_prob(rows[order[index : index + batch]]).mean()
+        index, step, since_step = index + batch, step + 1, since_step + 1
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(flow.parameters(), CLIP)

@@ -85,14 +85,14 @@ def _run(arguments: argparse.Namespace) -> None:
         arguments.table.write_text(page)
 
 
-def _chosen(wanted: list[str] | None, there: list[str]) -> list[str]:
+def _chosen(wanted: list[str] | None, available: list[str]) -> list[str]:
     """Those that were asked for, in the usual order, or all."""
     if wanted is None:
-        return there
-    unknown = [name for name in wanted if name not in there]
+        return available
+    unknown = [name for name in wanted if name not in available]
     if unknown:
-        raise SystemExit(f"{', '.join(unknown)}: not among {', '.join(there)}")
-    return [name for name in there if name in wanted]
+        raise SystemExit(f"{', '.join(unknown)}: not among {', '.join(available)}")
+    return [name for name in available if name in wanted]
 
 
 if __name__ == "__main__":

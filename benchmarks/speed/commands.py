@@ -134,7 +134,7 @@ def _works(folder: Path, values: Any, arguments: argparse.Namespace) -> dict[str
 
     density = api.load(folder / "model.flow").density
     coordinates = ours.coordinates(density, values)
-    flow, rows = ours.frozen(density.flow), arguments.rows
+    flow, rows = ours.frozen(density.joint.flow), arguments.rows
     blocks = [512, 1024, 2048, 4096]
     block = fastest(lambda rows, block: ours.scorer(flow, coordinates[:rows], block), blocks, 16_384, 0.5).block
     _say(f"the flow alone scores {block} rows at once")

@@ -15,28 +15,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.speed.cases import BATCH, LEARNING_RATE
-from flowcli.flows import Flow
+from flowcli.encoding import Encoder
+from flowcli.flows import Flow, Layout, MixedDensity
 from flowcli.model import FlowDensity
-from flowcli.model.density import DRAWN_ROWS
+from flowcli.model.density import DRAWN_ROWS, SampleRequest
 from flowcli.parallel.lockstep import Lockstep, shared
+from flowcli.table import Column, Schema
+from flowcli.training.loop.epochs import TrainingRows
 from flowcli.training.loop.loop import Loop, Settings
 
 PIECE = 65_536  # rows whose coordinates are computed at once
 
 
-class _Rows:
-    """Rows of training as the loop takes them, in one order."""
-
-    log_det = 0.0
-
-    def __init__(self, rows: Tensor) -> None:
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def epoch(self, number: int) -> Tensor:
-        return self.rows
+def _training_rows(rows: Tensor) -> TrainingRows:
+    """Return rows (N, D) as the product's own loop takes them."""
+    schema = Schema(tuple(Column(f"x{number}") for number in range(rows.shape[1])))
+    values = rows.double()
+    return TrainingRows(Encoder.fit(schema, values), values, seed=0)
 
 
 class _SideBySide:
@@ -75,7 +70,8 @@ def stepper(flow: Flow, batches: Tensor) -> Callable[[], Tensor]:
         average=0.99,
         noise=0.0,
     )
-    loop = Loop(flow.train(), _Rows(rows), rows[:BATCH], torch.zeros(BATCH), settings, seed=0)  # type: ignore[arg-type]
+    density = MixedDensity(Layout(coordinates=rows.shape[1]), flow).train()
+    loop = Loop(density, _training_rows(rows), rows[:BATCH], torch.zeros(BATCH), settings, seed=0)
     loop._load_epoch()
     side_by_side = _SideBySide(loop._lockstep)
 
@@ -142,7 +138,7 @@ def table_sampler(density: FlowDensity, rows: int) -> Callable[[], Tensor]:
     def work(process: int, message: Sequence[float]) -> None:
         for number, part in enumerate(out.split(DRAWN_ROWS)):
             if number % processes == process:
-                part.copy_(torch.from_numpy(density.block(number, seed=0)[: len(part)]))
+                part.copy_(torch.from_numpy(density.block(number, SampleRequest(0))[: len(part)]))
 
     return _turns(work, processes, out)
 

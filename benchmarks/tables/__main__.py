@@ -1,12 +1,18 @@
-"""``python -m benchmarks.tables [synthetic] [tails] [real] [conditional] [samples]``: docs/tables.json and .md."""
+"""Tables as they are, beside peers and known densities: docs/tables.json and docs/tables.md.
+
+python -m benchmarks.tables                      all parts; half an hour
+python -m benchmarks.tables synthetic tails      some parts
+python -m benchmarks.tables synthetic --tables counts --rows 500 --results /elsewhere/tables.json      a trial
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +28,43 @@ from flowcli.model import FlowDensity
 
 RESULTS = Path("docs/tables.json")
 ROWS = 20_000
-ROWS_OF_TAILS = 1_000_000  # so that the rows themselves say where their farthest ten-thousandth begins
+TAIL_ROWS = 1_000_000  # so that the rows themselves say where their farthest ten-thousandth begins
 FIVE = ("penguins", "diamonds", "house prices", "avocados", "flights")
 # Seconds that a fit may take here, so that all of it can be run again in half an hour.
 LIMIT = {"flights": 90.0, "diamonds": 120.0}
 
 
-def synthetic() -> Iterator[tuple[str, Any]]:
-    """The gap to the true log-density on new rows."""
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    Attributes:
+        tables: The names of the tables; ``None`` for all.
+        rows: How many rows of each table at most; ``None`` for the published figures.
+    """
+
+    tables: list[str] | None = None
+    rows: int | None = None
+
+    def count(self, usual: int) -> int:
+        """Return how many rows to use where ``usual`` are used for the published figures."""
+        return usual if self.rows is None else min(usual, self.rows)
+
+    def wants(self, name: str) -> bool:
+        """Return whether a table is measured."""
+        return self.tables is None or name in self.tables
+
+    def load(self, name: str) -> pd.DataFrame:
+        """Return the first rows of a real table."""
+        return load(name).head(self.rows)
+
+
+def synthetic(effort: Effort) -> Iterator[tuple[str, Any]]:
+    """Measure the gap to the true log-density on new rows."""
     for name, known in KNOWN.items():
-        train, test = known.sample(ROWS, 1), known.sample(ROWS, 2)
+        if not effort.wants(name):
+            continue
+        train, test = (known.sample(effort.count(ROWS), seed) for seed in (1, 2))
         started = time.perf_counter()
         model = flowcli.fit(train, kinds=known.kinds)
         seconds = time.perf_counter() - started
@@ -51,28 +84,31 @@ def synthetic() -> Iterator[tuple[str, Any]]:
         )
 
 
-def tails() -> Iterator[tuple[str, Any]]:
-    """Far quantiles of drawn rows, densities of far rows, and shares close to an edge."""
-    for name in ("independent t's, 2.5 degrees", "multivariate t, 2.5 degrees"):
+def tails(effort: Effort) -> Iterator[tuple[str, Any]]:
+    """Measure far quantiles of drawn rows, densities of far rows, and shares close to an edge."""
+    for name in filter(effort.wants, ("independent t's, 2.5 degrees", "multivariate t, 2.5 degrees")):
         known = KNOWN[name]
-        model = flowcli.fit(known.sample(ROWS_OF_TAILS, 1), kinds=known.kinds)
-        drawn = model.sample(1_000_000, seed=0).to_numpy()
+        model = flowcli.fit(known.sample(effort.count(TAIL_ROWS), 1), kinds=known.kinds)
+        drawn = model.sample(effort.count(1_000_000), seed=0).to_numpy()
         true = float(peers.stats.t(2.5).ppf(0.9999))
         high, low = np.quantile(drawn, 0.9999, axis=0), -np.quantile(drawn, 0.0001, axis=0)
         ratios = np.concatenate([high, low]) / true
-        far = known.sample(1000, 3) * np.geomspace(1, 1e6, 1000)[:, None]
+        extremes = known.sample(1000, 3) * np.geomspace(1, 1e6, 1000)[:, None]
         yield (
             name,
             {
                 "true": true,
                 "lowest": ratios.min(),
                 "highest": ratios.max(),
-                "far rows finite": float(np.isfinite(model.log_prob(far)).mean()),
+                "far rows finite": float(np.isfinite(model.log_prob(extremes)).mean()),
             },
         )
-    known = KNOWN["Beta shares with a copula"]
-    model = flowcli.fit(known.sample(ROWS, 1), kinds=known.kinds)
-    drawn = model.sample(1_000_000, seed=0).to_numpy()
+    name = "Beta shares with a copula"
+    if not effort.wants(name):
+        return
+    known = KNOWN[name]
+    model = flowcli.fit(known.sample(effort.count(ROWS), 1), kinds=known.kinds)
+    drawn = model.sample(effort.count(1_000_000), seed=0).to_numpy()
     yield (
         "Beta(1/2, 1/2) edges",
         {
@@ -89,14 +125,16 @@ def tails() -> Iterator[tuple[str, Any]]:
     )
 
 
-def real() -> Iterator[tuple[str, Any]]:
-    """Held-out nats beside adversarial random forests and columns by themselves."""
+def real(effort: Effort) -> Iterator[tuple[str, Any]]:
+    """Compare held-out nats with adversarial random forests and with columns by themselves."""
     for name, splits, dropped in (
         ("penguins", 5, []),
         ("house prices", 1, ["id", "sqft_basement"]),
         ("diamonds", 1, []),
     ):
-        frame = load(name).drop(columns=dropped)
+        if not effort.wants(name):
+            continue
+        frame = effort.load(name).drop(columns=dropped)
         gains: dict[str, list[float]] = {"ours": [], "arf": [], "independent": []}
         for split in range(splits):
             train, test = _split(frame, split)
@@ -118,10 +156,12 @@ def real() -> Iterator[tuple[str, Any]]:
         yield name, result | {"rows": len(ours)}
 
 
-def conditional() -> Iterator[tuple[str, Any]]:
-    """The price given the rest."""
+def conditional(effort: Effort) -> Iterator[tuple[str, Any]]:
+    """Compare the density of the price given the other columns with regressions."""
     for name, dropped in (("diamonds", []), ("house prices", ["id", "sqft_basement"])):
-        train, test = _split(load(name).drop(columns=dropped), 0)
+        if not effort.wants(name):
+            continue
+        train, test = _split(effort.load(name).drop(columns=dropped), 0)
         given = [column for column in train if column != "price"]
         model = flowcli.fit(train, given=given, time_limit=LIMIT.get(name))
         target = next(column for column in model.density.schema.columns if column.name == "price")
@@ -142,15 +182,15 @@ def conditional() -> Iterator[tuple[str, Any]]:
         yield name, result
 
 
-def samples() -> Iterator[tuple[str, Any]]:
-    """Drawn rows beside the data, column by column."""
-    for name in FIVE:
-        frame = load(name)
+def samples(effort: Effort) -> Iterator[tuple[str, Any]]:
+    """Compare drawn rows with the data, column by column."""
+    for name in filter(effort.wants, FIVE):
+        frame = effort.load(name)
         notices: list[str] = []
         started = time.perf_counter()
         model = flowcli.fit(frame, notice=notices.append, time_limit=LIMIT.get(name))
         seconds = time.perf_counter() - started
-        drawn = model.sample(20_000, seed=0)
+        drawn = model.sample(effort.count(ROWS), seed=0)
         yield (
             name,
             [
@@ -195,14 +235,21 @@ def _split(frame: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 def main() -> None:
     """Run the parts that were named, or all, and write what was found."""
     parts = {"synthetic": synthetic, "tails": tails, "real": real, "conditional": conditional, "samples": samples}
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], help="all by default")
+    parser.add_argument("--tables", nargs="+", metavar="NAME", help="all tables of the parts by default")
+    parser.add_argument("--rows", type=int, help="rows of each table at most: a trial whose figures mean nothing")
+    parser.add_argument("--results", type=Path, default=RESULTS, help=f"the JSON file (default {RESULTS})")
+    arguments = parser.parse_args()
+    effort, file = Effort(arguments.tables, arguments.rows), arguments.results
     warnings.simplefilter("ignore")
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for part in sys.argv[1:] or parts:
-        for name, found in parts[part]():
+    results = json.loads(file.read_text()) if file.exists() else {}
+    for part in arguments.parts or parts:
+        for name, found in parts[part](effort):
             results.setdefault(part, {})[name] = found
             print(part, name, found, flush=True)
-            RESULTS.write_text(json.dumps(results, indent=1, default=float) + "\n")
-            RESULTS.with_suffix(".md").write_text(render(results))
+            file.write_text(json.dumps(results, indent=1, default=float) + "\n")
+            file.with_suffix(".md").write_text(render(results))
 
 
 if __name__ == "__main__":

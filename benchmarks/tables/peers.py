@@ -99,10 +99,10 @@ def arf(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> Numbers:
     trees = 10 if len(train) > MANY_ROWS else 50
     order = np.random.default_rng(0).permutation(len(train))
     cut = int(VALIDATION * len(train))
-    valid, rest = train.iloc[order[:cut]], train.iloc[order[cut:]]
+    valid, others = train.iloc[order[:cut]], train.iloc[order[cut:]]
     best, choice = -np.inf, (ARF_NODES[0], ARF_SMOOTHING[0])
     for nodes in ARF_NODES:
-        forest = _Forest(rest, schema, nodes, trees)
+        forest = _Forest(others, schema, nodes, trees)
         for smoothing in ARF_SMOOTHING:
             nats = forest.log_prob(valid, smoothing).mean()
             if nats > best:
@@ -186,8 +186,8 @@ class _Forest:
     def _number(self, leaf: pd.DataFrame, x: Numbers, frame: pd.DataFrame, name: str, step: float | None) -> Numbers:
         """The log-density of a number in its leaves: a normal cut off at the leaves' bounds."""
         mean = leaf["mean"].to_numpy(float)
-        spread = float(np.nanstd(x)) or 1.0
-        sd = np.maximum(np.nan_to_num(leaf["sd"].to_numpy(float), nan=spread), (step or 1e-3 * spread) / np.sqrt(12))
+        scale = float(np.nanstd(x)) or 1.0
+        sd = np.maximum(np.nan_to_num(leaf["sd"].to_numpy(float), nan=scale), (step or 1e-3 * scale) / np.sqrt(12))
         low, high = ((leaf[edge].to_numpy(float) - mean) / sd for edge in ("min", "max"))
         z = (x - mean) / sd
         total = np.maximum(stats.norm.cdf(high) - stats.norm.cdf(low), 1e-12)

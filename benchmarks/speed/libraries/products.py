@@ -91,10 +91,10 @@ class Model:
 
     def _outputs(self, rows: int, *, shared: bool = False) -> list[list[Tensor]]:
         """Memory for every layer's values; ``shared`` among the networks where nobody asks for them later."""
-        places: dict[tuple[int, ...], Tensor] = {}
+        positions: dict[tuple[int, ...], Tensor] = {}
         return [
             [
-                places.setdefault((0 if shared else number, layer, len(weight)), torch.empty(len(weight), rows))
+                positions.setdefault((0 if shared else number, layer, len(weight)), torch.empty(len(weight), rows))
                 for layer, weight in enumerate(network)
             ]
             for number, network in enumerate(self._networks)
