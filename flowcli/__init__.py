@@ -8,11 +8,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from flowcli.version import __version__
+
 if TYPE_CHECKING:
     from flowcli.api import fit as fit
     from flowcli.api import load as load
 
-__version__ = "0.1.0"
+
 __all__ = ["__version__", "fit", "load"]
 
 _FROM_API = ("fit", "load")

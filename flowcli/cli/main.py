@@ -14,10 +14,10 @@ from typing import NoReturn
 
 import click
 
-from flowcli import __version__
 from flowcli.cli.say import nearest, one_line, say
 from flowcli.cli.signals import obey
 from flowcli.errors import FlowcliError
+from flowcli.version import __version__
 
 COMMANDS = ("fit", "logprob", "sample", "impute", "evaluate", "check", "plot", "compare", "info", "config")
 COMPLETION = "_FLOWCLI_COMPLETE"

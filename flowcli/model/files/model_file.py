@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowcli import __version__
 from flowcli.config.loader import from_mapping
 from flowcli.config.schema import Config, Marginal
 from flowcli.encoding.encoder import ColumnEncoder, Encoder, divided
@@ -29,6 +28,7 @@ from flowcli.model.flow_density import FlowDensity
 from flowcli.model.held_out import HeldOut
 from flowcli.table.inference.lattice import MAX_DECIMALS
 from flowcli.table.schema import Column, Schema
+from flowcli.version import __version__
 
 KIND = "flowcli"
 FORMAT = 2
