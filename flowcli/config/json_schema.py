@@ -9,12 +9,13 @@ from flowcli.config.schema import Base, Config, Layer, Options, Transform
 
 
 def schema_json() -> dict[str, Any]:
-    """The JSON schema of a config, in the form in which a user writes it.
+    """Return the JSON schema of a config in the form in which a user writes it.
 
-    pydantic does not see that a part may be written as its bare name, ``- actnorm``; this is added here.
+    pydantic does not know that a layer, transform or base may be written as its bare name, ``- actnorm``, so that
+    alternative is added here.
     """
     schema = Config.model_json_schema(mode="validation")
-    bare = {frozenset(parts): _bare(parts) for parts in map(shape.parts, (Transform, Layer, Base)) if parts}
+    bare = {frozenset(parts): _bare(parts) for parts in map(shape.alternatives, (Transform, Layer, Base)) if parts}
     _allow_bare_names(schema, schema["$defs"], bare)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -25,7 +26,7 @@ def schema_json() -> dict[str, Any]:
 
 
 def _bare(parts: dict[str, type[Options]]) -> list[str]:
-    """The names that may stand alone: those of parts whose options all have defaults."""
+    """Return the names that may be written bare, because all of their options have defaults."""
     alone = []
     for name, part in parts.items():
         options = part.model_fields[name].annotation
@@ -35,6 +36,7 @@ def _bare(parts: dict[str, type[Options]]) -> list[str]:
 
 
 def _allow_bare_names(node: Any, definitions: dict[str, Any], bare: dict[frozenset[str], list[str]]) -> None:
+    """Add the bare names beside each group of alternatives, in place, everywhere below a node of the schema."""
     if isinstance(node, list):
         for inner in node:
             _allow_bare_names(inner, definitions, bare)
@@ -42,9 +44,9 @@ def _allow_bare_names(node: Any, definitions: dict[str, Any], bare: dict[frozens
         return
     for inner in node.values():
         _allow_bare_names(inner, definitions, bare)
-    choices = node.get("oneOf")
-    if isinstance(choices, list) and all("$ref" in choice for choice in choices):
-        classes = [definitions[choice["$ref"].rpartition("/")[2]] for choice in choices]
+    alternatives = node.get("oneOf")
+    if isinstance(alternatives, list) and all("$ref" in alternative for alternative in alternatives):
+        classes = [definitions[alternative["$ref"].rpartition("/")[2]] for alternative in alternatives]
         names = bare.get(frozenset(next(iter(each["properties"])) for each in classes), [])
         if names:
-            node["oneOf"] = [*choices, {"enum": names}]
+            node["oneOf"] = [*alternatives, {"enum": names}]

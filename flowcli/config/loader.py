@@ -1,16 +1,16 @@
-"""From a name, a file or a mapping to a checked config."""
+"""Load a config by name, from a file or from a mapping, and check it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from flowcli.config import mistakes, overrides, shape, shipped
-from flowcli.config.reader import MAX_BYTES, MAX_DEPTH, Document, Path, read
+from flowcli.config.reader import MAX_BYTES, MAX_DEPTH, Document, KeyPath, read
 from flowcli.config.schema import Config
 from flowcli.errors import ConfigError, ResourceError
 
@@ -50,12 +50,12 @@ def from_mapping(values: Mapping[str, Any], overrides: Sequence[str] = (), sourc
 
 
 def _bytes(name: str) -> bytes:
-    """The start of a file, one byte more than a config may have."""
+    """Read a config file, at most one byte more than is allowed."""
     shown = shape.printable(name)
     hint = shipped.nearest(name.removesuffix(".yaml").removesuffix(".yml"))
     looks_like_path = any(sep in name for sep in "/\\") or name.lower().endswith((".yaml", ".yml"))
     try:
-        with FilePath(name).open("rb") as file:
+        with Path(name).open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         kind = "no such file" if looks_like_path else "neither a shipped config nor a file"
@@ -66,22 +66,22 @@ def _bytes(name: str) -> bytes:
         raise ResourceError(f"{shown}: cannot be read: {error.strerror or error}") from None
 
 
-def _without_wide(values: dict[str, Any], changed: Sequence[Path]) -> None:
-    """Leave another architecture out where the first one was changed on purpose."""
+def _without_wide(values: dict[str, Any], changed: Sequence[KeyPath]) -> None:
+    """Drop the alternative architecture where the user changed the main one."""
     flow = values.get("flow")
     if isinstance(flow, dict) and any(path[:2] in (("flow", "layers"), ("flow", "base")) for path in changed):
         flow.pop("wide", None)
 
 
 def _checked(document: Document, changes: Sequence[str]) -> Config:
-    origins: list[tuple[Path, str]] = []
+    origins: list[tuple[KeyPath, str]] = []
     for change in changes:
         path = overrides.apply(document.values, change)
         origins.append((path, overrides.label(change)))
     _without_wide(document.values, [path for path, _ in origins])
 
-    def place(path: Path) -> tuple[int, str]:
-        """Where a path was written: by the last --set at or above it, or in the file."""
+    def location(path: KeyPath) -> tuple[int, str]:
+        """Return where a path was written: by the last --set at or above it, or in the file."""
         for origin, option in reversed(origins):
             if path[: len(origin)] == origin:
                 return 0, option
@@ -95,11 +95,11 @@ def _checked(document: Document, changes: Sequence[str]) -> Config:
         return Config.model_validate(document.values)
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        raise ConfigError(mistakes.describe(errors, document.values, place)) from None
+        raise ConfigError(mistakes.describe(errors, document.values, location)) from None
 
 
 def _plain(value: Any, source: str, depth: int = 0) -> Any:
-    """A copy in dictionaries and lists."""
+    """Return a copy that consists of dictionaries and lists."""
     if depth > MAX_DEPTH:
         raise ConfigError(f"{source}: more than {MAX_DEPTH} levels of nesting")
     if isinstance(value, Mapping):

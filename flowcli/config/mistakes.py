@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a config, in one line that a user can act on."""
+"""Turn what pydantic finds wrong with a config into one line that a user can act on."""
 
 from __future__ import annotations
 
@@ -9,39 +9,45 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from flowcli.config import shape
-from flowcli.config.reader import Path
+from flowcli.config.reader import KeyPath
 from flowcli.config.schema import Base, Config, Layer, Transform
 
-_KINDS = {"transform": shape.parts(Transform), "layer": shape.parts(Layer), "base": shape.parts(Base)}
+_KINDS = {
+    "transform": shape.alternatives(Transform),
+    "layer": shape.alternatives(Layer),
+    "base": shape.alternatives(Base),
+}
 
 
-def describe(errors: list[ErrorDetails], values: Mapping[str, Any], place: Callable[[Path], tuple[int, str]]) -> str:
-    """One line on the first mistake, and how many more there are.
+def describe(
+    errors: list[ErrorDetails], values: Mapping[str, Any], location: Callable[[KeyPath], tuple[int, str]]
+) -> str:
+    """Return one line on the first mistake, and how many more there are.
 
     Args:
         errors: pydantic's list.
         values: The config that it is about.
-        place: The order and the name of the place where a path is written: ``(7, 'nsf.yaml:7')``.
+        location: Gives a sort key and the name of the line where a path is written: ``(7, 'nsf.yaml:7')``.
     """
-    found: dict[Path, list[tuple[ErrorDetails, Any]]] = {}
+    found: dict[KeyPath, list[tuple[ErrorDetails, Any]]] = {}
     for error in errors:
         path, annotation = _locate(error["loc"])
         found.setdefault(path, []).append((error, annotation))
-    # Of the alternatives for one place (a list, or 'auto') pydantic tells what is wrong with each: the deepest counts.
+    # Where a list or 'auto' is allowed, pydantic reports what is wrong with either: the deepest path is the useful one.
     paths = [path for path in found if not any(other != path and other[: len(path)] == path for other in found)]
-    paths.sort(key=lambda path: place(path)[0])
+    paths.sort(key=lambda path: location(path)[0])
     first = paths[0]
     more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
     where = shape.show(first)
-    return f"{place(first)[1]}{', ' if where else ''}{where}: {_message(first, found[first], values)}{more}"
+    return f"{location(first)[1]}{', ' if where else ''}{where}: {_message(first, found[first], values)}{more}"
 
 
-def _locate(loc: tuple[str | int, ...]) -> tuple[Path, Any]:
-    """The path as a user sees it, and what may stand at its end, or, for an unknown key, around it."""
+def _locate(loc: tuple[str | int, ...]) -> tuple[KeyPath, Any]:
+    """Return the path as a user sees it, and the type expected at its end (around it, for an unknown key)."""
     annotation: Any = Config
-    path: Path = ()
+    path: KeyPath = ()
     for step in loc:
-        named = shape.parts(annotation)
+        named = shape.alternatives(annotation)
         keys = shape.fields(annotation)
         if named is not None:  # pydantic puts the part's name before its only key
             if step not in named:
@@ -61,13 +67,13 @@ def _locate(loc: tuple[str | int, ...]) -> tuple[Path, Any]:
     return path, annotation
 
 
-def _message(path: Path, errors: list[tuple[ErrorDetails, Any]], values: Mapping[str, Any]) -> str:
+def _message(path: KeyPath, errors: list[tuple[ErrorDetails, Any]], values: Mapping[str, Any]) -> str:
     error, annotation = errors[0]
     kind, given = error["type"], error["input"]
     if kind == "extra_forbidden":
         return _unknown_key(path, annotation, values)
     if kind == "missing":
-        named = shape.parts(annotation)
+        named = shape.alternatives(annotation)
         return "is missing" + (f"; it is one of {', '.join(named)}" if named else "")
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return _unknown_part(annotation, given)
@@ -82,7 +88,7 @@ def _message(path: Path, errors: list[tuple[ErrorDetails, Any]], values: Mapping
 
 
 def _wanted(error: ErrorDetails) -> str:
-    """What pydantic wanted in a single value's place, to be read after "should"."""
+    """Return what pydantic expected of a single value, to be read after "should"."""
     context = error.get("ctx", {})
     match error["type"]:
         case "literal_error":
@@ -115,7 +121,7 @@ def _wanted(error: ErrorDetails) -> str:
 
 
 def _written(value: Any) -> str:
-    """A value as it stands in YAML, cut to a length for one line."""
+    """Return a value as YAML writes it, cut to fit into one line."""
     words = {None: "nothing", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
         return words[value]
@@ -127,7 +133,7 @@ def _written(value: Any) -> str:
     return shown if len(shown) <= 40 else f"{shown[:37]}..."
 
 
-def _unknown_key(path: Path, annotation: Any, values: Mapping[str, Any]) -> str:
+def _unknown_key(path: KeyPath, annotation: Any, values: Mapping[str, Any]) -> str:
     wrong = str(path[-1])
     keys = list(shape.fields(annotation) or ())
     close = difflib.get_close_matches(wrong.lower(), keys, n=1)
@@ -140,8 +146,8 @@ def _unknown_key(path: Path, annotation: Any, values: Mapping[str, Any]) -> str:
 
 
 def _unknown_part(annotation: Any, given: Any) -> str:
-    """What a part's name should have been; a transform where a layer should be is told so."""
-    here = shape.parts(annotation) or {}
+    """Return what an unknown layer, transform or base should have been called, or where it belongs."""
+    here = shape.alternatives(annotation) or {}
     name = shape.part_name(given)
     if name is None:
         return f"should be one of {', '.join(here)}, not {_written(given)}"

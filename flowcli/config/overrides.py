@@ -1,4 +1,4 @@
-"""``--set key.path=value``: single values of a config, changed on the command line."""
+"""Apply ``--set key.path=value``: change single values of a config from the command line."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import re
 from typing import Any
 
 from flowcli.config import shape
-from flowcli.config.reader import Path, read_value
+from flowcli.config.reader import KeyPath, read_value
 from flowcli.config.schema import Config
 from flowcli.errors import ConfigError
 
 _INDEX = re.compile(r"\[([0-9]{1,9})\]")
 
 
-def apply(values: dict[str, Any], override: str) -> Path:
+def apply(values: dict[str, Any], override: str) -> KeyPath:
     """Change one value in place.
 
     A path is made of keys and of positions in lists, counted from 0: ``flow.layers.1.coupling.mask=odd``. A part that
@@ -40,15 +40,15 @@ def apply(values: dict[str, Any], override: str) -> Path:
 
 
 def label(override: str) -> str:
-    """How messages name an override."""
+    """Return an override as messages name it."""
     return f"--set {shape.printable(override)}"
 
 
-def _set(values: dict[str, Any], steps: list[str], value: Any, source: str) -> Path:
-    """Walk down to the place, making what is not written out yet, and put the value there."""
+def _set(values: dict[str, Any], steps: list[str], value: Any, source: str) -> KeyPath:
+    """Walk down the path, creating mappings that were left to their defaults, and set the value."""
     holder: Any = values
     annotation: Any = Config
-    path: Path = ()
+    path: KeyPath = ()
     for number, step in enumerate(steps):
         last = number == len(steps) - 1
         key: str | int = step
@@ -76,16 +76,16 @@ def _set(values: dict[str, Any], steps: list[str], value: Any, source: str) -> P
     return path
 
 
-def _index(step: str, holder: list[Any], source: str, path: Path) -> int:
+def _index(step: str, holder: list[Any], source: str, path: KeyPath) -> int:
     shown = shape.show(path)
     if not step.isascii() or not step.isdigit() or int(step[:10]) >= len(holder):
         raise ConfigError(f"{source}: {shown} has {len(holder)} items, counted from 0; {step!r} is not one of them")
     return int(step)
 
 
-def _enter(holder: Any, key: str | int, annotation: Any, following: str, source: str, path: Path) -> Any:
-    """The type of what is inside of a part; others are returned as they are."""
-    named = shape.parts(annotation)
+def _enter(holder: Any, key: str | int, annotation: Any, following: str, source: str, path: KeyPath) -> Any:
+    """Return the type of the options below a named alternative; any other type is returned unchanged."""
+    named = shape.alternatives(annotation)
     if named is None:
         if not isinstance(holder[key], dict | list):
             raise ConfigError(
@@ -106,8 +106,8 @@ def _enter(holder: Any, key: str | int, annotation: Any, following: str, source:
     return named[name]
 
 
-def _unknown(values: dict[str, Any], steps: list[str], path: Path, keys: list[str]) -> str:
-    """The nearest known path, or the keys that are known here."""
+def _unknown(values: dict[str, Any], steps: list[str], path: KeyPath, keys: list[str]) -> str:
+    """Return the nearest known path, or the keys that are known here."""
     wrong = ".".join(steps)
     known = [".".join(map(str, each)) for each in shape.known_paths(values)]
     close = [each for each in known if each.rpartition(".")[2] == steps[-1]][:1]

@@ -1,4 +1,4 @@
-"""YAML text to plain values, read strictly.
+"""Read YAML text strictly into plain values.
 
 A config should mean what it seems to mean. So there are no aliases, tags or repeated keys, and a word never turns into
 something else: ``no``, ``on``, ``1:30``, ``010`` and dates stay text. Numbers are decimal, and ``1e-3`` is one of them.
@@ -15,7 +15,7 @@ import yaml
 
 from flowcli.errors import ConfigError
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 50
@@ -39,7 +39,7 @@ class Document:
 
     values: dict[str, Any]
     source: str
-    lines: dict[Path, int] = field(default_factory=dict)
+    lines: dict[KeyPath, int] = field(default_factory=dict)
 
 
 def read(data: bytes | str, source: str) -> Document:
@@ -52,14 +52,14 @@ def read(data: bytes | str, source: str) -> Document:
     Raises:
         ConfigError: The text is not strict YAML, or not a mapping; the message names line and column.
     """
-    lines: dict[Path, int] = {}
+    lines: dict[KeyPath, int] = {}
     try:
         node = _compose(_decode(data))
         if not isinstance(node, yaml.MappingNode):
             raise _Refused("a config is a mapping, 'flow: ...', not a list or a single value", node.start_mark)
         return Document(_mapping(node, (), lines), source, lines)
     except _Refused as refused:
-        raise ConfigError(f"{source}{refused.place}: {refused.message}") from None
+        raise ConfigError(f"{source}{refused.location}: {refused.message}") from None
 
 
 def read_value(text: str, source: str) -> Any:
@@ -85,10 +85,10 @@ class _Refused(Exception):
     def __init__(self, message: str, mark: Any = None) -> None:
         super().__init__(message)
         self.message = message
-        self.place = "" if mark is None else f":{mark.line + 1}:{mark.column + 1}"
+        self.location = "" if mark is None else f":{mark.line + 1}:{mark.column + 1}"
 
 
-class _Place:
+class _Mark:
     """Line and column, counted from 0, of a position in a text, as YAML's own marks have them."""
 
     def __init__(self, before: str) -> None:
@@ -101,8 +101,8 @@ def _decode(data: bytes | str) -> str:
         size = len(data.encode() if isinstance(data, str) else data)
         text = data if isinstance(data, str) else data.decode("utf-8")
     except UnicodeDecodeError as error:
-        place = _Place(data[: error.start].decode("utf-8")) if isinstance(data, bytes) else None
-        raise _Refused("not UTF-8 text; save the file as UTF-8", place) from None
+        location = _Mark(data[: error.start].decode("utf-8")) if isinstance(data, bytes) else None
+        raise _Refused("not UTF-8 text; save the file as UTF-8", location) from None
     except UnicodeEncodeError:
         raise _Refused("not UTF-8 text") from None
     if size > MAX_BYTES:
@@ -111,12 +111,12 @@ def _decode(data: bytes | str) -> str:
 
 
 def _compose(text: str) -> yaml.Node:
-    """The tree of nodes, without anything that YAML allows and a config does not."""
+    """Parse text into YAML nodes, refusing anything that YAML allows and a config does not."""
     try:
         loader = _Loader(text)  # looks at every character
     except yaml.reader.ReaderError as error:
         character = text[error.position]
-        raise _Refused(f"character {character!r} is not allowed", _Place(text[: error.position])) from None
+        raise _Refused(f"character {character!r} is not allowed", _Mark(text[: error.position])) from None
     try:
         node: yaml.Node | None = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
@@ -129,7 +129,7 @@ def _compose(text: str) -> yaml.Node:
 
 
 def _problem(error: yaml.MarkedYAMLError) -> str:
-    """What the YAML parser met, in the words of a user."""
+    """Return what the YAML parser met, in words for a user."""
     problem = " ".join((error.problem or "this is not YAML").split())
     if r"'\t'" in problem:
         return "a tab; YAML is indented with spaces"
@@ -174,7 +174,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def _value(node: yaml.Node, path: Path, lines: dict[Path, int]) -> Any:
+def _value(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, lines)
     if isinstance(node, yaml.SequenceNode):
@@ -186,7 +186,7 @@ def _value(node: yaml.Node, path: Path, lines: dict[Path, int]) -> Any:
     return _scalar(node)
 
 
-def _mapping(node: yaml.MappingNode, path: Path, lines: dict[Path, int]) -> dict[str, Any]:
+def _mapping(node: yaml.MappingNode, path: KeyPath, lines: dict[KeyPath, int]) -> dict[str, Any]:
     mapping: dict[str, Any] = {}
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):

@@ -26,12 +26,12 @@ class Options(BaseModel):
 
 
 def _named(part: Any) -> Any:
-    """A part written as its bare name, ``spline``, has the default options."""
+    """Turn a bare name, ``spline``, into a mapping with the default options."""
     return {part: {}} if isinstance(part, str) else part
 
 
 def _name(part: Any) -> str | None:
-    """The name of a part: its only key, or ``repeat``, which stands beside ``layers``."""
+    """Return the name of an alternative: its only key, or ``repeat``, which stands beside ``layers``."""
     if isinstance(part, BaseModel):
         return next(iter(type(part).model_fields))
     if isinstance(part, dict) and part:
@@ -48,10 +48,11 @@ class Net(Options):
     Attributes:
         hidden: Widths of the hidden layers; of the residual blocks, if ``residual``.
         residual: Whether there are skip connections, over two hidden layers each.
-        activation: What bends the hidden units.
+        activation: The nonlinearity of the hidden units.
         dropout: Share of hidden units dropped while training.
-        parents: Of autoregressive networks over coordinates: a small network for each column, of these widths, which
-            sees no more than so many of the columns before it, those that say most; without it one network sees all.
+        parents: For autoregressive networks over continuous columns. With a number, each column has a small network of
+            its own (of these widths) that sees at most so many of the columns before it, the most informative ones;
+            without it, one masked network serves all columns.
     """
 
     hidden: Annotated[tuple[Size, ...], Field(min_length=1, max_length=64, strict=False)] | Auto = (128, 128)
@@ -315,12 +316,12 @@ class FlowConfig(Architecture):
     """The architecture, and what comes before it.
 
     Attributes:
-        layers: Of the flow over continuous columns.
-        base: Of the same.
-        wide: Layers and base instead of these that are tried too where there are many columns; a few steps tell. Where
-            ``--set`` changes ``layers`` or ``base``, it is left out.
-        discrete: What models the columns that have no density, where there are any.
-        circular: What models angles, where there are any.
+        layers: The layers of the flow over continuous columns.
+        base: The base of that flow.
+        wide: An alternative architecture for tables of many columns; a few training steps tell which is better. It is
+            dropped where ``--set`` changes ``layers`` or ``base``.
+        discrete: The model of columns that have probabilities instead of a density.
+        circular: The model of angles.
     """
 
     wide: Architecture | None = None
@@ -382,7 +383,7 @@ class Config(Options):
 
 
 def _count(layers: Sequence[Layer]) -> int:
-    """The number of layers once repeats are written out, with an ``auto`` counted as one."""
+    """Return the number of layers once repeats are written out; ``auto`` counts as one."""
     total = 0
     for layer in layers:
         if isinstance(layer, Repeat):
@@ -397,7 +398,7 @@ def _is_marginal(layer: Layer) -> bool:
 
 
 def _flatten(layers: Sequence[Layer]) -> list[Layer]:
-    """The layers with those inside of repeats."""
+    """Return the layers, and those inside of repeats, in one list."""
     flat: list[Layer] = []
     for layer in layers:
         flat.extend(_flatten(layer.layers) if isinstance(layer, Repeat) else [layer])

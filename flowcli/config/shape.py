@@ -1,7 +1,7 @@
-"""What may stand where in a config, seen from the classes in ``schema``.
+"""Tell what may be written where in a config, from the classes in ``schema``.
 
-A place in a config is a mapping with known keys, a part (one key, its name, over its options), a list, or a single
-value. The messages and ``--set`` need to know which.
+A position in a config holds a mapping with known keys, one of several named alternatives (one key, its name, over its
+options), a list, or a single value. Error messages and ``--set`` need to know which.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from flowcli.config.reader import Path
+from flowcli.config.reader import KeyPath
 from flowcli.config.schema import Config, Options
 
 
 def strip(annotation: Any) -> Any:
-    """The type itself, without its constraints."""
+    """Return the type without its constraints."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     return annotation
 
 
 def fields(annotation: Any) -> dict[str, Any] | None:
-    """The keys of a mapping with their types; None when this is no such mapping."""
+    """Return the keys of a mapping with their types, or ``None`` for any other type."""
     kind = strip(annotation)
     if isinstance(kind, type) and issubclass(kind, Options):
         return {name: field.annotation for name, field in kind.model_fields.items()}
     return None
 
 
-def parts(annotation: Any) -> dict[str, type[Options]] | None:
-    """The names that a part may have, each with its class; None when this is no part."""
+def alternatives(annotation: Any) -> dict[str, type[Options]] | None:
+    """Return the classes of named alternatives by their names, or ``None`` for any other type."""
     kind = strip(annotation)
     if get_origin(kind) not in (Union, types.UnionType):
         return None
@@ -41,7 +41,7 @@ def parts(annotation: Any) -> dict[str, type[Options]] | None:
 
 
 def item(annotation: Any) -> Any | None:
-    """The type of a list's items; None when this is no list."""
+    """Return the type of a list's items, or ``None`` for any other type."""
     kind = strip(annotation)
     if get_origin(kind) in (Union, types.UnionType):  # a list, or a word in its place
         lists = [member for member in get_args(kind) if item(member) is not None]
@@ -50,12 +50,12 @@ def item(annotation: Any) -> Any | None:
 
 
 def is_free(annotation: Any) -> bool:
-    """Whether this is a mapping whose keys the user names."""
+    """Return whether this is a mapping whose keys the user chooses."""
     return get_origin(strip(annotation)) is dict
 
 
 def part_name(part: Any) -> str | None:
-    """The name of a part as a user wrote it, bare or as a mapping."""
+    """Return the name of an alternative as a user wrote it, bare or as a mapping."""
     if isinstance(part, str):
         return part
     if isinstance(part, dict) and part:
@@ -63,8 +63,8 @@ def part_name(part: Any) -> str | None:
     return None
 
 
-def show(path: Path) -> str:
-    """A path as messages show it: ``flow.layers[1].coupling``."""
+def show(path: KeyPath) -> str:
+    """Return a path as messages show it: ``flow.layers[1].coupling``."""
     shown = ""
     for step in path:
         shown += f"[{step}]" if isinstance(step, int) else f".{printable(step)}" if shown else printable(step)
@@ -76,9 +76,9 @@ def printable(text: str) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def known_paths(values: Any, annotation: Any = Config, path: Path = ()) -> Iterator[Path]:
-    """Every path that a config with these values has, whether it is written out or has its default."""
-    named = parts(annotation)
+def known_paths(values: Any, annotation: Any = Config, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """Yield every path that a config with these values has, written out or left to its default."""
+    named = alternatives(annotation)
     if named is not None:
         name = part_name(values)
         if name in named:

@@ -11,7 +11,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def _folder() -> Path:
-    """Where the files lie: inside the installed package, or beside it in a checkout."""
+    """Return the folder of the configs: inside the installed package, or beside it in a checkout."""
     for folder in (_PACKAGE / "configs", _PACKAGE.parent / "configs"):
         if (folder / "auto.yaml").is_file():
             return folder
@@ -19,20 +19,20 @@ def _folder() -> Path:
 
 
 def names() -> list[str]:
-    """The names of all shipped configs, such as ``nsf``, in alphabetical order."""
+    """Return the names of all shipped configs, such as ``nsf``, in alphabetical order."""
     folder = _folder()
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
 
 def nearest(name: str) -> str:
-    """A hint at the shipped name that is nearest to this one."""
+    """Return a hint at the shipped name nearest to this one."""
     known = names()
     close = difflib.get_close_matches(name.lower(), known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"the shipped ones are {', '.join(known)}"
 
 
 def text(name: str) -> str:
-    """The text of a shipped config.
+    """Return the text of a shipped config.
 
     Raises:
         ConfigError: There is none of that name; the message has the nearest one.
@@ -43,6 +43,6 @@ def text(name: str) -> str:
 
 
 def summary(name: str) -> str:
-    """What a shipped config is, in one line: its first comment."""
+    """Return what a shipped config is, in one line: its first comment."""
     first = text(name).partition("\n")[0]
     return first.removeprefix("#").strip() if first.startswith("#") else ""

@@ -109,8 +109,8 @@ def test_a_mistake_is_told_with_its_place(complaint, text, message):
 
 
 def test_several_mistakes_are_counted_and_the_first_in_the_file_is_told(complaint):
-    told = complaint("train:\n  epochs: -1\n  clip: 0\nflow:\n  base: {normal: {learnable: 1, zzz: 2}}\n")
-    assert told == "my.yaml:2, train.epochs: should be at least 0, or 'auto', not -1 (and 3 more)"
+    messages = complaint("train:\n  epochs: -1\n  clip: 0\nflow:\n  base: {normal: {learnable: 1, zzz: 2}}\n")
+    assert messages == "my.yaml:2, train.epochs: should be at least 0, or 'auto', not -1 (and 3 more)"
 
 
 def test_a_mistake_in_an_override_names_the_override(complaint):

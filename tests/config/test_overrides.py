@@ -50,10 +50,10 @@ def changed(*overrides):
     ],
 )
 def test_a_value_is_changed(override, path, value):
-    place = changed(override)
+    inner = changed(override)
     for step in path:
-        place = place[step]
-    assert place == value
+        inner = inner[step]
+    assert inner == value
 
 
 def test_later_ones_win_and_all_others_stay():
@@ -112,8 +112,8 @@ def test_a_path_that_does_not_fit_the_values_is_refused(values, override, messag
 
 
 def test_a_base_that_is_not_written_out_is_made():
-    made = config.from_mapping({"flow": {}}, ["flow.base.mixture.components=3"])
-    assert made.to_json()["flow"]["base"] == {"mixture": {"components": 3, "start": "em"}}
+    filled = config.from_mapping({"flow": {}}, ["flow.base.mixture.components=3"])
+    assert filled.to_json()["flow"]["base"] == {"mixture": {"components": 3, "start": "em"}}
 
 
 def test_what_is_changed_on_purpose_has_no_other_architecture_beside_it():

@@ -84,11 +84,11 @@ def accepts(schema, value, definitions):
             return False
     if isinstance(value, dict):
         inner = schema.get("properties", {})
-        rest = schema.get("additionalProperties", True)
+        additional = schema.get("additionalProperties", True)
         return set(schema.get("required", [])) <= set(value) and all(
             accepts(inner[key], each, definitions)
             if key in inner
-            else (accepts(rest, each, definitions) if isinstance(rest, dict) else rest)
+            else (accepts(additional, each, definitions) if isinstance(additional, dict) else additional)
             for key, each in value.items()
         )
     if isinstance(value, list):
