@@ -18,7 +18,7 @@ from benchmarks.speed.cases import BATCH, LEARNING_RATE
 from flowcli.encoding import Encoder
 from flowcli.flows import Flow, Layout, MixedDensity
 from flowcli.model import FlowDensity
-from flowcli.model.density import DRAWN_ROWS, SampleRequest
+from flowcli.model.density import DRAWN_ROWS
 from flowcli.parallel.lockstep import Lockstep, shared
 from flowcli.table import Column, Schema
 from flowcli.training.loop.epochs import TrainingRows
@@ -138,7 +138,7 @@ def table_sampler(density: FlowDensity, rows: int) -> Callable[[], Tensor]:
     def work(process: int, message: Sequence[float]) -> None:
         for number, part in enumerate(out.split(DRAWN_ROWS)):
             if number % processes == process:
-                part.copy_(torch.from_numpy(density.block(number, SampleRequest(0))[: len(part)]))
+                part.copy_(torch.from_numpy(density.sample_block(number, 0)[: len(part)]))
 
     return _turns(work, processes, out)
 

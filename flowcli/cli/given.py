@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowcli.cli.reading import parts
-from flowcli.conditional.conditionals import MOST_CANDIDATES
-from flowcli.conditional.importance import Randomness
-from flowcli.errors import NumericsError, UsageError
+from flowcli.cli.reading import split_names
+from flowcli.errors import UsageError
 from flowcli.table import read_cell, read_values
 from flowcli.table.column_selection import nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flowcli.model import Density
     from flowcli.table import Column, ReadOptions, Schema
 
     Rows = NDArray[np.float64]
@@ -36,7 +33,7 @@ def fixed_values(text: str | None, schema: Schema, *, of_any: bool = False) -> d
     """
     fixed: dict[str, float] = {}
     columns = {column.name: column for column in schema.columns if column.given or of_any}
-    for pair in parts(text, "--given") or []:
+    for pair in split_names(text, "--given") or []:
         name, equals, cell = pair.partition("=")
         # A name may have the sign in it, too.
         for known in columns:
@@ -58,7 +55,7 @@ def fixed_values(text: str | None, schema: Schema, *, of_any: bool = False) -> d
     return fixed
 
 
-def beside(values: Rows, read: Sequence[Column], schema: Schema, fixed: Mapping[str, float]) -> Rows:
+def among_all(values: Rows, read: Sequence[Column], schema: Schema, fixed: Mapping[str, float]) -> Rows:
     """Rows (n, columns read) with the values that all of them share in between, (n, N_c); NaN in other columns."""
     if len(read) == len(schema.columns):
         return values
@@ -109,23 +106,3 @@ def given_rows(schema: Schema, rows: int, text: str | None, file: str | None, op
     for name, value in fixed.items():
         known[:, schema.names.index(name)] = value
     return np.broadcast_to(known, (rows, known.shape[1])) if len(known) == 1 else np.repeat(known, rows, axis=0)
-
-
-def resampled(density: Density, row: Rows) -> str | None:
-    """How sure draws are that are resampled given some columns of a row (1, N_c); ``None`` where they are not.
-
-    Raises:
-        UsageError: A total is given without its parts.
-    """
-    columns = density.schema.columns
-    names = [c.name for c, cell in zip(columns, row[0], strict=True) if not (c.given or np.isnan(cell))]
-    if not names:
-        return None
-    chosen = density.queries.chosen(names)
-    log_prob, error, effective = (float(part[0]) for part in density.queries.marginal(row, chosen, Randomness((0,))))
-    if log_prob == -np.inf:
-        raise NumericsError(f"--given: the model gives {', '.join(names)} no density there, so nothing can be drawn")
-    return (
-        f"drawn by importance resampling: {effective:,.0f} of up to {MOST_CANDIDATES:,} candidates count; what is given"
-        f" has a log-density of {log_prob:.4g} ± {error:.2g}"
-    )

@@ -16,8 +16,6 @@ from flowcli.cli.signals import until_asked_to_end
 from flowcli.errors import UsageError
 from flowcli.evaluation import plots
 from flowcli.model import Density, Ensemble
-from flowcli.model.density import SampleRequest
-from flowcli.parallel.block_pool import BlockPool
 from flowcli.random import Stream, numpy_generator
 from flowcli.table import ReadOptions
 from flowcli.table.column_selection import chosen
@@ -177,8 +175,8 @@ class PlotInputs:
         return self.rows
 
     def _drawn(self, rows: int, given: Rows | None) -> Rows:
-        with BlockPool(self.density, self._processes) as team:
-            blocks = list(until_asked_to_end(team.sample_blocks(rows, SampleRequest(self._seed, given))))
+        with self.density.pool(self._processes) as pool:
+            blocks = list(until_asked_to_end(self.density.pooled_sample(rows, pool, seed=self._seed, given=given)))
         return np.concatenate(blocks)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flowcli.errors import UsageError
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from flowcli.table import Block, Reader, ReadOptions, Schema, Waiting
+    from flowcli.table import ReadOptions, Schema
 
     Rows = NDArray[np.float64]
 
@@ -44,20 +43,8 @@ def refuse_overwrite(source: str | None, output: str) -> None:
         raise UsageError(f"{output}: input and output are the same file")
 
 
-def values_of(table: Reader, under_way: deque[Block], whole: Callable[[Rows], Rows]) -> Iterator[Rows | Waiting]:
-    """What is made of the values of each block, which is kept until it is computed; what is waited for in between."""
-    from flowcli.table import Block
-
-    for block in table.arriving():
-        if isinstance(block, Block):
-            under_way.append(block)
-            yield whole(block.values)
-        else:
-            yield block
-
-
-def parts(text: str | None, option: str) -> list[str] | None:
-    """What stands between the commas of an option; a part that has a comma itself stands in quotes.
+def split_names(text: str | None, option: str) -> list[str] | None:
+    """Split an option at its commas; a name that has a comma itself stands in quotes.
 
     Raises:
         UsageError: A quote that never ends.
@@ -70,7 +57,7 @@ def parts(text: str | None, option: str) -> list[str] | None:
         rows = list(csv.reader(text.splitlines(), strict=True))
     except csv.Error as error:
         raise UsageError(f"{option}: {error}") from error
-    return [part for row in rows for part in row if part]
+    return [name for row in rows for name in row if name]
 
 
 def whole_rows(source: str, schema: Schema, options: ReadOptions, notice: Callable[[str], None]) -> Rows:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowcli.conditional.conditionals import Conditionals
+from flowcli.conditional.conditionals import Conditionals, Mask
 from flowcli.conditional.importance import Randomness
 from flowcli.conditional.proposal import Known
 from flowcli.encoding.encoder import Encoded, residuals
-
-if TYPE_CHECKING:
-    from flowcli.conditional.conditionals import Mask
-    from flowcli.model.density import Rows
+from flowcli.model.density import Rows
 
 MISTAKE_SPREAD = 3.0  # of numbers that stand somewhere by mistake, in spreads of their column
 TERM_ERROR, MOST_CANDIDATES = 0.1, 1024  # of each of the marginals that terms are differences of

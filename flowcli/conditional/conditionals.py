@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,12 +15,10 @@ from flowcli.conditional.importance import CANDIDATES, Importance, Randomness, W
 from flowcli.conditional.proposal import choose
 from flowcli.encoding.encoder import residuals
 from flowcli.errors import DataError, NumericsError, UsageError
+from flowcli.model.density import Density, Rows
 from flowcli.table import as_written
 
-if TYPE_CHECKING:
-    from flowcli.model.density import Density, Rows
-
-    Mask = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 MARGINAL_ERROR, MOST_CANDIDATES = 0.05, 4096  # where candidates for a marginal end
 ENOUGH, LEAST_ROUNDS, MOST_ROUNDS = 32.0, 3, 24  # candidates that count, for a draw, and rounds of them
@@ -50,7 +48,7 @@ class Drawn(NamedTuple):
         """Which rows cannot be relied on, because hardly any candidate is likely, (B,)."""
         return self.effective < TOO_FEW
 
-    def relied_on(self) -> Rows:
+    def reliable(self) -> Rows:
         """The rows.
 
         Raises:
@@ -82,7 +80,7 @@ class Conditionals:
         self.importance = Importance(density, seed)
         self._given = np.array([column.given for column in density.schema.columns])
 
-    def chosen(self, names: Sequence[str]) -> Mask:
+    def mask(self, names: Sequence[str]) -> Mask:
         """Which columns these are, (N_c,).
 
         Raises:
@@ -108,7 +106,7 @@ class Conditionals:
         random: Randomness,
         *,
         error: float = MARGINAL_ERROR,
-        most: int = MOST_CANDIDATES,
+        max_candidates: int = MOST_CANDIDATES,
     ) -> Marginal:
         """Log-density of the known columns of each row, in nats, in the units of the table.
 
@@ -116,20 +114,20 @@ class Conditionals:
             values: Rows (B, N_c); whatever stands in columns that are not known.
             known: Which are, (B, N_c) or (N_c,); with a total all of its parts.
             random: That of the candidates.
-            error: A row has more candidates until its standard error is no larger, ...
-            most: ... or it has had so many.
+            error: Candidates are added to a row until its standard error is no larger, ...
+            max_candidates: ... or it has had so many.
         """
         rest, wanted = residuals(torch.from_numpy(values), self.schema), np.ones(len(values), dtype=np.bool_)
-        return self.marginal_of(rest, known, wanted, random, error, most)
+        return self.marginal_of(rest, known, wanted, random, error, max_candidates)
 
     def marginal_of(
-        self, rest: Tensor, known: Mask, wanted: Mask, random: Randomness, error: float, most: int
+        self, rest: Tensor, known: Mask, wanted: Mask, random: Randomness, error: float, max_candidates: int
     ) -> Marginal:
         """The same of the rows that are wanted, (B,), of what ``residuals`` leaves of all; of others nothing."""
         is_known = torch.from_numpy(known | self._given).expand(rest.shape)
         impossible = (is_known & ~torch.from_numpy(self.holds(rest))).any(1)
         tally, open_ = WeightStats(len(rest)), (torch.from_numpy(wanted) & ~impossible).nonzero()[:, 0]
-        for number in range(-(-most // CANDIDATES)):
+        for number in range(-(-max_candidates // CANDIDATES)):
             for found in self.importance.round(rest, is_known, open_, random.of(number)):
                 tally.add(found)
             open_ = open_[tally.error[open_] > error]

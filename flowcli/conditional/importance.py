@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +13,8 @@ from torch import Tensor
 from flowcli.conditional.proposal import Known, Proposal
 from flowcli.encoding.encoder import Encoded, residuals
 from flowcli.errors import NumericsError
+from flowcli.model.density import Density
 from flowcli.random import Stream, numpy_generator
-
-if TYPE_CHECKING:
-    from flowcli.model.density import Density
 
 GUIDE_ROWS = 8192  # draws that the guide is fitted to
 CANDIDATES = 64  # of a row in a round

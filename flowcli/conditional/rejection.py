@@ -1,4 +1,4 @@
-"""Drawn rows that meet a condition: draw, and keep those that do."""
+"""Rejection sampling: drawn rows that meet a condition."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from numpy.typing import NDArray
 from flowcli.errors import NumericsError
 from flowcli.model.density import Rows
 
-Drawn = tuple[Rows, Rows | None]  # rows (b, N_c), and their log-densities (b,) where they are asked for
+ScoredRows = tuple[Rows, Rows | None]  # rows (b, N_c), and their log-densities (b,) where they are asked for
 
 
 def usual_budget(rows: int) -> int:
-    """How many rows to draw at most for so many that meet a condition: a thousand for each, a million at least."""
+    """Return how many rows to draw at most for so many accepted ones: a thousand for each, a million at least."""
     return max(1_000_000, 1_000 * rows)
 
 
 class Rejection:
     """Keeps the drawn rows that meet a condition, until there are enough.
 
-    What is kept is a sample of the density restricted to where the condition holds (von Neumann, 1951).
+    The accepted rows are a sample of the density restricted to where the condition holds (von Neumann, 1951).
 
     Args:
-        meets: Whether each of the rows (b, N_c) meets the condition, (b,).
-        wanted: How many rows are to be kept.
+        meets: Tells which of the rows (b, N_c) meet the condition, (b,).
+        wanted: How many rows to accept.
 
     Attributes:
-        drawn: Rows drawn until now, up to the last that was wanted.
-        kept: Of these, the rows that meet the condition.
+        drawn: Rows drawn until now, up to the last that was accepted.
+        kept: How many of these were accepted.
     """
 
     def __init__(self, meets: Callable[[Rows], NDArray[np.bool_]], wanted: int) -> None:
         self._meets, self._wanted = meets, wanted
         self.drawn = self.kept = 0
 
-    def of(self, blocks: Iterable[Drawn]) -> Iterator[Drawn]:
-        """What is kept of each block; blocks without such a row are left out.
+    def accepted(self, blocks: Iterable[ScoredRows]) -> Iterator[ScoredRows]:
+        """Yield the accepted rows of each block; blocks without any are skipped.
 
         Raises:
             NumericsError: The blocks end before there are enough.

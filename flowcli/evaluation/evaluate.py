@@ -19,8 +19,6 @@ from flowcli.evaluation.metrics.modes import UnmatchedPoints, lonely
 from flowcli.evaluation.metrics.repeats import Seen, once, seen
 from flowcli.evaluation.metrics.rivals import Rivals, rivals
 from flowcli.model import Density
-from flowcli.model.density import SampleRequest
-from flowcli.parallel.block_pool import BlockPool
 from flowcli.random import Stream, numpy_generator
 
 Rows = NDArray[np.float64]
@@ -87,10 +85,10 @@ def evaluate(
         processes: How many processes score and draw.
         progress: Called with what is being done next.
     """
-    with BlockPool(density, processes) as team:
+    with density.pool(processes) as pool:
         progress(f"scoring {len(rows):,} rows")
-        log_prob = team.log_prob(rows, seed=seed)
-        of_train = None if train is None else mean_nats(team.log_prob(train, seed=seed))
+        log_prob = density.pooled_log_prob(rows, pool, seed=seed)
+        of_train = None if train is None else mean_nats(density.pooled_log_prob(train, pool, seed=seed))
         chosen = np.sort(numpy_generator(seed, Stream.EVALUATION_ROWS).permutation(len(rows))[:MOST_ROWS])
         beside, given = rows[chosen], None
         if any(column.given for column in density.schema.columns):
@@ -98,10 +96,12 @@ def evaluate(
             given = np.repeat(beside, each, axis=0)
             draws = len(given)
         progress(f"drawing {draws:,} rows")
-        parts = list(team.sample_blocks(draws, SampleRequest(seed, given)))
+        parts = list(density.pooled_sample(draws, pool, seed=seed, given=given))
         values = np.concatenate(parts)
         progress(f"scoring {draws:,} draws")
-        drawn = Drawn(beside, log_prob[chosen], values, team.log_prob(values, seed=seed), density.schema)
+        drawn = Drawn(
+            beside, log_prob[chosen], values, density.pooled_log_prob(values, pool, seed=seed), density.schema
+        )
     familiar = None if train is None else seen(rows, drawn.singles, train)
     repeats = 0
     if (first := once(rows, drawn.singles)) is not None:

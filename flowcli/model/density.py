@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowcli.conditional.conditionals import Conditionals
-from flowcli.conditional.importance import Randomness
 from flowcli.encoding.encoder import Encoder
 from flowcli.encoding.rounding import DRAWS
 from flowcli.errors import UsageError
 from flowcli.model.held_out import HeldOut
+from flowcli.parallel.block_pool import BlockPool, Work
 from flowcli.table import Schema
 
 Rows = NDArray[np.float64]
@@ -39,26 +37,6 @@ class Scores:
 
     log_prob: Rows
     error: Rows
-
-
-@dataclass(frozen=True)
-class SampleRequest:
-    """What drawn rows shall be like.
-
-    Attributes:
-        seed: Of all random numbers.
-        given: Where the density is conditioned on columns, their values for each row, (rows, N_c); what else stands
-            there is not looked at.
-        fixed: For each row the values of other columns that it shall have, (rows, N_c), of totals with all of their
-            parts; NaN in those that are to be drawn.
-        complete: Whether cells that are missing are filled, as they are in rows where none is; see
-            ``Conditionals.draw``.
-    """
-
-    seed: int
-    given: Rows | None = None
-    fixed: Rows | None = None
-    complete: bool = False
 
 
 class Density(ABC):
@@ -139,8 +117,8 @@ class Density(ABC):
         """
 
     @property
-    def levels(self) -> HeldOut:
-        """How likely the held-out rows were.
+    def reference(self) -> HeldOut:
+        """The distribution of the held-out rows' log-densities, which percentiles refer to.
 
         Raises:
             UsageError: The model was fitted before that was kept.
@@ -149,81 +127,62 @@ class Density(ABC):
             raise UsageError("the model does not know how likely its held-out rows were; fit it again to have that")
         return self.held_out
 
-    @cached_property
-    def queries(self) -> Conditionals:
-        """What it says of some of the columns, for which it takes some draws to get ready."""
-        return Conditionals(self)
-
     def log_prob(self, values: Rows, *, double: bool = False, draws: int = DRAWS, seed: int = 0) -> Rows:
-        """Log-density of each row, in nats per row, in the units of the table; see ``scores``."""
+        """Return the log-density of each row, in nats, in the units of the table; see ``scores``."""
         return self.scores(values, double=double, draws=draws, seed=seed).log_prob
 
-    def sample(
-        self,
-        rows: int,
-        *,
-        seed: int,
-        given: Rows | None = None,
-        fixed: Rows | None = None,
-        complete: bool = False,
-    ) -> Rows:
+    def pool(self, processes: int) -> BlockPool:
+        """Return the pool of processes in which blocks of this density's rows are computed."""
+        return BlockPool(processes, on_cpu=self.device.type == "cpu")
+
+    def pooled_log_prob(self, values: Rows, pool: BlockPool, *, seed: int = 0) -> Rows:
+        """Return the log-density of each row, (B,), computed in a pool of processes; see ``log_prob``."""
+        work = Work(
+            lambda _, block: self.log_prob(block, seed=seed)[:, None], self.block_rows, len(self.schema.columns), 1
+        )
+        ((_, log_prob),) = pool.map([(None, values)], work)
+        return log_prob[:, 0]
+
+    def pooled_sample(self, rows: int, pool: BlockPool, *, seed: int, given: Rows | None = None) -> Iterator[Rows]:
+        """Draw the rows of ``sample`` block by block, each (b, N_c), computed in a pool of processes."""
+        columns = len(self.schema.columns)
+        yield from pool.numbered(
+            rows, Work(lambda number, _: self.sample_block(number, seed, given), DRAWN_ROWS, 0, columns)
+        )
+
+    def sample(self, rows: int, *, seed: int, given: Rows | None = None) -> Rows:
         """Draw rows (rows, N_c), rounded as the table wrote them.
 
-        A smaller number of rows with the same seed is a beginning of this one.
+        Fewer rows with the same seed are the first of these.
 
         Args:
             rows: How many.
-            seed: As of ``SampleRequest``, like all that follows.
-            given: For each row what the density is conditioned on.
-            fixed: For each row what other columns shall hold.
-            complete: Whether missing cells are filled.
-        """
-        blocks = list(self.sample_blocks(rows, SampleRequest(seed, given, fixed, complete)))
-        return np.concatenate(blocks) if blocks else np.empty((0, len(self.schema.columns)))
-
-    def sample_blocks(self, rows: int, wanted: SampleRequest) -> Iterator[Rows]:
-        """Draw rows block by block, each (b, N_c); see ``sample``.
+            seed: Seeds all random numbers.
+            given: For each row the values of the columns that the density is conditioned on, (rows, N_c).
 
         Raises:
-            NumericsError: A row came out that is not finite, or that cannot be inverted; or too few candidates are
-                likely beside what is fixed.
+            NumericsError: A row came out that is not finite, or that cannot be inverted.
         """
         # Blocks of one size, so that no number depends on how many rows are wanted.
-        for number, start in enumerate(range(0, rows, DRAWN_ROWS)):
-            values = self.block(number, wanted)
-            yield values[: min(DRAWN_ROWS, rows - start)]
+        blocks = [self.sample_block(number, seed, given) for number in range(-(-rows // DRAWN_ROWS))]
+        return np.concatenate(blocks)[:rows] if blocks else np.empty((0, len(self.schema.columns)))
 
-    def scored_blocks(self, rows: int, wanted: SampleRequest) -> Iterator[tuple[Rows, Rows]]:
-        """Like ``sample_blocks``, each block with the log-densities (b,) of its rows."""
-        for number, start in enumerate(range(0, rows, DRAWN_ROWS)):
-            values = self.block(number, wanted)
-            count = min(DRAWN_ROWS, rows - start)
-            yield values[:count], self.log_prob(values)[:count]
+    def sample_block(self, number: int, seed: int, given: Rows | None = None) -> Rows:
+        """Draw the block of ``DRAWN_ROWS`` rows with this number, which depends on number, seed and given alone.
 
-    def block(self, number: int, wanted: SampleRequest) -> Rows:
-        """Draw one block of ``DRAWN_ROWS`` rows: they depend on its number and the seed alone, and on what is given."""
-        seed, fixed, complete = wanted.seed, wanted.fixed, wanted.complete
-        known = self._of_block(number, wanted.given)
-        conditions = np.array([column.given for column in self.schema.columns])
-        if fixed is not None:
-            part = fixed[number * DRAWN_ROWS : (number + 1) * DRAWN_ROWS]
-            shall = np.where(conditions, known[: len(part)], part)
-            there = ~np.isnan(shall) | conditions
-            known[: len(part)] = self.queries.draw(
-                shall, there, Randomness((seed, number, 2)), complete=complete
-            ).relied_on()
-            return known
+        Args:
+            number: Which block, from 0.
+            seed: Seeds all random numbers.
+            given: The values of conditioning columns for the rows of all blocks, (rows, N_c). Where the last block has
+                fewer rows, the rest of it repeats its first one.
+        """
         state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
-        drawn = self.draw(torch.from_numpy(known), torch.Generator().manual_seed(int(state >> np.uint64(1))))
-        if not complete:
-            return drawn
-        there = ~np.isnan(drawn) | conditions
-        return self.queries.draw(drawn, there, Randomness((seed, number, 1)), complete=True).relied_on()
+        generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
+        return self.draw(torch.from_numpy(self.rows_of_block(number, given)), generator)
 
-    def _of_block(self, number: int, rows: Rows | None) -> Rows:
-        """Those of some rows that are of this block, (DRAWN_ROWS, N_c), NaN without any."""
+    def rows_of_block(self, number: int, rows: Rows | None) -> Rows:
+        """Return those of some rows that belong to a block, filled up to (DRAWN_ROWS, N_c); NaN without any rows."""
         if rows is None:
             return np.full((DRAWN_ROWS, len(self.schema.columns)), np.nan)
-        part = rows[number * DRAWN_ROWS : (number + 1) * DRAWN_ROWS]
-        # The last block is drawn whole, and the rest of it is not given out.
-        return np.concatenate([part, np.repeat(part[:1], DRAWN_ROWS - len(part), axis=0)])
+        block = rows[number * DRAWN_ROWS : (number + 1) * DRAWN_ROWS]
+        return np.concatenate([block, np.repeat(block[:1], DRAWN_ROWS - len(block), axis=0)])

@@ -1,4 +1,4 @@
-"""A density at work on many rows, in several processes at once."""
+"""Blocks of rows, computed in several processes at once where there is enough to do."""
 
 from __future__ import annotations
 
@@ -11,27 +11,38 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from itertools import chain
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from flowcli.model.density import DRAWN_ROWS, Density, Rows, SampleRequest
+from flowcli.parallel.waiting import Waiting
 from flowcli.parallel.workers import Workers
-from flowcli.table import Waiting
 
-# Seconds of work at hand that are worth the start of processes, which costs some hundredths; or the share of what has
-# been done, where the blocks come one by one and nobody knows how many there will be.
+Rows = NDArray[np.float64]
+Payload = TypeVar("Payload")
+
+# Processes are started once the work at hand takes so many seconds, since a start costs some hundredths; or, where
+# blocks arrive one by one and nobody knows how many there will be, so large a share of what was computed before.
 WORTHWHILE = 0.05
 SHARE = 0.25
 # The first block takes longer than those after it, and says little about them.
 FIRST_BLOCKS = 2
-# Blocks under way, at least: enough for the workers while this process reads and writes.
+# Blocks in flight, at least: enough to keep the workers busy while this process reads and writes.
 SLOTS = 64
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What is done with each block of at most so many rows: from its number and rows (b, inputs) to (b, outputs)."""
+class Work:
+    """What is computed of each block of rows.
+
+    Attributes:
+        compute: From a block's number and its rows (b, inputs) to results (b, outputs).
+        rows: The most rows of a block.
+        inputs: Columns of the rows.
+        outputs: Columns of the results.
+    """
 
     compute: Callable[[int, Rows], Rows]
     rows: int
@@ -41,7 +52,7 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Task:
-    """A block to be computed; ``left`` of them are at hand, with this one."""
+    """One block to compute; ``left`` blocks are at hand, this one included."""
 
     number: int
     values: Rows
@@ -49,27 +60,26 @@ class _Task:
 
 
 class BlockPool:
-    """A density that scores and draws block by block, in several processes when there is enough to do.
+    """Computes blocks of rows in order, in several processes when there is enough to do.
 
-    While they compute, the caller of an iterator is free to write what came before, and the iterator reads what comes
-    next. Each process computes in one thread, the only one too: so a number is the same, to the bit, however many there
-    are. Elsewhere than on Linux, and where the flow is computed on another device, this process does everything.
+    While they compute, the caller of an iterator is free to write earlier results, and the iterator reads ahead. Every
+    process computes in one thread, a lone one too, so results are the same to the bit however many there are. On other
+    systems than Linux, and where a GPU computes, this process does everything.
 
-    A context manager: no process is left when it ends.
+    A context manager; no process is left when it ends.
 
     Args:
-        density: The density.
         processes: How many processes compute.
+        on_cpu: Whether the work runs on the processor, and not on a GPU.
     """
 
-    def __init__(self, density: Density, processes: int) -> None:
-        self._density = density
-        self._on_processor = density.device.type == "cpu"
-        self._processes = processes if self._on_processor and sys.platform == "linux" else 1
+    def __init__(self, processes: int, *, on_cpu: bool = True) -> None:
+        self._on_cpu = on_cpu
+        self._processes = processes if on_cpu and sys.platform == "linux" else 1
         self._stack = ExitStack()
 
     def __enter__(self) -> BlockPool:
-        if self._on_processor:
+        if self._on_cpu:
             self._stack.callback(torch.set_num_threads, torch.get_num_threads())
             torch.set_num_threads(1)
         return self
@@ -79,29 +89,22 @@ class BlockPool:
     ) -> None:
         self._stack.close()
 
-    def each(
-        self,
-        chunks: Iterable[Rows | Waiting],
-        compute: Callable[[int, Rows], Rows],
-        outputs: int,
-        rows: int | None = None,
-    ) -> Iterator[Rows]:
-        """Compute something of each row of chunks (n, N_c), of some ahead of the one that is asked for.
+    def map(self, chunks: Iterable[tuple[Payload, Rows] | Waiting], work: Work) -> Iterator[tuple[Payload, Rows]]:
+        """Compute something of each row of some chunks, reading ahead of the one that is asked for.
 
         Args:
-            chunks: The rows. Where a ``Waiting`` stands among them, what is finished is given out until there are more.
-            compute: From a block's number and its rows (b, N_c) to (b, outputs).
-            outputs: How many numbers that are.
-            rows: Of a block; by default as many as the density scores at once.
+            chunks: Rows (n, inputs), each with whatever should come back with its results. Where a ``Waiting`` stands
+                among them, finished results are given out until there are more rows.
+            work: What is computed.
 
         Yields:
-            What is computed of each chunk, (n, outputs), in order.
+            Each chunk's companion and results (n, outputs), in order.
 
         Raises:
             ResourceError: A process was killed.
-            Exception: What ``compute`` raises; and what the chunks do, after the results of those before.
+            Exception: What ``work.compute`` raises; and what the chunks raise, after the results of those before.
         """
-        size = rows or self._density.block_rows
+        payloads: deque[Payload] = deque()
 
         def tasks() -> Iterator[_Task | Waiting]:
             number = 0
@@ -109,53 +112,35 @@ class BlockPool:
                 if isinstance(chunk, Waiting):
                     yield chunk
                     continue
-                blocks = max(1, -(-len(chunk) // size))
+                payload, values = chunk
+                payloads.append(payload)
+                blocks = max(1, -(-len(values) // work.rows))
                 for block in range(blocks):
-                    yield _Task(number, chunk[block * size : (block + 1) * size], blocks - block)
+                    yield _Task(number, values[block * work.rows : (block + 1) * work.rows], blocks - block)
                     number += 1
 
-        parts: list[Rows] = []
-        for left, found in self._computed(tasks(), _Work(compute, size, len(self._density.schema.columns), outputs)):
-            parts.append(found)
+        results: list[Rows] = []
+        for left, result in self._computed(tasks(), work):
+            results.append(result)
             if left == 1:
-                whole = np.concatenate(parts)
-                parts.clear()
-                yield whole
+                whole = np.concatenate(results)
+                results.clear()
+                yield payloads.popleft(), whole
 
-    def log_prob(self, rows: Rows, *, seed: int = 0) -> Rows:
-        """The log-densities of rows (B, N_c), (B,); see ``Density.log_prob``."""
-        (found,) = self.each([rows], lambda _, some: self._density.log_prob(some, seed=seed)[:, None], 1)
-        return found[:, 0]
+    def numbered(self, rows: int, work: Work) -> Iterator[Rows]:
+        """Compute as many rows as wanted, block by block, of nothing but the blocks' numbers.
 
-    def sample_blocks(self, rows: int, wanted: SampleRequest) -> Iterator[Rows]:
-        """Draw the very blocks of ``Density.sample_blocks``."""
-        columns = len(self._density.schema.columns)
-
-        def compute(block: int, _: Rows) -> Rows:
-            return self._density.block(block, wanted)
-
-        yield from self._drawn(rows, _Work(compute, DRAWN_ROWS, 0, columns))
-
-    def scored_blocks(self, rows: int, wanted: SampleRequest) -> Iterator[tuple[Rows, Rows]]:
-        """Draw the very blocks of ``Density.scored_blocks``, with the log-densities of their rows."""
-
-        def compute(block: int, _: Rows) -> Rows:
-            values = self._density.block(block, wanted)
-            return np.column_stack([values, self._density.log_prob(values)])
-
-        columns = len(self._density.schema.columns)
-        for found in self._drawn(rows, _Work(compute, DRAWN_ROWS, 0, columns + 1)):
-            yield found[:, :columns], found[:, columns]
-
-    def _drawn(self, rows: int, work: _Work) -> Iterator[Rows]:
-        blocks = -(-rows // DRAWN_ROWS)
-        nothing = np.empty((DRAWN_ROWS, 0))
+        Yields:
+            Results (b, outputs); ``work.rows`` of them but for the last block.
+        """
+        blocks = -(-rows // work.rows)
+        nothing = np.empty((work.rows, 0))
         tasks = (_Task(block, nothing, blocks - block) for block in range(blocks))
-        for left, found in self._computed(tasks, work):
-            yield found if left > 1 else found[: rows - (blocks - 1) * DRAWN_ROWS]
+        for left, result in self._computed(tasks, work):
+            yield result if left > 1 else result[: rows - (blocks - 1) * work.rows]
 
-    def _computed(self, tasks: Iterator[_Task | Waiting], work: _Work) -> Iterator[tuple[int, Rows]]:
-        """The results of tasks in their order, each with its ``left``; in this process until more are worth it."""
+    def _computed(self, tasks: Iterator[_Task | Waiting], work: Work) -> Iterator[tuple[int, Rows]]:
+        """Yield the results of tasks in order, each with its ``left``; in this process until more are worthwhile."""
         computed, quickest = 0, math.inf
         for task in tasks:
             if isinstance(task, Waiting):
@@ -166,14 +151,14 @@ class BlockPool:
                 workers.close()
                 return
             started = time.perf_counter()
-            found = work.compute(task.number, task.values)
+            result = work.compute(task.number, task.values)
             quickest = min(quickest, time.perf_counter() - started)
             computed += 1
-            yield task.left, found
+            yield task.left, result
 
-    def _started(self, most: int, work: _Work) -> Workers | None:
-        """The workers, no more than ``most``, unless the system lets none start."""
-        processes = min(self._processes, most)
+    def _started(self, limit: int, work: Work) -> Workers | None:
+        """Start at most ``limit`` workers; ``None`` where the system lets none start."""
+        processes = min(self._processes, limit)
         with suppress(OSError):
             workers = Workers(processes, max(SLOTS, 4 * processes), work.rows, work.inputs, work.outputs, work.compute)
             self._stack.enter_context(closing(workers))
@@ -184,19 +169,19 @@ class BlockPool:
 
 
 def _shared(tasks: Iterator[_Task | Waiting], workers: Workers) -> Iterator[tuple[int, Rows]]:
-    """The results of tasks that workers compute, in the order of the tasks, each with its ``left``."""
-    under_way: deque[tuple[int, int]] = deque()
+    """Yield the results of tasks that workers compute, in the order of the tasks, each with its ``left``."""
+    in_flight: deque[tuple[int, int]] = deque()
     waiting: int | None = None
-    failed: Exception | None = None
+    failure: Exception | None = None
     ended = False
     while True:
         workers.note()
-        if under_way and workers.is_finished(under_way[0][0]):
-            slot, left = under_way.popleft()
+        if in_flight and workers.is_finished(in_flight[0][0]):
+            slot, left = in_flight.popleft()
             yield left, workers.take(slot)
-        elif under_way and (ended or not workers.free):
+        elif in_flight and (ended or not workers.free):
             workers.wait()
-        elif under_way and waiting is not None:
+        elif in_flight and waiting is not None:
             waiting = None if workers.wait(waiting) else waiting
         elif ended:
             break
@@ -204,8 +189,8 @@ def _shared(tasks: Iterator[_Task | Waiting], workers: Workers) -> Iterator[tupl
             waiting = None
             try:
                 task = next(tasks, None)
-            except Exception as error:  # what came before it is computed, and comes first
-                failed, ended = error, True
+            except Exception as error:  # the results of what came before it are given out first
+                failure, ended = error, True
                 continue
             match task:
                 case None:
@@ -213,6 +198,6 @@ def _shared(tasks: Iterator[_Task | Waiting], workers: Workers) -> Iterator[tupl
                 case Waiting():
                     waiting = task.descriptor
                 case _:
-                    under_way.append((workers.put(task.number, task.values), task.left))
-    if failed is not None:
-        raise failed
+                    in_flight.append((workers.put(task.number, task.values), task.left))
+    if failure is not None:
+        raise failure

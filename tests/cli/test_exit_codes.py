@@ -213,7 +213,7 @@ def raising(error):
     ],
 )
 def test_what_nobody_expected(monkeypatch, model, error, code, message):
-    monkeypatch.setattr("flowcli.model.load", raising(error))
+    monkeypatch.setattr("flowcli.api.model.models.load", raising(error))
     done = flowcli("info", model)
     assert (done.code, done.out) == (code, b"")
     assert message in done.complaint
@@ -223,7 +223,7 @@ def test_what_nobody_expected(monkeypatch, model, error, code, message):
 @pytest.mark.parametrize(("error", "code"), [(ZeroDivisionError("x"), 70), (None, 2)])
 def test_debug_shows_the_traceback_and_keeps_the_exit_code(monkeypatch, arguments, error, code):
     if error is not None:
-        monkeypatch.setattr("flowcli.model.load", raising(error))
+        monkeypatch.setattr("flowcli.api.model.models.load", raising(error))
     done = flowcli(*arguments)
     assert done.code == code
     assert done.err.startswith("Traceback (most recent call last):")

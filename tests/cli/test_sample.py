@@ -90,14 +90,14 @@ def test_an_output_appears_whole_or_not_at_all(model, monkeypatch):
     from flowcli.errors import NumericsError
     from flowcli.model import Density
 
-    whole = Density.block
+    whole = Density.sample_block
 
-    def broken(self, number, wanted):
+    def broken(self, number, *request):
         if number:
             raise NumericsError("a drawn row is not finite")
-        return whole(self, number, wanted)
+        return whole(self, number, *request)
 
-    monkeypatch.setattr(Density, "block", broken)
+    monkeypatch.setattr(Density, "sample_block", broken)
     for name in ("s.csv", "new.csv", "new.parquet", "new.csv.gz"):
         done = flowcli("sample", model, "-n", 5000, "--seed", 2, "-o", name)
         assert (done.code, done.complaint) == (5, "a drawn row is not finite")

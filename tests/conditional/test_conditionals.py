@@ -16,10 +16,12 @@ from scipy.special import logsumexp
 from flowcli import table as tables
 from flowcli import training
 from flowcli.conditional.by_column import by_column
+from flowcli.conditional.conditionals import Conditionals
 from flowcli.conditional.importance import Randomness
+from flowcli.conditional.sampling import Sampler, SampleRequest
 from flowcli.config import load as config
 from flowcli.errors import NumericsError, UsageError
-from flowcli.model import Ensemble, FlowDensity
+from flowcli.model import Density, Ensemble, FlowDensity
 from flowcli.table.schema import Column
 from tests.fits import fitted, last, prepared, rows, run, table
 
@@ -57,6 +59,18 @@ class Exact:
         return np.log(self.weights)[:, None] + np.stack(logs)
 
 
+_PREPARED: dict[int, Conditionals] = {}
+_ALIVE: list[Density] = []
+
+
+def conditionals(density: Density) -> Conditionals:
+    """The conditionals of a density, prepared once."""
+    if id(density) not in _PREPARED:
+        _ALIVE.append(density)
+        _PREPARED[id(density)] = Conditionals(density)
+    return _PREPARED[id(density)]
+
+
 @cache
 def exact(seed: int) -> Exact:
     return Exact(seed)
@@ -74,7 +88,7 @@ def test_marginals_and_conditionals_are_within_three_of_their_errors() -> None:
         some = np.sort(random.permutation(known.columns)[: random.integers(1, known.columns)])
         everything = np.arange(known.columns)
         mask = np.isin(everything, some)
-        found = known.density.queries.marginal(values, mask, Randomness((case,)))
+        found = conditionals(known.density).marginal(values, mask, Randomness((case,)))
         truth = logsumexp(known.log_joint(values, some), axis=0)
         whole = logsumexp(known.log_joint(values, everything), axis=0)
         rest = known.density.log_prob(values) - found.log_prob
@@ -91,7 +105,7 @@ def test_draws_given_some_columns_follow_their_conditional(model: int) -> None:
     given, asked = np.array([0]), known.columns - 1
     mask = np.zeros(values.shape, dtype=np.bool_)
     mask[:, given] = True
-    drawn = known.density.queries.draw(values, mask, Randomness((model,))).relied_on()
+    drawn = conditionals(known.density).draw(values, mask, Randomness((model,))).reliable()
     assert (drawn[:, 0] == values[:, 0]).all()
     shares = np.exp(known.log_joint(values[:1], given) - logsumexp(known.log_joint(values[:1], given)))[:, 0]
     cumulative = np.zeros(len(values))
@@ -114,7 +128,7 @@ def test_columns_that_nearly_are_one_have_the_right_marginals(noise: float) -> N
     density.joint.flow.base.gaussians.set(torch.ones(1), torch.zeros(1, 6), torch.from_numpy(factor)[None].float())
     density.joint.double()
     values = density.sample(20, seed=1)
-    found = density.queries.marginal(values, np.arange(6) == 2, Randomness((0,)), error=0.02)
+    found = conditionals(density).marginal(values, np.arange(6) == 2, Randomness((0,)), error=0.02)
     scale, center = density.coordinates.scale[2].item(), density.coordinates.center[2].item()
     truth = stats.norm(center, scale * np.sqrt(1 + noise**2)).logpdf(values[:, 2])
     assert (np.abs(found.log_prob - truth) < 4 * found.error + 1e-3).mean() >= 0.9
@@ -129,8 +143,8 @@ def penguins() -> FlowDensity:
 
 def test_the_whole_mass_of_a_mixed_table_is_one() -> None:
     nothing = np.zeros(len(penguins().schema.columns), dtype=np.bool_)
-    found = penguins().queries.marginal(
-        penguins().sample(1, seed=0), nothing, Randomness((0,)), error=0.02, most=16_384
+    found = conditionals(penguins()).marginal(
+        penguins().sample(1, seed=0), nothing, Randomness((0,)), error=0.02, max_candidates=16_384
     )
     assert found.error[0] < 0.03
     assert abs(found.log_prob[0]) < 4 * found.error[0]
@@ -142,7 +156,9 @@ def test_the_marginal_of_a_category_is_its_frequency_among_draws() -> None:
     levels = np.arange(3.0)
     values = np.repeat(drawn[:1], 3, axis=0)
     values[:, names.index("species")] = levels
-    found = penguins().queries.marginal(values, penguins().queries.chosen(["species"]), Randomness((0,)), error=0.02)
+    found = conditionals(penguins()).marginal(
+        values, conditionals(penguins()).mask(["species"]), Randomness((0,)), error=0.02
+    )
     shares = np.exp(found.log_prob)
     counted = (drawn[:, names.index("species")][:, None] == levels).mean(axis=0)
     errors = np.hypot(shares * found.error, np.sqrt(counted * (1 - counted) / len(drawn)))
@@ -151,8 +167,8 @@ def test_the_marginal_of_a_category_is_its_frequency_among_draws() -> None:
 
 def test_a_number_depends_on_its_row_alone() -> None:
     values = penguins().sample(40, seed=2)
-    mask = penguins().queries.chosen(["species", "body_mass_g"])
-    whole, some = (penguins().queries.marginal(rows_, mask, Randomness((3,))) for rows_ in (values, values[:7]))
+    mask = conditionals(penguins()).mask(["species", "body_mass_g"])
+    whole, some = (conditionals(penguins()).marginal(rows_, mask, Randomness((3,))) for rows_ in (values, values[:7]))
     np.testing.assert_allclose(whole.log_prob[:7], some.log_prob, atol=1e-6)
     missing = np.isnan(values[:, penguins().schema.names.index("body_mass_g")])
     assert np.isfinite(whole.log_prob).all()
@@ -181,7 +197,7 @@ def test_terms_add_up_and_name_the_replaced_column(make: Callable[[], FlowDensit
     replaced = random.integers(values.shape[1], size=count)
     values[np.arange(count), replaced] = others[np.arange(count), replaced]
     log_prob = density.log_prob(values)
-    found = by_column(density.queries, values, log_prob, Randomness((1,)))
+    found = by_column(conditionals(density), values, log_prob, Randomness((1,)))
     np.testing.assert_allclose(found.terms.sum(axis=1), log_prob, atol=1e-6)
     usual = density.log_prob(density.sample(4000, seed=8))
     odd = log_prob < np.quantile(usual, 0.001)
@@ -196,7 +212,7 @@ def test_terms_of_independent_columns_are_their_marginals() -> None:
     gaussians = density.joint.flow.base.gaussians
     gaussians.set(torch.ones(1), torch.zeros(1, 3), torch.eye(3)[None])
     values = density.sample(20, seed=0)
-    found = by_column(density.queries, values, density.log_prob(values), Randomness((0,)))
+    found = by_column(conditionals(density), values, density.log_prob(values), Randomness((0,)))
     scale, center = density.coordinates.scale.numpy(), density.coordinates.center.numpy()
     np.testing.assert_allclose(found.terms, stats.norm(center, scale).logpdf(values), atol=0.5)
     assert np.abs(found.terms - stats.norm(center, scale).logpdf(values)).mean() < 0.1
@@ -207,7 +223,7 @@ def test_a_value_that_cannot_be_is_the_oddest_and_all_that_is_minus_infinity() -
     place = penguins().schema.names.index("island")
     values[2, place] = -1  # a text that no row to fit had
     log_prob = penguins().log_prob(values)
-    found = by_column(penguins().queries, values, log_prob, Randomness((0,)))
+    found = by_column(conditionals(penguins()), values, log_prob, Randomness((0,)))
     assert log_prob[2] == -np.inf
     assert found.oddest[2] == place
     assert (np.flatnonzero(found.terms[2] == -np.inf) == [place]).all()
@@ -219,7 +235,7 @@ def test_constants_have_a_term_of_their_own() -> None:
     columns = [Column("a"), Column("b"), Column("c", "constant", value=7.0, step=0.5)]
     density = fitted(table(values, columns), "nsf")
     log_prob = density.log_prob(values[:6])
-    found = by_column(density.queries, values[:6], log_prob, Randomness((0,)))
+    found = by_column(conditionals(density), values[:6], log_prob, Randomness((0,)))
     assert found.terms[:, 2] == pytest.approx(np.full(6, np.log(2.0)))
     np.testing.assert_allclose(found.terms.sum(axis=1), log_prob, atol=1e-6)
 
@@ -231,8 +247,8 @@ def test_of_several_flows_it_is_their_mixture_that_is_asked() -> None:
     flows = [fitted(table(rows(200, 2, seed)), "mixture", ["flow.base.mixture.components=1"]) for seed in (0, 1)]
     ensemble = Ensemble(flows, np.array([0.3, 0.7]))
     values, mask = rows(5, 2, seed=9), np.array([True, False])
-    found = ensemble.queries.marginal(values, mask, Randomness((0,)), error=0.01)
-    apart = [flow.queries.marginal(values, mask, Randomness((0,)), error=0.01).log_prob for flow in flows]
+    found = conditionals(ensemble).marginal(values, mask, Randomness((0,)), error=0.01)
+    apart = [conditionals(flow).marginal(values, mask, Randomness((0,)), error=0.01).log_prob for flow in flows]
     expected = np.logaddexp(apart[0] + np.log(0.3), apart[1] + np.log(0.7))
     np.testing.assert_allclose(found.log_prob, expected, atol=0.06)
 
@@ -244,14 +260,14 @@ def test_what_a_density_is_conditioned_on_is_known() -> None:
     columns = [Column("x", given=True), Column("y"), Column("z")]
     density = fitted(table(values, columns), "auto", ["train.epochs=20"])
     some, mask = values[:20], np.array([False, True, False])
-    found = density.queries.marginal(some, mask, Randomness((0,)))
+    found = conditionals(density).marginal(some, mask, Randomness((0,)))
     grid = np.linspace(-6, 6, 601)
     for row, log_prob, error in zip(some[:5], found.log_prob, found.error, strict=False):
         line = np.column_stack([np.repeat(row[None, :2], 601, axis=0), grid])
         integral = logsumexp(density.log_prob(line)) + np.log(grid[1] - grid[0])
         assert log_prob == pytest.approx(integral, abs=4 * error + 1e-3)
     with pytest.raises(UsageError, match="no density of a column 'x'; it has y, z"):
-        density.queries.chosen(["x"])
+        conditionals(density).mask(["x"])
 
 
 def test_a_total_goes_with_its_parts() -> None:
@@ -265,9 +281,9 @@ def test_a_total_goes_with_its_parts() -> None:
     values = np.column_stack([a, random.normal(size=300), a + random.integers(0, 2, 300)])
     density = fitted(table(values, [columns[0], columns[1], columns[2]]), "nsf", ["flow.layers=[]"])
     with pytest.raises(UsageError, match="'sum' is modelled as the rest of it after a: add 'a'"):
-        density.queries.chosen(["sum"])
-    assert density.queries.chosen(["sum", "a"]).tolist() == [True, False, True]
-    drawn = density.queries.draw(values[:50], np.tile([True, False, False], (50, 1)), Randomness((0,))).values
+        conditionals(density).mask(["sum"])
+    assert conditionals(density).mask(["sum", "a"]).tolist() == [True, False, True]
+    drawn = conditionals(density).draw(values[:50], np.tile([True, False, False], (50, 1)), Randomness((0,))).values
     assert set(np.unique(drawn[:, 2] - drawn[:, 0])) <= {0.0, 1.0}
 
 
@@ -275,7 +291,7 @@ def test_a_marginal_of_what_cannot_be_is_zero_for_sure() -> None:
     density = penguins()
     values = density.sample(3, seed=0)
     values[1, density.schema.names.index("species")] = -1
-    found = density.queries.marginal(values, density.queries.chosen(["species"]), Randomness((0,)))
+    found = conditionals(density).marginal(values, conditionals(density).mask(["species"]), Randomness((0,)))
     assert (found.log_prob == -np.inf).tolist() == [False, True, False]
     assert found.error[1] == 0
 
@@ -288,7 +304,7 @@ def test_where_what_is_given_cannot_be_no_column_is_blamed_for_it() -> None:
     some = values[:3].copy()
     some[1, 0] = -1
     log_prob = density.log_prob(some)
-    found = by_column(density.queries, some, log_prob, Randomness((0,)))
+    found = by_column(conditionals(density), some, log_prob, Randomness((0,)))
     assert log_prob[1] == -np.inf
     assert found.oddest[1] == 0
     assert np.isnan(found.terms[1]).all()
@@ -296,12 +312,16 @@ def test_where_what_is_given_cannot_be_no_column_is_blamed_for_it() -> None:
 
 
 def test_rows_that_cannot_be_drawn_are_not_outnumbered_by_those_that_nobody_asked_for() -> None:
-    density, place = penguins(), penguins().schema.names.index("body_mass_g")
+    density = penguins()
+    index = density.schema.names.index("body_mass_g")
+    sampler = Sampler(density, lambda: conditionals(density))
     fixed = np.full((20, len(density.schema.columns)), np.nan)
-    fixed[:, place] = np.where(np.arange(20) < 15, 4000.0, 30_000.0)
-    with pytest.raises(NumericsError, match="5 of 20 rows cannot be drawn"):
-        density.sample(20, seed=0, fixed=fixed)
-    assert (density.sample(10, seed=0, fixed=fixed[:10])[:, place] == 4000.0).all()
+    fixed[:, index] = np.where(np.arange(20) < 15, 4000.0, 30_000.0)
+    with density.pool(1) as pool:
+        with pytest.raises(NumericsError, match="5 of 20 rows cannot be drawn"):
+            list(sampler.blocks(20, SampleRequest(0, fixed=fixed), pool))
+        (drawn,) = sampler.blocks(10, SampleRequest(0, fixed=fixed[:10]), pool)
+    assert (drawn[:, index] == 4000.0).all()
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
@@ -312,4 +332,4 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     mask = np.zeros(values.shape, dtype=np.bool_)
     mask[:, place] = True
     with pytest.raises(NumericsError, match="20 of 20 rows cannot be drawn"):
-        density.queries.draw(values, mask, Randomness((0,))).relied_on()
+        conditionals(density).draw(values, mask, Randomness((0,))).reliable()

@@ -23,7 +23,7 @@ def third(values):
 @pytest.mark.parametrize("wanted", [1, 2, 4, 5, 33])
 def test_the_first_rows_that_meet_it_are_kept(wanted):
     chosen = Rejection(third, wanted)
-    values, log_prob = (np.concatenate(part) for part in zip(*chosen.of(blocks(10)), strict=True))
+    values, log_prob = (np.concatenate(part) for part in zip(*chosen.accepted(blocks(10)), strict=True))
     assert values[:, 0].tolist() == [3 * i for i in range(wanted)]
     assert log_prob.tolist() == [-3 * i for i in range(wanted)]
     assert (chosen.kept, chosen.drawn) == (wanted, 3 * (wanted - 1) + 1)
@@ -37,16 +37,16 @@ def test_nothing_more_is_drawn_than_needed():
             seen.append(block)
             yield block
 
-    list(Rejection(third, 5).of(watched()))
+    list(Rejection(third, 5).accepted(watched()))
     assert len(seen) == 2
-    list(Rejection(third, 0).of(watched()))
+    list(Rejection(third, 0).accepted(watched()))
     assert len(seen) == 2
 
 
 def test_too_few_is_an_error_that_counts():
     chosen, found = Rejection(lambda values: values[:, 0] == 7, 2), []
     with pytest.raises(NumericsError, match="only 1 of 30 drawn rows meet the condition, and 2 were asked for"):
-        found.extend(chosen.of(blocks(3)))
+        found.extend(chosen.accepted(blocks(3)))
     assert [values.tolist() for values, _ in found] == [[[7.0]]]
 
 

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from flowcli import config
+from flowcli.conditional.sampling import Sampler, SampleRequest
 from flowcli.encoding import Encoder, Standardizer
 from flowcli.flows import build_mixed
 from flowcli.model import FlowDensity
-from flowcli.model.density import DRAWN_ROWS, SampleRequest
+from flowcli.model.density import DRAWN_ROWS
 from flowcli.table import Schema
 from flowcli.table.schema import Column
 from flowcli.training.prepare import resolve
@@ -285,8 +286,12 @@ def test_fewer_scored_rows_are_a_beginning_of_more(rows: int) -> None:
     encoding = Encoder.fit(schema, torch.randn(100, 10, dtype=torch.float64))
     settled = resolve.resolve_flow(wish.flow, size=resolve.Size(5000, 10), marginal=False, components=4)
     density = FlowDensity(encoding, shaken(build_mixed(settled, encoding.layout)).float(), wish)
-    few = [np.concatenate(part) for part in zip(*density.scored_blocks(rows, SampleRequest(1)), strict=True)]
-    many = [np.concatenate(part) for part in zip(*density.scored_blocks(2500, SampleRequest(1)), strict=True)]
+    sampler = Sampler(density, lambda: pytest.fail("no conditionals are needed"))
+    with density.pool(1) as pool:
+        few, many = (
+            [np.concatenate(column) for column in zip(*sampler.scored_blocks(n, SampleRequest(1), pool), strict=True)]
+            for n in (rows, 2500)
+        )
     for short, long in zip(few, many, strict=True):
         assert np.array_equal(short, long[:rows])
 

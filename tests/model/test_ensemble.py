@@ -9,10 +9,8 @@ import torch
 from flowcli import model as models
 from flowcli.errors import ModelFileError, UsageError
 from flowcli.model import Ensemble
-from flowcli.model.density import SampleRequest
 from flowcli.model.files import container
 from flowcli.model.flow_density import require_flow
-from flowcli.parallel.block_pool import BlockPool
 from flowcli.table.schema import Column
 from tests.fits import fitted, rows, table
 
@@ -86,9 +84,9 @@ def test_fewer_rows_are_a_beginning_of_more(ensemble):
 
 def test_several_processes_give_the_same_numbers(ensemble):
     new = values(6000, 3)
-    with BlockPool(ensemble, 2) as team:
-        scores = team.log_prob(new)
-        drawn = np.concatenate(list(team.sample_blocks(9000, SampleRequest(2))))
+    with ensemble.pool(2) as pool:
+        scores = ensemble.pooled_log_prob(new, pool)
+        drawn = np.concatenate(list(ensemble.pooled_sample(9000, pool, seed=2)))
     assert np.array_equal(scores, ensemble.log_prob(new))
     assert np.array_equal(drawn, ensemble.sample(9000, seed=2))
 

@@ -15,25 +15,25 @@ import numpy as np
 import pytest
 import torch
 
+from flowcli.conditional.sampling import Sampler, SampleRequest
 from flowcli.errors import NumericsError, ResourceError
 from flowcli.model import FlowDensity
-from flowcli.model.density import SampleRequest
 from flowcli.parallel import block_pool
-from flowcli.parallel.block_pool import BlockPool
+from flowcli.parallel.block_pool import BlockPool, Work
+from flowcli.parallel.waiting import Waiting
 from flowcli.parallel.workers import Workers
-from flowcli.table import Waiting
 from flowcli.table.schema import Column
 from tests.fits import fitted, rows, table
 from tests.processes import alive, gone
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is a team of one only")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="one process does everything elsewhere")
 
 SIZE = 2048  # rows of a block, of a density with few columns
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """What a team computes with, so that a density alone gives the same bits."""
+    """A pool computes in one thread, so that a density alone gives the same bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -68,7 +68,19 @@ def matrix(terms):
 
 
 def terms_of(double=False):
-    return lambda _, values: matrix(density().terms(values, double=double))
+    """What computes the terms of a density."""
+    return Work(lambda _, values: matrix(density().terms(values, double=double)), SIZE, 3, OUTPUTS)
+
+
+def numbers(outputs=1, rows=SIZE):
+    """What computes next to nothing: the numbers of the blocks."""
+    return Work(lambda number, values: np.full((len(values), outputs), float(number)), rows, 3, outputs)
+
+
+def mapped(pool, chunks, work):
+    """The results of chunks."""
+    items = (each if isinstance(each, Waiting) else (None, each) for each in chunks)
+    return (result for _, result in pool.map(items, work))
 
 
 def same(found, terms):
@@ -78,13 +90,12 @@ def same(found, terms):
 # --- the same numbers -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("processes", [1, 2, 3])
-@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize(("processes", "double"), [(1, False), (3, False), (2, True)])
 @pytest.mark.usefixtures("at_once")
 def test_terms_are_those_of_the_density(processes, double):
-    chunks = [chunk(count, seed) for seed, count in enumerate([5 * SIZE, 0, 3 * SIZE + 17, 1, SIZE])]
-    with mock.patch("os.fork", wraps=os.fork) as fork, BlockPool(density(), processes) as several:
-        found = list(several.each(iter(chunks), terms_of(double=double), OUTPUTS))
+    chunks = [chunk(count, seed) for seed, count in enumerate([5 * SIZE, 0, SIZE + 17, 1])]
+    with mock.patch("os.fork", wraps=os.fork) as fork, BlockPool(processes) as pool:
+        found = list(mapped(pool, iter(chunks), terms_of(double=double)))
     assert fork.call_count == (0 if processes == 1 else processes)
     assert len(found) == len(chunks)
     for values, terms in zip(chunks, found, strict=True):
@@ -92,37 +103,37 @@ def test_terms_are_those_of_the_density(processes, double):
         assert np.array_equal(terms[:, -1], density().log_prob(values, double=double))
 
 
-@pytest.mark.parametrize("processes", [1, 2, 3])
-@pytest.mark.parametrize("count", [0, 1, SIZE, 6 * SIZE, 6 * SIZE + 1])
+@pytest.mark.parametrize("processes", [1, 3])
+@pytest.mark.parametrize("count", [0, 1, 3 * SIZE, 3 * SIZE + 1])
 @pytest.mark.usefixtures("at_once")
 def test_samples_are_those_of_the_density(processes, count):
-    with BlockPool(density(), processes) as several:
-        drawn = list(several.sample_blocks(count, SampleRequest(2**62)))
-        scored = list(several.scored_blocks(count, SampleRequest(2**62)))
-    alone, alone_scored = (
-        list(f(count, SampleRequest(2**62))) for f in (density().sample_blocks, density().scored_blocks)
-    )
-    assert [block.shape for block in drawn] == [block.shape for block in alone]
-    assert all(np.array_equal(one, two) for one, two in zip(drawn, alone, strict=True))
-    for one, two in zip(scored, alone_scored, strict=True):
-        assert np.array_equal(one[0], two[0])
-        assert np.array_equal(one[1], two[1])
+    sampler, request = Sampler(density(), lambda: pytest.fail("no conditionals are needed")), SampleRequest(2**62)
+    with BlockPool(processes) as pool:
+        drawn = list(density().pooled_sample(count, pool, seed=2**62))
+        requested = list(sampler.blocks(count, request, pool))
+        scored = list(sampler.scored_blocks(count, request, pool))
+    assert [len(block) for block in drawn] == [min(SIZE, count - start) for start in range(0, count, SIZE)]
+    whole = density().sample(count, seed=2**62)
+    for blocks in (drawn, requested, [values for values, _ in scored]):
+        assert np.array_equal(np.concatenate([np.empty((0, 3)), *blocks]), whole)
+    for values, log_prob in scored if count % SIZE == 0 else []:
+        assert np.array_equal(log_prob, density().log_prob(values))
 
 
 @pytest.mark.usefixtures("at_once")
 def test_workers_round_by_way_of_pyarrow():
     """As a power of ten that a float64 does not hold exactly asks for."""
     fine = fitted(table(np.round(rows(300, 1)) * 1e-30, [Column("x", step=1e-30)]), "auto", ["flow.layers=[]"])
-    with BlockPool(fine, 2) as several:
-        drawn = list(several.sample_blocks(5 * SIZE, SampleRequest(0)))
+    with BlockPool(2) as pool:
+        drawn = list(fine.pooled_sample(5 * SIZE, pool, seed=0))
     assert np.array_equal(np.concatenate(drawn), fine.sample(5 * SIZE, seed=0))
 
 
 def test_the_threads_of_torch_are_as_before():
     torch.set_num_threads(3)
-    with BlockPool(density(), 2) as several:
+    with BlockPool(2) as pool:
         assert torch.get_num_threads() == 1
-        list(several.sample_blocks(1, SampleRequest(0)))
+        list(density().pooled_sample(1, pool, seed=0))
     assert torch.get_num_threads() == 3
 
 
@@ -130,15 +141,15 @@ def test_the_threads_of_torch_are_as_before():
 
 
 def test_little_work_starts_nothing():
-    with mock.patch("os.fork", side_effect=AssertionError), BlockPool(density(), 8) as several:
-        assert len(list(several.each([chunk(1), chunk(100)], terms_of(), OUTPUTS))) == 2
-        assert len(list(several.sample_blocks(SIZE + 1, SampleRequest(0)))) == 2
+    with mock.patch("os.fork", side_effect=AssertionError), BlockPool(8) as pool:
+        assert len(list(mapped(pool, [chunk(1), chunk(100)], terms_of()))) == 2
+        assert len(list(density().pooled_sample(SIZE + 1, pool, seed=0))) == 2
 
 
 def test_no_more_start_than_there_are_blocks(monkeypatch):
     monkeypatch.setattr(block_pool, "WORTHWHILE", 0.0)
-    with mock.patch("os.fork", wraps=os.fork) as fork, BlockPool(density(), 50) as several:
-        assert len(list(several.sample_blocks(6 * SIZE, SampleRequest(0)))) == 6
+    with mock.patch("os.fork", wraps=os.fork) as fork, BlockPool(50) as pool:
+        assert len(list(density().pooled_sample(6 * SIZE, pool, seed=0))) == 6
     assert fork.call_count == 4
 
 
@@ -146,8 +157,8 @@ def test_blocks_that_come_one_by_one_start_them_too(monkeypatch):
     monkeypatch.setattr(block_pool, "WORTHWHILE", 1e-3)
     monkeypatch.setattr(FlowDensity, "terms", slowly(FlowDensity.terms, 5e-4))
     values = chunk(10)
-    with mock.patch("os.fork", wraps=os.fork) as fork, BlockPool(density(), 2) as several:
-        assert len(list(several.each(itertools.repeat(values, 100), terms_of(), OUTPUTS))) == 100
+    with mock.patch("os.fork", wraps=os.fork) as fork, BlockPool(2) as pool:
+        assert len(list(mapped(pool, itertools.repeat(values, 100), terms_of()))) == 100
     assert fork.call_count == 2
 
 
@@ -161,10 +172,10 @@ def slowly(function, seconds):
 
 @pytest.mark.usefixtures("at_once")
 def test_where_the_system_starts_none_the_numbers_come_all_the_same():
-    expected = density().terms(chunk(5 * SIZE))
+    expected = density().terms(chunk(4 * SIZE))
     for refused in (BlockingIOError(11, "no more processes"), OSError(12, "no memory")):
-        with mock.patch("os.fork", side_effect=refused), BlockPool(density(), 2) as several:
-            (found,) = several.each([chunk(5 * SIZE)], terms_of(), OUTPUTS)
+        with mock.patch("os.fork", side_effect=refused), BlockPool(2) as pool:
+            (found,) = mapped(pool, [chunk(4 * SIZE)], terms_of())
         assert same(found, expected)
     fork, forked = os.fork, []
 
@@ -174,8 +185,8 @@ def test_where_the_system_starts_none_the_numbers_come_all_the_same():
         forked.append(True)
         return fork()
 
-    with mock.patch("os.fork", once), BlockPool(density(), 3) as several:
-        (found,) = several.each([chunk(5 * SIZE)], terms_of(), OUTPUTS)
+    with mock.patch("os.fork", once), BlockPool(3) as pool:
+        (found,) = mapped(pool, [chunk(4 * SIZE)], terms_of())
     assert forked
     assert same(found, expected)
 
@@ -183,9 +194,10 @@ def test_where_the_system_starts_none_the_numbers_come_all_the_same():
 @pytest.mark.usefixtures("at_once")
 def test_blocks_are_numbered_through_all_chunks():
     chunks = [chunk(2 * SIZE), chunk(SIZE + 1), chunk(5)]
-    with BlockPool(density(), 2) as several:
-        found = list(several.each(chunks, lambda number, values: np.full((len(values), 1), float(number)), 1))
-    assert [np.unique(part).tolist() for part in found] == [[0.0, 1.0], [2.0, 3.0], [4.0]]
+    with BlockPool(2) as pool:
+        found = list(pool.map(zip("abc", chunks, strict=True), numbers()))
+    assert [np.unique(part).tolist() for _, part in found] == [[0.0, 1.0], [2.0, 3.0], [4.0]]
+    assert [payload for payload, _ in found] == ["a", "b", "c"]
 
 
 # --- order, memory and time -------------------------------------------------------------------------------------------
@@ -222,8 +234,8 @@ def test_an_endless_input_is_not_read_far_ahead():
             taken.append(seed)
             yield chunk(SIZE, seed)
 
-    with BlockPool(density(), 2) as several:
-        for number, found in enumerate(several.each(endless(), terms_of(), OUTPUTS)):
+    with BlockPool(2) as pool:
+        for number, found in enumerate(mapped(pool, endless(), terms_of())):
             assert same(found, density().terms(chunk(SIZE, number)))
             assert len(taken) <= number + 2 + block_pool.SLOTS
             if number == 5:
@@ -244,9 +256,9 @@ def test_while_the_input_is_waited_for_what_is_finished_comes():
         yield Waiting(read)  # there is something to read: no need to wait for anything
         yield chunk(SIZE, 6)
 
-    with BlockPool(density(), 2) as several:
-        found.extend(several.each(iter([]), terms_of(), OUTPUTS))
-        for terms in several.each(slow(), terms_of(), OUTPUTS):
+    with BlockPool(2) as pool:
+        found.extend(mapped(pool, iter([]), terms_of()))
+        for terms in mapped(pool, slow(), terms_of()):
             found.append(terms)
     assert len(found) == 7
     os.close(read)
@@ -270,9 +282,9 @@ def test_an_error_comes_after_what_was_right(processes, monkeypatch):
     found = []
     with (
         pytest.raises(NumericsError, match="a log-density is not a number"),
-        BlockPool(density(), processes) as several,
+        BlockPool(processes) as pool,
     ):
-        found.extend(several.each((np.full((3 * SIZE, 3), float(i)) for i in itertools.count()), terms_of(), OUTPUTS))
+        found.extend(mapped(pool, (np.full((3 * SIZE, 3), float(i)) for i in itertools.count()), terms_of()))
     assert len(found) == 5
     assert no_children()
 
@@ -286,8 +298,8 @@ def test_an_error_of_the_input_comes_after_the_rows_before_it(processes):
         raise ValueError("line 7")
 
     found = []
-    with pytest.raises(ValueError, match="line 7"), BlockPool(density(), processes) as several:
-        found.extend(several.each(chunks(), terms_of(), OUTPUTS))
+    with pytest.raises(ValueError, match="line 7"), BlockPool(processes) as pool:
+        found.extend(mapped(pool, chunks(), terms_of()))
     assert len(found) == 4
     assert no_children()
 
@@ -344,8 +356,8 @@ def test_a_worker_that_is_killed_is_an_error_and_no_wait(alone):
 
 @pytest.mark.usefixtures("at_once")
 def test_who_goes_early_leaves_no_process():
-    with BlockPool(density(), 2) as several:
-        blocks = several.sample_blocks(10**9, SampleRequest(0))
+    with BlockPool(2) as pool:
+        blocks = density().pooled_sample(10**9, pool, seed=0)
         for _ in range(4):
             next(blocks)
         assert not no_children()
@@ -378,7 +390,7 @@ def compute(number, values):
 atexit.register(os.write, 2, b"at exit")
 print("once")
 workers = Workers(3, 60, 1, 1, 1, compute)
-found = team._shared((team._Task(i, np.zeros((1, 1)), 1) for i in range(1000)), workers)
+found = block_pool._shared((block_pool._Task(i, np.zeros((1, 1)), 1) for i in range(1000)), workers)
 """
 
 

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowcli.errors import DataError, FlowcliError, UsageError
-from flowcli.table import ReadOptions, Waiting, open_table, read_blocks, read_table
+from flowcli.parallel.waiting import Waiting
+from flowcli.table import ReadOptions, open_table, read_blocks, read_table
 from flowcli.table.io import csv_reader
 from flowcli.table.io.csv_scan import layout, records
 
@@ -157,6 +158,7 @@ def test_compressed_files(tmp_path: Path, ending: str) -> None:
 SCORE = """
 import sys
 from flowcli.errors import FlowcliError
+from flowcli.parallel.waiting import Waiting
 from flowcli.table import read_blocks
 try:
     print(sum(b.values.sum() for b in read_blocks("-", None, 100, notice=print)))

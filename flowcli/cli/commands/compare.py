@@ -78,7 +78,6 @@ def compare(
     from flowcli.cli.views.compare_view import Compared, document, lines
     from flowcli.evaluation.metrics.comparable import difference_of_measures
     from flowcli.model import load
-    from flowcli.parallel.block_pool import BlockPool
 
     where = compute.set_up(device, threads)
     loaded = [load(Path(model), where) for model in models]
@@ -90,8 +89,8 @@ def compare(
     with StatusLine(quiet=quiet) as steps:
         for model, each, rows in zip(models, loaded, tables, strict=True):
             steps.show(f"scoring {len(rows):,} rows with {model}")
-            with BlockPool(each, compute.processes(where, threads)) as team:
-                log_prob = team.log_prob(rows, seed=seed)
+            with each.pool(compute.processes(where, threads)) as pool:
+                log_prob = each.pooled_log_prob(rows, pool, seed=seed)
                 seconds = _seconds(each, rows)
             found.append(Compared(model, log_prob, each.parameters, Path(model).stat().st_size, seconds))
     if as_json:

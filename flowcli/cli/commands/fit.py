@@ -21,7 +21,6 @@ from flowcli.errors import NumericsError, UsageError
 
 if TYPE_CHECKING:
     from flowcli.cli.views.progress import FitProgress
-    from flowcli.config import Config
     from flowcli.table import ReadOptions, Schema, Table
     from flowcli.training import Plan, Series, Task
 
@@ -145,7 +144,7 @@ def fit(
     compute.limit_threads(threads)
     from flowcli import config as configs
     from flowcli.cli.lock import locked
-    from flowcli.cli.reading import need_input, parts, read_options, refuse_overwrite
+    from flowcli.cli.reading import need_input, read_options, refuse_overwrite, split_names
     from flowcli.cli.views.progress import FitProgress
 
     need_input(data)
@@ -165,8 +164,8 @@ def fit(
         raise UsageError("--tune has a time of its own; leave --time-limit out")
     request = configs.load(names[0], changes)
     reading = read_options(sep, decimal, no_header, max_bytes)
-    wishes = {**request.columns, **_kinds(kinds)}
-    _check_place(model)
+    kinds_by_name = _kinds(kinds)
+    _check_writable(model)
     state = model.with_name(f"{model.name}.state")
     with locked(model):
         _check_earlier(model, state, resume=resume, force=force)
@@ -175,59 +174,24 @@ def fit(
         notice = silent if quiet else note
         table = read_table(
             data,
-            columns=parts(columns, "--columns"),
-            exclude=parts(exclude, "--exclude") or (),
-            kinds=wishes,
-            given=parts(given, "--given") or (),
+            columns=split_names(columns, "--columns"),
+            exclude=split_names(exclude, "--exclude") or (),
+            kinds={**request.columns, **kinds_by_name},
+            given=split_names(given, "--given") or (),
             weights=weights,
             options=reading,
             notice=notice,
         )
         held = None if valid_file is None else _held_out(valid_file, table.schema, weights, reading)
         where = compute.set_up(device, threads)
+        from flowcli import api
         from flowcli.training import Task
 
         task = Task(table, where, held, allow_singular, compiling, seed, notice)
-        if tune is not None:
-            plan = _choice(names, request, changes, tune, ensemble, seed)
-        else:
-            plan = _plan(request, ensemble, seed, time_limit)
+        plan = api.plan(names, request, changes, ensemble=ensemble or 1, tune=tune, time_limit=time_limit, seed=seed)
         with FitProgress(table, quiet=quiet, time_limit=tune or time_limit) as screen:
             series = _series(task, plan, state if resume else None)
             return _run(series, model, state, save_every, screen, as_json=as_json, data=data)
-
-
-def _plan(request: Config, ensemble: int | None, seed: int, time_limit: float | None) -> Plan:
-    """One fit, or several."""
-    from flowcli.training import SeedEnsemble, SingleFit
-
-    if ensemble is None or ensemble == 1:
-        return SingleFit(request, seed, time_limit)
-    return SeedEnsemble(request, ensemble, seed, time_limit)
-
-
-def _choice(
-    names: tuple[str, ...], request: Config, changes: list[str], seconds: float, ensemble: int | None, seed: int
-) -> Plan:
-    """A choice among the configs that were named; of one, among what may be done otherwise too."""
-    from flowcli import config as configs
-    from flowcli.training import FIELD, Candidate, SuccessiveHalving
-
-    first, *others = (Candidate(name, config=name) for name in names)
-    field = tuple(others)
-    if not field:
-        field = FIELD if names[0] == "auto" else (Candidate("auto", config="auto"), *FIELD)
-        field = tuple(each for each in field if each.config != names[0])
-
-    def make(candidate: Candidate) -> Config:
-        if candidate is first:
-            return request
-        own = configs.load(candidate.config or "auto", [*changes, *candidate.changes])
-        return own.model_copy(update={"columns": request.columns})
-
-    for candidate in field:  # mistakes come out now, and not after hours
-        make(candidate)
-    return SuccessiveHalving(make, first, field, seconds, ensemble or 1, seed)
 
 
 def _run(
@@ -320,7 +284,7 @@ def _model_path(data: str, output: str | None) -> Path:
     return Path(f"{name}.flow")
 
 
-def _check_place(model: Path) -> None:
+def _check_writable(model: Path) -> None:
     """Refuse at once where no model can be written, and not after a long fit."""
     from flowcli.atomic import replacing_is_possible
 
@@ -340,8 +304,8 @@ def _check_earlier(model: Path, state: Path, *, resume: bool, force: bool) -> No
     if not (resume or force) and state.exists():
         raise UsageError(f"{state}: an interrupted fit is waiting; --resume goes on with it, --force starts again")
     if not force and model.exists() and not state.exists():
-        there = "is there already" + (", and no interrupted fit to go on with" if resume else "")
-        raise UsageError(f"{model}: {there}; --force replaces it, -o NAME writes another")
+        problem = "is there already" + (", and no interrupted fit to go on with" if resume else "")
+        raise UsageError(f"{model}: {problem}; --force replaces it, -o NAME writes another")
 
 
 def _valid(text: str | None, data: str) -> tuple[float | None, str | None]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -94,12 +94,12 @@ def logprob(
     from flowcli.cli import compute
 
     compute.limit_threads(threads)
-    from flowcli.cli.reading import need_input, parts, read_options, refuse_overwrite, values_of
+    from flowcli.cli.reading import need_input, read_options, refuse_overwrite, split_names
     from flowcli.cli.say import note, silent
     from flowcli.cli.signals import until_asked_to_end
     from flowcli.errors import UsageError
 
-    asked = parts(columns, "--columns")
+    asked = split_names(columns, "--columns")
     if columns is not None and not asked:
         raise UsageError("--columns: name at least one")
     if columns is not None and (terms or per_column or percentile or threshold is not None):
@@ -115,20 +115,19 @@ def logprob(
 
     import pyarrow as pa
 
-    from flowcli import model as models
-    from flowcli.cli.given import beside, fixed_values
-    from flowcli.cli.scoring import Scorer, ScoreRequest
+    from flowcli import api
+    from flowcli.api.scoring import ScoreRequest
+    from flowcli.cli.given import among_all, fixed_values
     from flowcli.conditional.conditionals import MOST_CANDIDATES
     from flowcli.encoding.rounding import DRAWS
-    from flowcli.parallel.block_pool import BlockPool
     from flowcli.table import open_table, open_writer
 
     where = compute.set_up(device, threads)
-    loaded = models.load(Path(model), where)
-    fixed = fixed_values(given, loaded.schema)
+    loaded = api.load(Path(model), device=where)
+    schema = loaded.density.schema
+    fixed = fixed_values(given, schema)
     say = silent if quiet else note
-    scorer = Scorer(
-        loaded,
+    scorer = loaded.scorer(
         ScoreRequest(
             name=name,
             terms=terms,
@@ -141,13 +140,13 @@ def logprob(
             candidates=candidates or MOST_CANDIDATES,
             seed=seed,
             double=precision == "float64",
-        ),
+        )
     )
-    read = [column for column in scorer.needed if column.name not in fixed]
-    for line in scorer.notes:
+    read = [column for column in scorer.columns if column.name not in fixed]
+    for line in scorer.warnings:
         say(line)
     # Whole blocks, so that the numbers do not depend on this option.
-    rows = -(-batch_rows // scorer.rows) * scorer.rows
+    rows = -(-batch_rows // scorer.block_rows) * scorer.block_rows
     with open_table(data, read, rows, reading, notice=say, keep_cells=with_input, bad_rows=bad_rows) as table:
         # Not empty_table(), which loads pandas.
         nothing = pa.Table.from_batches([], schema=table.types)
@@ -156,16 +155,16 @@ def logprob(
             if each in table.header:
                 remedy = "choose another with --name" if each == name else "leave out what asks for it, or --with-input"
                 raise UsageError(f"the input has a column {each!r} already; {remedy}")
-        under_way: deque[Block] = deque()
-        with (
-            open_writer(output, schema=_beside(before, scorer.table()).schema) as writer,
-            BlockPool(loaded, compute.processes(where, threads)) as team,
-        ):
-            values = values_of(table, under_way, lambda found: beside(found, read, loaded.schema, fixed))
-            for found in until_asked_to_end(team.each(values, scorer.compute, scorer.outputs, scorer.rows)):
-                block = under_way.popleft()
+        scores = loaded.score_blocks(
+            table.arriving(),
+            scorer,
+            whole=lambda values: among_all(values, read, schema, fixed),
+            processes=compute.processes(where, threads),
+        )
+        with open_writer(output, schema=_beside(before, scorer.table()).schema) as writer, closing(scores):
+            for block, result in until_asked_to_end(scores):
                 cells = None if block.cells is None else _typed(block.cells, read, block, output)
-                writer.write(_beside(cells, scorer.table(found, block.bad)))
+                writer.write(_beside(cells, result))
             for line in scorer.remarks:
                 say(line)
 

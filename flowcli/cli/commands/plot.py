@@ -100,7 +100,7 @@ def plot(
         raise UsageError("--what is for pictures in files; say where it goes with -o FILE.png")
     wanted = PICTURES if what == "all" else (what or "corner",)
     files = {} if output is None else _files(output, wanted if what == "all" else ())
-    from flowcli.cli.reading import need_input, parts, read_options, refuse_overwrite
+    from flowcli.cli.reading import need_input, read_options, refuse_overwrite, split_names
 
     reading = read_options(sep, decimal, no_header, max_bytes)
     for file in files.values():
@@ -124,7 +124,7 @@ def plot(
     loaded = models.load(Path(model), where)
     say = silent if quiet else note
     gallery = PlotInputs(loaded, Path(model).name, samples, seed, compute.processes(where, threads), say)
-    gallery.choose(parts(columns, "--columns"), corner=bool(files) and "corner" in wanted)
+    gallery.choose(split_names(columns, "--columns"), corner=bool(files) and "corner" in wanted)
     if data is not None:
         gallery.read(data, reading, bad_rows)
     if terminal:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
 import click
 
 from flowcli.cli import options
-
-if TYPE_CHECKING:
-    from flowcli.conditional.rejection import Drawn
 
 
 @click.command(short_help="Draw new rows.")
@@ -69,61 +63,50 @@ def sample(
       flowcli sample prices.flow -n 100 --given 'cut=Ideal,carat=1'
     """
     import secrets
-    from contextlib import ExitStack
+    from contextlib import closing
     from pathlib import Path
 
     from flowcli.cli import compute
 
     compute.limit_threads(threads)
-    from flowcli import model as models
-    from flowcli.cli.given import given_rows, resampled
+    from flowcli import api
+    from flowcli.cli.given import given_rows
     from flowcli.cli.reading import refuse_overwrite
     from flowcli.cli.say import note
     from flowcli.cli.signals import until_asked_to_end
-    from flowcli.conditional.rejection import Rejection, usual_budget
     from flowcli.errors import UsageError
-    from flowcli.model.density import SampleRequest
-    from flowcli.parallel.block_pool import BlockPool
-    from flowcli.table import Condition, ReadOptions, open_writer, to_arrow, to_cells
+    from flowcli.table import ReadOptions, open_writer, to_arrow, to_cells
 
     refuse_overwrite(model, output)
     if budget is not None and where is None:
         raise UsageError("--budget is for --where; without a condition every row that is drawn is kept")
-    place = compute.set_up(device, threads)
-    loaded = models.load(Path(model), place)
-    if with_logprob and "logprob" in loaded.schema.names:
+    used = compute.set_up(device, threads)
+    loaded = api.load(Path(model), device=used)
+    schema = loaded.density.schema
+    if with_logprob and "logprob" in schema.names:
         raise UsageError("the model has a column 'logprob' already; draw without --with-logprob")
-    known = given_rows(loaded.schema, rows, given, given_file, ReadOptions())
-    if known is not None and where is not None:
-        raise UsageError("--where and --given do not go together; of what is likely a condition will do")
+    known = given_rows(schema, rows, given, given_file, ReadOptions())
     rows = rows if known is None else len(known)
-    chosen = None if where is None else Rejection(Condition(where, loaded.schema.columns), rows)
-    if seed is None:
-        seed = secrets.randbelow(2**31)
-        if not quiet:
-            note(f"drawn with --seed {seed}")
+    unseeded = seed is None
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    plan = loaded.plan_sample(rows, seed=seed, known=known, complete=complete, where=where, budget=budget)
+    if unseeded and not quiet:
+        note(f"drawn with --seed {seed}")
 
     import numpy as np
     import pyarrow as pa
 
-    schema = to_cells(np.empty((0, len(loaded.schema.columns))), loaded.schema).schema
+    columns = to_cells(np.empty((0, len(schema.columns))), schema).schema
     if with_logprob:
-        schema = schema.append(pa.field("logprob", pa.float64()))
-    drawn = rows if chosen is None else budget or usual_budget(rows)
-    with ExitStack() as stack:
-        team = stack.enter_context(BlockPool(loaded, compute.processes(place, threads)))
-        line = None if known is None or not len(known) else resampled(loaded, known[:1].copy())
-        wanted = SampleRequest(seed, known, None if line is None else known, complete)
-        if line is not None and not quiet:
-            note(line)
-        writer = stack.enter_context(open_writer(output, schema=schema))
-        blocks: Iterable[Drawn] = until_asked_to_end(
-            team.scored_blocks(drawn, wanted)
-            if with_logprob
-            else ((values, None) for values in team.sample_blocks(drawn, wanted))
-        )
-        for values, log_prob in blocks if chosen is None else chosen.of(blocks):
-            cells = to_cells(values, loaded.schema)
+        columns = columns.append(pa.field("logprob", pa.float64()))
+    if (line := loaded.resampling_note(plan)) is not None and not quiet:
+        note(line)
+    processes = compute.processes(used, threads)
+    blocks = loaded.sample_blocks(plan, with_log_prob=with_logprob, processes=processes)
+    with closing(blocks), open_writer(output, schema=columns) as writer:
+        for values, log_prob in until_asked_to_end(blocks):
+            cells = to_cells(values, schema)
             writer.write(cells if log_prob is None else cells.append_column("logprob", to_arrow(log_prob)))
-    if chosen is not None and chosen.drawn and not quiet:
-        note(f"{chosen.kept:,} of {chosen.drawn:,} drawn rows meet the condition ({chosen.kept / chosen.drawn:.3g})")
+    if (accepted := plan.rejection) is not None and accepted.drawn and not quiet:
+        share = accepted.kept / accepted.drawn
+        note(f"{accepted.kept:,} of {accepted.drawn:,} drawn rows meet the condition ({share:.3g})")

@@ -19,8 +19,9 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from flowcli.errors import DataError
+from flowcli.parallel.waiting import Waiting
 from flowcli.table.io.csv_scan import Record, count_lines, last_end, layout, records
-from flowcli.table.io.source import ByteStream, ReadOptions, Waiting, shown
+from flowcli.table.io.source import ByteStream, ReadOptions, shown
 from flowcli.table.values.numbers import as_float64 as finite_values
 from flowcli.table.values.numbers import brief, convert_text, explain, is_missing, number, read_numbers
 

@@ -14,11 +14,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from flowcli.errors import DataError
+from flowcli.parallel.waiting import Waiting
 from flowcli.table.column_selection import positions
 from flowcli.table.io.csv_reader import Chunk, CsvReader, Fault
 from flowcli.table.io.inexact_integers import InexactIntegers, InexactTypedIntegers, Notice, place_name
 from flowcli.table.io.parquet_reader import ParquetReader, numbers
-from flowcli.table.io.source import ReadOptions, Waiting, is_parquet, open_bytes, open_file, shown
+from flowcli.table.io.source import ReadOptions, is_parquet, open_bytes, open_file, shown
 from flowcli.table.schema import Column
 from flowcli.table.values.numbers import brief
 

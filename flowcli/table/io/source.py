@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from flowcli.errors import DataError, ResourceError, UsageError
+from flowcli.parallel.waiting import Waiting
 
 CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 
@@ -31,17 +32,6 @@ _MAGIC = (
     (b"\xff\xfe", "is UTF-16, not UTF-8: convert it with iconv -f UTF-16 -t UTF-8"),
     (b"\xfe\xff", "is UTF-16, not UTF-8: convert it with iconv -f UTF-16 -t UTF-8"),
 )
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Stands in a stream of parts where who writes into a pipe has not written the next one yet.
-
-    Attributes:
-        descriptor: Readable as soon as there is more.
-    """
-
-    descriptor: int
 
 
 @dataclass(frozen=True)
