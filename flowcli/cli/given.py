@@ -10,7 +10,7 @@ import numpy as np
 from flowcli.cli.reading import split_names
 from flowcli.errors import UsageError
 from flowcli.table import read_cell, read_values
-from flowcli.table.column_selection import nearest
+from flowcli.text import did_you_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +46,7 @@ def fixed_values(text: str | None, schema: Schema, *, of_any: bool = False) -> d
                 raise UsageError(
                     "--given: the model is not conditioned on any column; fit one with fit --given COLUMNS"
                 )
-            hint = nearest(name, columns) or f"; these are: {', '.join(columns)}"
+            hint = did_you_mean(name, columns) or f"; these are: {', '.join(columns)}"
             what = "has no column" if of_any else "is not conditioned on a column"
             raise UsageError(f"--given: the model {what} {name!r}{hint}")
         if name in fixed:

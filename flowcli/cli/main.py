@@ -14,9 +14,10 @@ from typing import NoReturn
 
 import click
 
-from flowcli.cli.say import nearest, one_line, say
+from flowcli.cli.say import say
 from flowcli.cli.signals import obey
 from flowcli.errors import FlowcliError
+from flowcli.text import did_you_mean, one_line
 from flowcli.version import __version__
 
 COMMANDS = ("fit", "logprob", "sample", "impute", "evaluate", "check", "plot", "compare", "info", "config")
@@ -44,7 +45,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Like click's, with the nearest command where there is none of that name."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            hint = nearest(args[0], COMMANDS) or f"; the commands are {', '.join(COMMANDS)}"
+            hint = did_you_mean(args[0], COMMANDS) or f"; the commands are {', '.join(COMMANDS)}"
             raise click.UsageError(f"no such command {args[0]!r}{hint}")
         return super().resolve_command(ctx, args)
 
@@ -162,7 +163,9 @@ def _click_message(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     place = f" (see {context.command_path} --help)" if context is not None else ""
     if isinstance(error, click.NoSuchOption):
-        return f"no such option {error.option_name!r}{nearest(error.option_name, error.possibilities or ())}{place}"
+        return (
+            f"no such option {error.option_name!r}{did_you_mean(error.option_name, error.possibilities or ())}{place}"
+        )
     if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter) and error.param:
         name = error.param.opts[-1] if error.param.param_type_name == "option" else error.param.human_readable_name
         return f"{name}: {one_line(error.message).rstrip('.')}{place}"

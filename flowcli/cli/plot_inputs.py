@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcli.atomic import replacing, told
-from flowcli.cli.say import literal
 from flowcli.cli.signals import until_asked_to_end
 from flowcli.errors import UsageError
 from flowcli.evaluation import plots
@@ -20,6 +19,7 @@ from flowcli.random import Stream, numpy_generator
 from flowcli.table import ReadOptions
 from flowcli.table.column_selection import chosen
 from flowcli.table.io.reservoir import Subset, read_subset
+from flowcli.text import literal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

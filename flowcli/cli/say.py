@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
+
+from flowcli.text import one_line
 
 
 def say(text: str) -> None:
@@ -22,21 +23,3 @@ def note(text: str) -> None:
 
 def silent(text: str) -> None:
     """Say nothing."""
-
-
-def one_line(text: str) -> str:
-    """The text with everything that a terminal might obey written out, and without line breaks."""
-    return literal(" ".join(text.splitlines()))
-
-
-def literal(text: str) -> str:
-    """The text with everything that a terminal might obey written out, line breaks too."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` for the nearest name there is, or nothing."""
-    import difflib
-
-    found = difflib.get_close_matches(name, list(names), 1)
-    return f"; did you mean {found[0]!r}?" if found else ""

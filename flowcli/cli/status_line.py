@@ -7,8 +7,8 @@ import sys
 from contextlib import suppress
 from types import TracebackType
 
-from flowcli.cli.say import one_line
 from flowcli.cli.views.width import WIDTH, shortened
+from flowcli.text import one_line
 
 
 class StatusLine:

@@ -9,10 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flowcli.config import mistakes, overrides, shape, shipped
+from flowcli.config import mistakes, overrides, shipped
 from flowcli.config.reader import MAX_BYTES, MAX_DEPTH, Document, KeyPath, read
 from flowcli.config.schema import Config
 from flowcli.errors import ConfigError, ResourceError
+from flowcli.text import printable
 
 
 def load(name_or_path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
@@ -29,7 +30,7 @@ def load(name_or_path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     wanted = os.fspath(name_or_path)
     if wanted in shipped.names():
         return _checked(read(shipped.text(wanted), f"{wanted}.yaml"), overrides)
-    return _checked(read(_bytes(wanted), shape.printable(wanted)), overrides)
+    return _checked(read(_bytes(wanted), printable(wanted)), overrides)
 
 
 def from_mapping(values: Mapping[str, Any], overrides: Sequence[str] = (), source: str = "config") -> Config:
@@ -51,7 +52,7 @@ def from_mapping(values: Mapping[str, Any], overrides: Sequence[str] = (), sourc
 
 def _bytes(name: str) -> bytes:
     """Read a config file, at most one byte more than is allowed."""
-    shown = shape.printable(name)
+    shown = printable(name)
     hint = shipped.nearest(name.removesuffix(".yaml").removesuffix(".yml"))
     looks_like_path = any(sep in name for sep in "/\\") or name.lower().endswith((".yaml", ".yml"))
     try:

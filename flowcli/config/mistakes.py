@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from pydantic_core import ErrorDetails
 from flowcli.config import shape
 from flowcli.config.reader import KeyPath
 from flowcli.config.schema import Base, Config, Layer, Transform
+from flowcli.text import nearest
 
 _KINDS = {
     "transform": shape.alternatives(Transform),
@@ -136,12 +136,13 @@ def _written(value: Any) -> str:
 def _unknown_key(path: KeyPath, annotation: Any, values: Mapping[str, Any]) -> str:
     wrong = str(path[-1])
     keys = list(shape.fields(annotation) or ())
-    close = difflib.get_close_matches(wrong.lower(), keys, n=1)
-    if not close:
+    close = nearest(wrong.lower(), keys)
+    if close is None:
         known = shape.known_paths(values)
-        close = [shape.show(each) for each in known if each[-1] == wrong and len(each) > 1 and each != path][:1]
-    if close:
-        return f"unknown key; did you mean {close[0]!r}?"
+        elsewhere = (shape.show(each) for each in known if each[-1] == wrong and len(each) > 1 and each != path)
+        close = next(elsewhere, None)
+    if close is not None:
+        return f"unknown key; did you mean {close!r}?"
     return f"unknown key; known here: {', '.join(keys)}" if keys else "unknown key; there are no options here"
 
 
@@ -153,10 +154,10 @@ def _unknown_part(annotation: Any, given: Any) -> str:
         return f"should be one of {', '.join(here)}, not {_written(given)}"
     kinds = {part: kind for kind, parts in _KINDS.items() for part in parts or ()}
     kind = next((kinds[part] for part in here if part in kinds), "part")
-    close = difflib.get_close_matches(name.lower(), list(kinds), n=1, cutoff=0.7)
-    if close and close[0] in here:
-        return f"unknown {kind} {name!r}; did you mean {close[0]!r}?"
+    close = nearest(name.lower(), kinds, cutoff=0.7)
+    if close in here:
+        return f"unknown {kind} {name!r}; did you mean {close!r}?"
     known = f"it is one of {', '.join(here)}"
-    if close:
-        return f"unknown {kind} {name!r}; {close[0]!r} is a {kinds[close[0]]}; {known}"
+    if close is not None:
+        return f"unknown {kind} {name!r}; {close!r} is a {kinds[close]}; {known}"
     return f"unknown {kind} {name!r}; {known}"

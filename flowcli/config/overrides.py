@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Any
 
@@ -10,6 +9,7 @@ from flowcli.config import shape
 from flowcli.config.reader import KeyPath, read_value
 from flowcli.config.schema import Config
 from flowcli.errors import ConfigError
+from flowcli.text import nearest, printable
 
 _INDEX = re.compile(r"\[([0-9]{1,9})\]")
 
@@ -41,7 +41,7 @@ def apply(values: dict[str, Any], override: str) -> KeyPath:
 
 def label(override: str) -> str:
     """Return an override as messages name it."""
-    return f"--set {shape.printable(override)}"
+    return f"--set {printable(override)}"
 
 
 def _set(values: dict[str, Any], steps: list[str], value: Any, source: str) -> KeyPath:
@@ -110,9 +110,8 @@ def _unknown(values: dict[str, Any], steps: list[str], path: KeyPath, keys: list
     """Return the nearest known path, or the keys that are known here."""
     wrong = ".".join(steps)
     known = [".".join(map(str, each)) for each in shape.known_paths(values)]
-    close = [each for each in known if each.rpartition(".")[2] == steps[-1]][:1]
-    close = close or difflib.get_close_matches(wrong, known, n=1)
+    close = next((each for each in known if each.rpartition(".")[2] == steps[-1]), None) or nearest(wrong, known)
     if close:
-        return f"there is no {wrong!r}; did you mean {close[0]!r}?"
+        return f"there is no {wrong!r}; did you mean {close!r}?"
     where = f" in {shape.show(path)}" if path else ""
     return f"there is no {wrong!r}; " + (f"known{where}: {', '.join(keys)}" if keys else f"nothing is{where}")

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from flowcli.config.reader import KeyPath
 from flowcli.config.schema import Config, Options
+from flowcli.text import printable
 
 
 def strip(annotation: Any) -> Any:
@@ -69,11 +70,6 @@ def show(path: KeyPath) -> str:
     for step in path:
         shown += f"[{step}]" if isinstance(step, int) else f".{printable(step)}" if shown else printable(step)
     return shown
-
-
-def printable(text: str) -> str:
-    """The text as it is, or escaped where it would break a message of one line."""
-    return text if text.isprintable() else repr(text)
 
 
 def known_paths(values: Any, annotation: Any = Config, path: KeyPath = ()) -> Iterator[KeyPath]:

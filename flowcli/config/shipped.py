@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
+from flowcli import text as words
 from flowcli.errors import ConfigError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -27,8 +27,8 @@ def names() -> list[str]:
 def nearest(name: str) -> str:
     """Return a hint at the shipped name nearest to this one."""
     known = names()
-    close = difflib.get_close_matches(name.lower(), known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"the shipped ones are {', '.join(known)}"
+    close = words.nearest(name.lower(), known)
+    return f"did you mean {close!r}?" if close else f"the shipped ones are {', '.join(known)}"
 
 
 def text(name: str) -> str:

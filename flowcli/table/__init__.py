@@ -8,8 +8,9 @@ from flowcli.table.inference.summary import decision, decisions
 from flowcli.table.io.csv_text import cell_texts
 from flowcli.table.io.load import Table, frame_values, from_frame, read_like, read_table, read_values, refuse_invalid
 from flowcli.table.io.reader import Block, Reader, open_table, read_blocks
-from flowcli.table.io.source import ReadOptions, is_parquet
+from flowcli.table.io.source import is_parquet
 from flowcli.table.io.writer import Writer, open_writer
+from flowcli.table.read_options import ReadOptions
 from flowcli.table.schema import KIND_SYNTAX, Column, Kind, Schema, parse_kind
 from flowcli.table.values.formats import as_written, to_cells
 from flowcli.table.values.numbers import to_arrow

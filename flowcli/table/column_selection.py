@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from flowcli.errors import DataError, UsageError
-from flowcli.table.values.numbers import brief, listed
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` for the nearest name there is, or nothing."""
-    found = difflib.get_close_matches(name, list(names), n=1)
-    if not found:
-        found = [other for other in names if other.strip().lower() == name.strip().lower()][:1]
-    return f"; did you mean {brief(found[0])}?" if found else ""
+from flowcli.text import did_you_mean, listed, quoted
 
 
 def positions(header: Sequence[str], names: Sequence[str], source: str, notice: Callable[[str], None]) -> list[int]:
@@ -29,7 +20,7 @@ def positions(header: Sequence[str], names: Sequence[str], source: str, notice: 
     place = {name: position for position, name in enumerate(header)}
     lacking = [name for name in names if name not in place]
     if lacking:
-        near = nearest(lacking[0], [name for name in header if name not in names])
+        near = did_you_mean(lacking[0], [name for name in header if name not in names])
         are_no = "are no columns" if len(lacking) > 1 else "is no column"
         hint = near or f"; the file has {listed(header)}"
         raise DataError(f"there {are_no} {listed(lacking)}{hint}", source=source)
@@ -54,8 +45,8 @@ def chosen(header: Sequence[str], columns: Sequence[str] | None, exclude: Sequen
     for flag, names in (("--columns", columns or ()), ("--exclude", exclude)):
         for name in names:
             if name not in header:
-                hint = nearest(name, header) or f"; the columns are {listed(header)}"
-                raise UsageError(f"{flag}: there is no column {brief(name)}{hint}")
+                hint = did_you_mean(name, header) or f"; the columns are {listed(header)}"
+                raise UsageError(f"{flag}: there is no column {quoted(name)}{hint}")
     left = [name for name in header if (columns is None or name in columns) and name not in exclude]
     if not left:
         raise UsageError("--columns and --exclude leave no column")

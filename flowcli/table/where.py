@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcli.errors import UsageError
-from flowcli.table.column_selection import nearest
 from flowcli.table.schema import Column
-from flowcli.table.values.numbers import brief, listed
 from flowcli.table.values.texts import truth_level
+from flowcli.text import did_you_mean, listed, quoted
 
 # Nothing that a person types comes near; Python's parser, and recursion here, end somewhere beyond.
 LONGEST = 2_000  # characters
@@ -181,16 +180,16 @@ class Condition:
             case ast.Constant(value=str() as text):
                 if text in column.levels:
                     return column.levels.index(text)
-                hint = nearest(text, column.levels) or f"; it is one of {listed(column.levels)}"
-                raise self._error(f"has the text {brief(text)}, which column {brief(column.name)} never has{hint}")
-        raise self._error(f"compares column {brief(column.name)}, which is text, with {self._shown(node)}")
+                hint = did_you_mean(text, column.levels) or f"; it is one of {listed(column.levels)}"
+                raise self._error(f"has the text {quoted(text)}, which column {quoted(column.name)} never has{hint}")
+        raise self._error(f"compares column {quoted(column.name)}, which is text, with {self._shown(node)}")
 
     def _number(self, node: ast.expr, values: NDArray[np.float64]) -> Numbers:
         """What is a number: of each row, or of all."""
         match node:
             case ast.Name(id=name):
                 if (column := self._textual(node)) is not None:
-                    raise self._error(f"has column {brief(column.name)}, which is text, where a number belongs")
+                    raise self._error(f"has column {quoted(column.name)}, which is text, where a number belongs")
                 return values[:, self._place(name)]
             case ast.Constant(value=bool() | None):
                 pass
@@ -200,7 +199,7 @@ class Condition:
                 except OverflowError:
                     raise self._error("has a number that is too large for a float64") from None
             case ast.Constant(value=str() as text):
-                raise self._error(f"has the text {brief(text)} where a number belongs")
+                raise self._error(f"has the text {quoted(text)} where a number belongs")
             case ast.UnaryOp(op=sign, operand=part) if type(sign) in _SIGNS:
                 return _SIGNS[type(sign)](self._number(part, values))
             case ast.BinOp(left=left, op=by, right=right) if type(by) in _ARITHMETIC:
@@ -218,18 +217,18 @@ class Condition:
         alike = [i for i, other in enumerate(self._names) if unicodedata.normalize("NFKC", other) == name]
         if len(alike) == 1 and word not in self._quoted:
             return alike[0]
-        hint = nearest(name, self._names) or f"; the columns are {listed(self._names)}"
-        raise self._error(f"names no column {brief(name)}{hint}")
+        hint = did_you_mean(name, self._names) or f"; the columns are {listed(self._names)}"
+        raise self._error(f"names no column {quoted(name)}{hint}")
 
     def _shown(self, node: ast.expr) -> str:
         """A part of the condition, as the user wrote it or nearly so."""
         text = ast.unparse(node)
         for word, name in self._quoted.items():
             text = text.replace(word, f"`{name}`")
-        return brief(text)
+        return quoted(text)
 
     def _error(self, problem: str) -> UsageError:
-        return UsageError(f"the condition {brief(self.text, 60)} {problem}")
+        return UsageError(f"the condition {quoted(self.text, 60)} {problem}")
 
 
 def _moved(places: NDArray[np.float64], moves: Sequence[int]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flowcli.cli import options
+from flowcli.text import literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +130,6 @@ def _numbers(finding: Finding) -> tuple[str, str]:
 
 
 def _line(mark: str, name: str, figure: str, limit: str, where: str) -> str:
-    from flowcli.cli.say import literal
 
     head = f"{mark:<4} {literal(name):<32} {figure:<7} {limit:<7} "
     told, room = literal(where), WIDTH - len(head)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flowcli.cli import options
-from flowcli.cli.say import literal
+from flowcli.text import literal
 
 if TYPE_CHECKING:
     from flowcli.model import Density

@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from flowcli.cli.say import literal
 from flowcli.cli.views.width import WIDTH, padded, shortened, wrapped
 from flowcli.evaluation.evaluate import Evaluation
 from flowcli.evaluation.findings import Finding, counted, grouped, part
@@ -19,6 +18,7 @@ from flowcli.evaluation.metrics.copies import Copies
 from flowcli.evaluation.metrics.coverage import Coverage
 from flowcli.evaluation.metrics.rivals import Rivals
 from flowcli.evaluation.metrics.two_sample import TwoSample
+from flowcli.text import literal
 
 BAR = 34
 WIDEST_NAME = 24

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from flowcli.cli.say import literal, say
+from flowcli.cli.say import say
+from flowcli.text import literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

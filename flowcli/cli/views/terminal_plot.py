@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 
 from flowcli.cli.plot_inputs import PlotInputs
-from flowcli.cli.say import literal
 from flowcli.evaluation.plots import words
 from flowcli.evaluation.plots.column_selection import telling_pair
 from flowcli.evaluation.plots.panels import heights, shares
 from flowcli.evaluation.plots.scale import Scale
+from flowcli.text import literal
 
 Rows = NDArray[np.float64]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from html import escape
 from string import Template
 
+from flowcli.text import literal
+
 
 def shown(text: str) -> str:
     """A text of the data for a page: no markup, and nothing that a page obeys or does not show, but for its code."""
-    return escape("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
+    return escape(literal(text))
 
 
 FRAME = Template("""\

@@ -10,12 +10,12 @@ from torch.autograd.function import once_differentiable
 
 from flowcli.flows.bases.base import Base, by_completeness, normal, uniform
 from flowcli.flows.bases.gaussian_components import Gaussians
-from flowcli.flows.bijections.bijection import soft_clip
 from flowcli.flows.conditioners import AutoregressiveNetwork, tracks
 from flowcli.flows.context import NO_CONTEXT, Context
 from flowcli.flows.kernels import autoregressive_mixture
 from flowcli.flows.kernels.autoregressive_mixture import LARGEST_LOG_SCALE
 from flowcli.flows.kernels.bits import BITS, exp2_
+from flowcli.flows.kernels.planes import soft_clip
 
 
 class AutoregressiveMixture(Base):

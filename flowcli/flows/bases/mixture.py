@@ -7,8 +7,8 @@ from torch import Tensor
 
 from flowcli.flows.bases.base import Base, by_completeness, normal, uniform
 from flowcli.flows.bases.gaussian_components import Gaussians
-from flowcli.flows.bases.normal import LOG_SQRT_2PI
 from flowcli.flows.context import NO_CONTEXT, Context
+from flowcli.flows.kernels.planes import LOG_SQRT_2PI
 
 
 class Mixture(Base):

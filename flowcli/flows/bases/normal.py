@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from flowcli.flows.bases.base import Base, normal, summed
 from flowcli.flows.context import NO_CONTEXT, Context
-
-LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+from flowcli.flows.kernels.planes import LOG_SQRT_2PI
 
 
 class Normal(Base):

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from flowcli.flows.bijections.bijection import Bijection, constant, planes_like
+from flowcli.flows.bijections.bijection import Bijection
+from flowcli.flows.kernels.planes import constant, planes_like
 
 
 class _Saved(NamedTuple):

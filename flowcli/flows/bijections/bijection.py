@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -74,38 +72,3 @@ class _Bent(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor, None]:
         return *ctx.bijection.gradient(ctx.saved, grad_z, grad_log), None
-
-
-def constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A number as a tensor without dimensions, which an operation takes up in half the time of a Python number."""
-    if torch.compiler.is_compiling():
-        return torch.full((), value, dtype=dtype, device=device)
-    return _constant(value, dtype, device)
-
-
-@lru_cache(maxsize=256)
-def _constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):
-        return torch.tensor(value, dtype=dtype, device=device)
-
-
-def write(out: Tensor, operation: Callable[..., Tensor], *args: Any, **options: Any) -> Tensor:
-    """Have an operation write to ``out``, which may have gaps; a compiler does not take such an ``out`` as it is."""
-    if torch.compiler.is_compiling():
-        return out.copy_(operation(*args, **options))
-    return operation(*args, out=out, **options)
-
-
-def planes_like(strides: tuple[int, ...], planes: int, x: Tensor) -> Tensor:
-    """Room for parameters (P, *x.shape) whose dimensions lie in memory in the order of some strides, without gaps."""
-    shape = (planes, *x.shape)
-    dense, step = [0] * len(shape), 1
-    for dim in sorted(range(len(shape)), key=lambda d: (strides[d], -d)):
-        dense[dim] = step
-        step *= shape[dim]
-    return torch.empty_strided(shape, dense, dtype=x.dtype, device=x.device)
-
-
-def soft_clip(value: Tensor, bound: float) -> Tensor:
-    """Squash the line smoothly into (-bound, bound), with slope one at zero."""
-    return value / (1 + torch.abs(value / bound))

@@ -21,9 +21,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from flowcli.flows.bases.normal import LOG_SQRT_2PI
-from flowcli.flows.bijections.bijection import constant, soft_clip, write
 from flowcli.flows.kernels.bits import BITS, exp2_
+from flowcli.flows.kernels.planes import LOG_SQRT_2PI, constant, soft_clip, write
 
 LARGEST_LOG_SCALE = 7.0
 

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from flowcli.flows.bijections.bijection import constant, planes_like, write
 from flowcli.flows.kernels.bits import BITS, exp2_
+from flowcli.flows.kernels.planes import constant, planes_like, write
 
 # Numbers in the planes of one kind, of which there are a dozen, that are computed at once: they fit a core's cache.
 BLOCK = 2**17

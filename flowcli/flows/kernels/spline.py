@@ -24,7 +24,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from flowcli.flows.bijections.bijection import constant, planes_like, write
+from flowcli.flows.kernels.planes import constant, planes_like, write
 
 # Bins may differ in width, and knots in slope, by at most this factor from the identity's (a log).
 LARGEST_LOG_SLOPE = -math.log(1e-3)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from flowcli.flows.bases.base import uniform
-from flowcli.flows.bijections.bijection import soft_clip
 from flowcli.flows.conditioners import MaskedNetwork
 from flowcli.flows.context import NO_CONTEXT, Context
+from flowcli.flows.kernels.planes import soft_clip
 from flowcli.flows.mixed.one_hot import OneHot
 
 LARGEST_LOGIT = 30.0  # so that exponentials need no maximum taken off them first

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcli.errors import DataError, UsageError
-from flowcli.table.column_selection import nearest
 from flowcli.table.inference.lattice import REPEATED, Written, grid_step, repeated
 from flowcli.table.inference.relations import Relation, find_relations, remainder
 from flowcli.table.inference.value_distribution import (
@@ -22,8 +21,9 @@ from flowcli.table.inference.value_distribution import (
     values_of,
 )
 from flowcli.table.schema import Column, Schema, parse_kind
-from flowcli.table.values.numbers import brief, exclude_flag, listed
+from flowcli.table.values.numbers import exclude_flag
 from flowcli.table.values.support import outside
+from flowcli.text import and_more, did_you_mean, listed, quoted
 
 MOST_LEVELS = 20_000
 # Texts of which over half stand in no other row name the rows, and say nothing about them.
@@ -66,8 +66,8 @@ def infer_schema(
     for flag, wanted in (("--kind", list(kinds)), ("--given", list(given))):
         for name in wanted:
             if name not in names:
-                hint = nearest(name, names) or f"; the columns are {listed(names)}"
-                raise UsageError(f"{flag}: there is no column {brief(name)}{hint}")
+                hint = did_you_mean(name, names) or f"; the columns are {listed(names)}"
+                raise UsageError(f"{flag}: there is no column {quoted(name)}{hint}")
     if given and set(given) >= set(names):
         raise UsageError("--given: all columns are given; leave at least one to be modelled")
     wishes = {name: parse_kind(text) for name, text in kinds.items()}
@@ -123,7 +123,7 @@ def _of_text(column: Column, codes: Numbers, written: Written, wish: Column | No
     """A column of text."""
     if wish is not None and wish.kind != "category":
         raise DataError(
-            f"is a column of text (for example {brief(written.levels[0])}), not {wish.kind}; leave --kind out, or"
+            f"is a column of text (for example {quoted(written.levels[0])}), not {wish.kind}; leave --kind out, or"
             " correct the cells",
             source=source,
             column=column.name,
@@ -136,7 +136,7 @@ def _of_text(column: Column, codes: Numbers, written: Written, wish: Column | No
             f"{alone:,} of {len(codes):,} rows have a text of their own" if names_rows else f"has {levels:,} texts"
         )
         raise DataError(
-            f"{problem} (for example {brief(written.levels[0])}), so it names rows and is no category; leave it out"
+            f"{problem} (for example {quoted(written.levels[0])}), so it names rows and is no category; leave it out"
             f" with {exclude_flag([column.name])}"
             + (f", or give --kind {column.name}=category" if levels <= MOST_LEVELS else ""),
             source=source,
@@ -285,10 +285,10 @@ def _say(
         if column.continuous and column.step is None and not column.atoms:
             share = repeated(cells[~np.isnan(cells)])
             if share >= REPEATED:
-                ties.append(f"{brief(column.name)} ({share:.0%} of the rows)")
+                ties.append(f"{quoted(column.name)} ({share:.0%} of the rows)")
     if ties:
         are = "1 column is" if len(ties) == 1 else f"{len(ties)} columns are"
-        shown = ", ".join(ties[:8]) + (f" and {len(ties) - 8} more" if len(ties) > 8 else "")
+        shown = and_more(ties)
         notice(f"{are} full of repeated values that lie on no grid, which a density cannot follow: {shown}")
 
 

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from flowcli.errors import DataError
 from flowcli.parallel.waiting import Waiting
 from flowcli.table.io.csv_scan import Record, count_lines, last_end, layout, records
-from flowcli.table.io.source import ByteStream, ReadOptions, shown
+from flowcli.table.io.source import ByteStream
+from flowcli.table.read_options import ReadOptions
 from flowcli.table.values.numbers import as_float64 as finite_values
-from flowcli.table.values.numbers import brief, convert_text, explain, is_missing, number, read_numbers
+from flowcli.table.values.numbers import convert_text, explain, is_missing, number, read_numbers
+from flowcli.text import printable, quoted
 
 CHUNK_BYTES = 4 * 2**20
 # One record as long as this is a quote that was never closed, and reading on would only fill the memory.
@@ -96,7 +98,7 @@ class CsvReader:
 
     def __init__(self, stream: ByteStream, source: str, options: ReadOptions) -> None:
         self._stream = stream
-        self._name = shown(source)
+        self._name = printable(source)
         self._options = options
         self._separator = options.delimiter.encode()
         self._texts = self._whole_records()
@@ -226,7 +228,7 @@ class CsvReader:
         for position, cell in enumerate(cells):
             if cell in seen:
                 raise DataError(
-                    f"columns {seen[cell] + 1} and {position + 1} have the same name {brief(cell)}; rename one",
+                    f"columns {seen[cell] + 1} and {position + 1} have the same name {quoted(cell)}; rename one",
                     source=self._name,
                     line=1,
                 )

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from flowcli.errors import DataError
 from flowcli.table.values.formats import DECIMALS
-from flowcli.table.values.numbers import brief, to_scalar
+from flowcli.table.values.numbers import to_scalar
+from flowcli.text import quoted
 
 _CELLS_AT_ONCE = 2**18
 # With more digits than these, pyarrow writes small decimals with an exponent: zero as 0E-7.
@@ -70,7 +71,7 @@ def cell_texts(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     try:
         return _filled(column.cast(pa.large_string()))
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
-        raise DataError(f"column {brief(field.name)} is of type {kind}, which cannot be written as CSV") from error
+        raise DataError(f"column {quoted(field.name)} is of type {kind}, which cannot be written as CSV") from error
 
 
 def _texts(column: pa.ChunkedArray, field: pa.Field, separator: str) -> pa.ChunkedArray:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from flowcli.table.io.csv_reader import Chunk
 from flowcli.table.io.csv_scan import records
-from flowcli.table.io.source import ReadOptions, shown
-from flowcli.table.values.numbers import LARGEST_EXACT, brief, rounded_integer
+from flowcli.table.read_options import ReadOptions
+from flowcli.table.values.numbers import LARGEST_EXACT, rounded_integer
+from flowcli.text import printable, quoted
 
 Notice = Callable[[str], None]
 
@@ -75,10 +76,10 @@ class InexactTypedIntegers:
 
 def place_name(source: str) -> str:
     """A source as the start of a notice."""
-    return "standard input" if source == "-" else shown(source)
+    return "standard input" if source == "-" else printable(source)
 
 
 def say_rounded(where: str, name: str, written: str, value: float, notice: Notice) -> None:
     """Give the notice."""
-    became = f"{brief(written)} became {int(value)}"
+    became = f"{quoted(written)} became {int(value)}"
     notice(f"{where}, column {name!r}: integers above 2^53 are rounded: {became}")

@@ -12,18 +12,20 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flowcli.errors import DataError, UsageError
-from flowcli.table.column_selection import chosen, nearest, positions
+from flowcli.table.column_selection import chosen, positions
 from flowcli.table.inference.infer import infer_schema
 from flowcli.table.inference.lattice import MAX_DECIMALS, Written
 from flowcli.table.io.csv_reader import Chunk, CsvReader
 from flowcli.table.io.inexact_integers import InexactIntegers, InexactTypedIntegers, Notice
 from flowcli.table.io.parquet_reader import ParquetReader
 from flowcli.table.io.reader import error_of, open_table
-from flowcli.table.io.source import ReadOptions, is_parquet, open_bytes, open_file, shown
+from flowcli.table.io.source import is_parquet, open_bytes, open_file
+from flowcli.table.read_options import ReadOptions
 from flowcli.table.schema import Column, Schema
-from flowcli.table.values.numbers import PADDING, brief, from_arrow, is_text
+from flowcli.table.values.numbers import PADDING, from_arrow, is_text
 from flowcli.table.values.support import first_invalid
 from flowcli.table.values.texts import as_text, is_boolean, levels_of, places
+from flowcli.text import did_you_mean, printable, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,10 +77,10 @@ class ColumnRequest:
         if self.weights is None:
             return names
         if self.weights not in header:
-            hint = nearest(self.weights, header)
-            raise UsageError(f"--weights: there is no column {brief(self.weights)}{hint}")
+            hint = did_you_mean(self.weights, header)
+            raise UsageError(f"--weights: there is no column {quoted(self.weights)}{hint}")
         if self.weights in self.given:
-            raise UsageError(f"--weights: column {brief(self.weights)} is given already")
+            raise UsageError(f"--weights: column {quoted(self.weights)} is given already")
         return names if self.weights in names else [name for name in header if name in {*names, self.weights}]
 
     def is_category(self, name: str) -> bool:
@@ -131,7 +133,7 @@ def read_table(
         text = CsvReader(stream, source, options)
         text.refuse_numeric_header()
         names = wishes.names(text.header)
-        asked = positions(text.header, names, shown(source), lambda _: None)
+        asked = positions(text.header, names, printable(source), lambda _: None)
         watch = InexactIntegers(names, source, options, notice)
         gathered = _Gathered(text, names, asked, source, options.decimal, wishes)
         for chunk in text.chunks(asked, asked):
@@ -175,9 +177,9 @@ def read_like(source: str, schema: Schema, *, weights: str | None = None, option
     with open_table(source, wanted, _BLOCK, options, notice=lambda _: None) as reader:
         blocks = [block.values for block in reader]
     if not blocks:
-        raise DataError("has a header but no rows", source=shown(source))
+        raise DataError("has a header but no rows", source=printable(source))
     values = np.concatenate(blocks)
-    refuse_invalid(values[:, : len(schema.columns)], schema.columns, shown(source))
+    refuse_invalid(values[:, : len(schema.columns)], schema.columns, printable(source))
     if weights is None:
         return Table(values, schema, source)
     return Table(values[:, :-1], schema, source, _checked_weights(values[:, -1], weights, source, None))
@@ -193,7 +195,7 @@ def read_values(source: str, columns: Sequence[Column], options: ReadOptions) ->
     with open_table(source, columns, _BLOCK, options, notice=lambda _: None) as reader:
         blocks = [block.values for block in reader]
     values = np.concatenate(blocks) if blocks else np.empty((0, len(columns)))
-    refuse_invalid(values, columns, shown(source))
+    refuse_invalid(values, columns, printable(source))
     return values
 
 
@@ -293,7 +295,7 @@ class _Gathered:
         """
         textual = self._decide()
         if not self._chunks:
-            raise DataError("has a header but no rows", source=shown(self._source))
+            raise DataError("has a header but no rows", source=printable(self._source))
         values = np.concatenate([chunk.values for chunk in self._chunks])
         written = [
             Written(bool(integer), None if exponent or points > MAX_DECIMALS else int(points))
@@ -365,7 +367,7 @@ class _Gathered:
 
 def _from_typed(table: pa.Table, names: Sequence[str], source: str, wishes: ColumnRequest, notice: Notice) -> Table:
     if table.num_rows == 0:
-        raise DataError("has columns but no rows", source=shown(source))
+        raise DataError("has columns but no rows", source=printable(source))
     values = np.empty((table.num_rows, len(names)))
     written = []
     numeric = []
@@ -380,7 +382,7 @@ def _from_typed(table: pa.Table, names: Sequence[str], source: str, wishes: Colu
         try:
             found = levels_of(as_text(column))
         except DataError as error:
-            raise DataError(error.message, source=shown(source), column=name) from error
+            raise DataError(error.message, source=printable(source), column=name) from error
         values[:, place] = found.places
         written.append(Written(levels=found.levels, boolean=is_boolean(found.levels)))
     _refuse_infinite(names, values, source)
@@ -402,14 +404,16 @@ def _table(
     if wishes.weights is not None:
         place = list(names).index(wishes.weights)
         if written[place].levels:
-            raise DataError("is a column of text, and weights are numbers", source=shown(source), column=wishes.weights)
+            raise DataError(
+                "is a column of text, and weights are numbers", source=printable(source), column=wishes.weights
+            )
         weights = _checked_weights(values[:, place], wishes.weights, source, line)
         kept = [i for i in range(len(names)) if i != place]
         names, values, written = [names[i] for i in kept], values[:, kept], [written[i] for i in kept]
         if not names:
             raise UsageError("--weights: nothing but weights is left")
     schema = infer_schema(
-        names, values, written, wishes.kinds or {}, notice, given=wishes.given, source=shown(source), line=line
+        names, values, written, wishes.kinds or {}, notice, given=wishes.given, source=printable(source), line=line
     )
     return Table(values, schema, source, weights)
 
@@ -424,12 +428,12 @@ def _checked_weights(
         where = "" if line is not None else f"row {row + 1}: "
         raise DataError(
             f"{where}{what}; weights are numbers from zero up",
-            source=shown(source),
+            source=printable(source),
             line=None if line is None else line(row),
             column=name,
         )
     if not weights.any():
-        raise DataError("all weights are zero", source=shown(source), column=name)
+        raise DataError("all weights are zero", source=printable(source), column=name)
     return np.ascontiguousarray(weights)
 
 
@@ -463,14 +467,14 @@ def _refuse_infinite(names: Sequence[str], values: NDArray[np.float64], source: 
     if len(infinite):
         row, place = (int(i) for i in infinite[0])
         problem = f"row {row + 1} is {values[row, place]}, not finite; drop the row or give a finite value"
-        raise DataError(problem, source=shown(source), column=names[place])
+        raise DataError(problem, source=printable(source), column=names[place])
 
 
 def _frame_header(frame: pd.DataFrame) -> list[str]:
     header = [str(name) for name in frame.columns]
     for name in header:
         if header.count(name) > 1:
-            raise DataError(f"two columns have the same name {brief(name)}; rename one", source=_FRAME)
+            raise DataError(f"two columns have the same name {quoted(name)}; rename one", source=_FRAME)
     return header
 
 

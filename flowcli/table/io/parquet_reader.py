@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from flowcli.errors import DataError, ResourceError
-from flowcli.table.io.source import shown
-from flowcli.table.values.numbers import brief, from_arrow
+from flowcli.table.values.numbers import from_arrow
+from flowcli.text import printable, quoted
 
 
 class ParquetReader:
@@ -28,7 +28,7 @@ class ParquetReader:
     def __init__(self, file: IO[bytes], source: str) -> None:
         import pyarrow.parquet  # here, since reading CSV has no use for it
 
-        self._name = shown(source)
+        self._name = printable(source)
         try:
             self._file = pyarrow.parquet.ParquetFile(file)
         except (pa.ArrowException, OSError) as error:
@@ -38,7 +38,7 @@ class ParquetReader:
             if not name.strip():
                 raise DataError("there is a column without a name; name it", source=self._name)
             if self.header.count(name) > 1:
-                raise DataError(f"two columns have the same name {brief(name)}; rename one", source=self._name)
+                raise DataError(f"two columns have the same name {quoted(name)}; rename one", source=self._name)
 
     @property
     def schema(self) -> pa.Schema:
@@ -71,10 +71,10 @@ def numbers(table: pa.Table, names: Sequence[str], source: str, first_row: int) 
     """
     array = np.empty((table.num_rows, len(names)))
     for place, name in enumerate(names):
-        array[:, place] = from_arrow(table.column(name), name, shown(source))
+        array[:, place] = from_arrow(table.column(name), name, printable(source))
     faults = np.argwhere(np.isinf(array))
     if len(faults):
         row, place = (int(i) for i in faults[0])
         problem = f"is {array[row, place]}, not finite; drop the row or give a finite value"
-        raise DataError(f"row {first_row + row + 1} {problem}", source=shown(source), column=names[place])
+        raise DataError(f"row {first_row + row + 1} {problem}", source=printable(source), column=names[place])
     return array

@@ -19,9 +19,10 @@ from flowcli.table.column_selection import positions
 from flowcli.table.io.csv_reader import Chunk, CsvReader, Fault
 from flowcli.table.io.inexact_integers import InexactIntegers, InexactTypedIntegers, Notice, place_name
 from flowcli.table.io.parquet_reader import ParquetReader, numbers
-from flowcli.table.io.source import ReadOptions, is_parquet, open_bytes, open_file, shown
+from flowcli.table.io.source import is_parquet, open_bytes, open_file
+from flowcli.table.read_options import ReadOptions
 from flowcli.table.schema import Column
-from flowcli.table.values.numbers import brief
+from flowcli.text import printable, quoted
 
 BadRows = Literal["refuse", "nan"]
 
@@ -88,7 +89,7 @@ class Reader:
             names = [column.name for column in self.columns]
             if isinstance(self._reader, CsvReader) and (columns is None or not set(names) <= set(self.header)):
                 self._reader.refuse_numeric_header()
-            self._positions = positions(self.header, names, shown(source), notice)
+            self._positions = positions(self.header, names, printable(source), notice)
         except BaseException:
             self._stack.close()
             raise
@@ -153,7 +154,7 @@ class Reader:
                 place = int(np.argmax([self._lacks(column, values[row, p]) for p, column in enumerate(self.columns)]))
                 raise DataError(
                     f"row {first_row + row + 1} {MISSING}{OR_LEAVE if self._bad_rows else ''}",
-                    source=shown(self._source),
+                    source=printable(self._source),
                     column=self.columns[place].name,
                 )
             yield self._block(values, table if self._keep_cells else None, first_row, bad)
@@ -218,7 +219,7 @@ class Reader:
                 continue
             self._said.add(name)
             row = int(rows[0])
-            text = brief(str(column[row].as_py()).strip())
+            text = quoted(str(column[row].as_py()).strip())
             self._notice(
                 f"{place_name(self._source)}{where(row)}, column {name!r}: {text} is not among the texts that the model"
                 " knows, so the density there is zero"
@@ -289,7 +290,7 @@ def error_of(fault: Fault, names: Sequence[str], source: str, bad_rows: BadRows 
     column = None if fault.column is None else names[fault.column]
     missing = f"the cell {MISSING}{OR_LEAVE if bad_rows else ''}"
     problem = missing if fault.kind == "missing" else fault.problem
-    return DataError(problem, source=shown(source), line=fault.line, column=column)
+    return DataError(problem, source=printable(source), line=fault.line, column=column)
 
 
 def _in_blocks(parts: Iterable[Block | Waiting], rows: int) -> Iterator[Block | Waiting]:

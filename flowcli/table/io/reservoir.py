@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from flowcli.errors import DataError
 from flowcli.random import Stream, numpy_generator
 from flowcli.table.io.reader import BadRows, open_table
-from flowcli.table.io.source import ReadOptions, shown
+from flowcli.table.read_options import ReadOptions
 from flowcli.table.schema import Column
+from flowcli.text import printable
 
 _BLOCK = 65_536
 
@@ -68,5 +69,5 @@ def read_subset(
                 kept, keys = kept[chosen], keys[chosen]
     if not total:
         what = "has no row that can be used" if bad else "has a header but no rows"
-        raise DataError(what, source=shown(source))
+        raise DataError(what, source=printable(source))
     return Subset(kept, total, bad)

@@ -10,12 +10,13 @@ import stat
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from flowcli.errors import DataError, ResourceError, UsageError
 from flowcli.parallel.waiting import Waiting
+from flowcli.table.read_options import ReadOptions
+from flowcli.text import printable
 
 CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 
@@ -32,44 +33,6 @@ _MAGIC = (
     (b"\xff\xfe", "is UTF-16, not UTF-8: convert it with iconv -f UTF-16 -t UTF-8"),
     (b"\xfe\xff", "is UTF-16, not UTF-8: convert it with iconv -f UTF-16 -t UTF-8"),
 )
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    r"""How a table file is written.
-
-    Attributes:
-        separator: What stands between two cells: one ASCII character; the two characters ``\t`` mean a tab.
-        decimal: The decimal mark, a point or a comma.
-        header: Whether the first line holds the names; if not, the columns are called c1, c2, and so on.
-        max_bytes: The most bytes that a compressed file may unpack to; ``None`` sets no limit.
-
-    Raises:
-        UsageError: A separator, mark or limit that makes no sense.
-    """
-
-    separator: str = ","
-    decimal: str = "."
-    header: bool = True
-    max_bytes: int | None = 64 * 2**30
-
-    def __post_init__(self) -> None:
-        mark = self.delimiter
-        if len(mark) != 1 or not mark.isascii() or mark.isalnum() or mark in '"\r\n\0.+-':
-            raise UsageError(
-                f"--sep {self.separator!r}: the separator must be one character, such as ',' or ';' or '\\t'"
-            )
-        if self.decimal not in {".", ","}:
-            raise UsageError(f"--decimal {self.decimal!r}: the decimal mark is '.' or ','")
-        if mark == self.decimal:
-            raise UsageError(f"--sep and --decimal are both {mark!r}: give another --sep")
-        if self.max_bytes is not None and self.max_bytes < 1:
-            raise UsageError(f"--max-bytes {self.max_bytes}: must be at least 1")
-
-    @property
-    def delimiter(self) -> str:
-        """The separator as the one character that stands in the file."""
-        return "\t" if self.separator == "\\t" else self.separator
 
 
 class ByteStream:
@@ -118,11 +81,11 @@ class ByteStream:
         if self._count == 0:
             for magic, problem in _MAGIC:
                 if data.startswith(magic):
-                    raise DataError(problem, source=shown(self._source))
+                    raise DataError(problem, source=printable(self._source))
         self._count += len(data)
         if self._limit is not None and self._count > self._limit:
             raise DataError(
-                f"unpacks to more than {self._limit} bytes; --max-bytes sets the limit", source=shown(self._source)
+                f"unpacks to more than {self._limit} bytes; --max-bytes sets the limit", source=printable(self._source)
             )
         return data
 
@@ -135,10 +98,10 @@ class ByteStream:
             if self._packed and error.errno is None:
                 raise DataError(
                     f"the compressed file is damaged or cut short ({_one_line(error)}); fetch or write it again",
-                    source=shown(self._source),
+                    source=printable(self._source),
                 ) from error
             raise ResourceError(
-                f"{shown(self._source)}: cannot be read: {error.strerror or _one_line(error)}"
+                f"{printable(self._source)}: cannot be read: {error.strerror or _one_line(error)}"
             ) from error
 
 
@@ -159,11 +122,6 @@ def _readable(descriptor: int, timeout: int | None) -> bool:
     return bool(poll.poll(timeout))
 
 
-def shown(source: str) -> str:
-    """The name of a source as it can stand in a message of one line."""
-    return source if source.isprintable() else repr(source)
-
-
 def is_parquet(source: str) -> bool:
     """Whether a name promises a Parquet file."""
     return source.lower().endswith((".parquet", ".pq"))
@@ -177,7 +135,7 @@ def open_file(source: str) -> Iterator[IO[bytes]]:
         UsageError: A URL, a folder, or nothing of that name.
         ResourceError: It is there but cannot be read.
     """
-    name = shown(source)
+    name = printable(source)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source):
         raise UsageError(f"{name} is a URL, and nothing is ever fetched: download it, or pipe it in and give -")
     if not source or "\0" in source:

@@ -15,7 +15,8 @@ import pyarrow as pa
 from flowcli.atomic import replacing, told
 from flowcli.errors import DataError, ResourceError, UsageError
 from flowcli.table.io.csv_text import header_line, row_lines
-from flowcli.table.io.source import CODECS, is_parquet, shown
+from flowcli.table.io.source import CODECS, is_parquet
+from flowcli.text import printable
 
 
 class Writer(Protocol):
@@ -55,7 +56,7 @@ def open_writer(
     plain = output == "-"
     codec = None if plain else CODECS.get(Path(output).suffix.lower())
     if codec is not None and is_parquet(output[: output.rindex(".")]):
-        raise UsageError(f"{shown(output)}: Parquet is compressed already; give a name that ends in .parquet")
+        raise UsageError(f"{printable(output)}: Parquet is compressed already; give a name that ends in .parquet")
     with opened as file:
         if not plain and is_parquet(output):
             with _closing(_ParquetWriter(file, schema)) as writer:
@@ -165,7 +166,7 @@ def _standard_output() -> Iterator[_Output]:
 
 @contextmanager
 def _new_file(output: str, overwrite: bool) -> Iterator[_Output]:
-    name = shown(output)
+    name = printable(output)
     if not output or "\0" in output:
         raise UsageError(f"{name or repr(output)} is not the name of a file")
     # A link stays a link: what it points to is replaced.
@@ -190,7 +191,7 @@ def _new_file(output: str, overwrite: bool) -> Iterator[_Output]:
     if before is not None and not overwrite:
         raise UsageError(f"{name} is there already; --force replaces it")
     if not path.parent.is_dir():
-        raise UsageError(f"{name}: there is no folder {shown(str(path.parent))}")
+        raise UsageError(f"{name}: there is no folder {printable(str(path.parent))}")
     # The name as the user gave it, for the messages.
     with replacing(Path(output)) as file:
         yield _Output(file, name)

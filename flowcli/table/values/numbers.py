@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flowcli.errors import DataError
-from flowcli.table.io.source import ReadOptions
+from flowcli.table.read_options import ReadOptions
+from flowcli.text import quoted
 
 # Chosen, not pyarrow's default, which also takes '#N/A', 'n/a' and others: a word that is not here is reported.
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
@@ -49,7 +50,7 @@ def is_missing(cell: str) -> bool:
 def explain(cell: str, options: ReadOptions) -> str:
     """What is wrong with a cell that is not missing and not a finite number, and what to do."""
     text = cell.strip(PADDING)
-    what = brief(cell)
+    what = quoted(cell)
     value = number(cell, options.decimal)
     if value is not None:
         return f"{what} is too large for a float64; correct it or drop the row"
@@ -79,17 +80,6 @@ def _is_grouped(text: str, decimal: str) -> bool:
     group, mark = re.escape(_OTHER[decimal]), re.escape(decimal)
     grouped = rf"[+-]?\d{{1,3}}(?:{group}\d{{3}})+(?:{mark}\d+)?|[+-]?\d{{1,3}}(?:[ '\u00a0\u202f]\d{{3}})+(?:[.,]\d+)?"
     return re.fullmatch(grouped, text) is not None
-
-
-def brief(text: str, width: int = 40) -> str:
-    """A cell or a name on one line, quoted, cut when long."""
-    return repr(text if len(text) <= width else text[: width - 3] + "...")
-
-
-def listed(names: Sequence[str], most: int = 8) -> str:
-    """Names for a message of one line: a handful, then how many more."""
-    text = ", ".join(brief(name) for name in names[:most])
-    return text if len(names) <= most else f"{text} and {len(names) - most} more"
 
 
 def exclude_flag(names: Sequence[str]) -> str:

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flowcli.errors import DataError, UsageError
-from flowcli.table.column_selection import nearest
 from flowcli.table.schema import Column
-from flowcli.table.values.numbers import MISSING, PADDING, is_missing, listed, number
+from flowcli.table.values.numbers import MISSING, PADDING, is_missing, number
 from flowcli.table.values.support import first_invalid
+from flowcli.text import did_you_mean, listed
 
 UNSEEN = -1.0  # the place of a text that the column cannot have
 # Pairs of words for false and true, in small letters.
@@ -86,7 +86,7 @@ def read_cell(cell: str, column: Column) -> float:
         place = float(places(pa.chunked_array([[text]], pa.string()), column.levels)[0])
         if place != UNSEEN:
             return place
-        hint = nearest(text, column.levels) or f"; it is one of {listed(column.levels)}"
+        hint = did_you_mean(text, column.levels) or f"; it is one of {listed(column.levels)}"
         raise UsageError(f"{column.name}={cell}: there is no such text in that column{hint}")
     value = number(text)
     if value is None or not math.isfinite(value):

@@ -24,6 +24,7 @@ from flowcli.model.held_out import HeldOut
 from flowcli.random import Stream, derived_seed, numpy_generator
 from flowcli.table import Table
 from flowcli.table.schema import Column
+from flowcli.text import and_more
 from flowcli.training.loop.compiled import compiled
 from flowcli.training.loop.epochs import TrainingRows, dequantization_shares, generator
 from flowcli.training.loop.loop import SCORING_ROWS, Loop, mean_and_error
@@ -348,7 +349,7 @@ def _warn_of_outliers(encoding: Encoder, train: RowSet, notice: Notice) -> None:
     farthest = coordinates.unit(encoding.line(train.tensor)).abs().nan_to_num(0.0).amax(0)
     odd = [name for name, reach in zip(coordinates.names, farthest.tolist(), strict=True) if reach > OUTLYING]
     if odd:
-        shown = ", ".join(map(repr, odd[:8])) + (f" and {len(odd) - 8} more" if len(odd) > 8 else "")
+        shown = and_more([repr(name) for name in odd])
         notice(f"values over {OUTLYING:,} times the usual spread from the others, in {shown}; mistakes?")
 
 
