@@ -65,7 +65,7 @@ class ColumnEncoder:
         self.on_line, self.circular, self.constant = [], [], []
         for place in places:
             column = schema.columns[place]
-            found = Levels(column, _others(column, next(rest)) if column.other else None)
+            found = Levels(column, _others(column, next(rest)) if column.has_unseen_values else None)
             if found.count > 1:
                 self.coded.append(place)
                 self.outcomes.append(found)
@@ -80,7 +80,7 @@ class ColumnEncoder:
     def fit(cls, schema: Schema, places: Sequence[int], values: Tensor) -> ColumnEncoder:
         """Fit what is to be fitted to training rows (N, N_c)."""
         rest = residuals(values, schema)
-        spreads = [_spread(rest[:, p], schema.columns[p]) for p in places if schema.columns[p].other]
+        spreads = [_spread(rest[:, p], schema.columns[p]) for p in places if schema.columns[p].has_unseen_values]
         unfitted = cls(schema, places, Standardizer((), torch.zeros(0), torch.ones(0)), spreads)
         columns = [schema.columns[place] for place in unfitted.on_line]
         plain = Standardizer.fit(columns, unfitted.numbers(rest)[:, unfitted.on_line])
@@ -417,7 +417,7 @@ def _others(column: Column, spread: float) -> UnseenIntegers:
 def _spread(x: Tensor, column: Column) -> float:
     """How far the numbers (N,) of a discrete column that have no outcome of their own are from its middle one."""
     middle = column.values[len(column.values) // 2]
-    _, log_mass = Levels(replace(column, other=False, missing=False)).codes(x)
+    _, log_mass = Levels(replace(column, has_unseen_values=False, missing=False)).codes(x)
     far = (x[(log_mass == -math.inf) & ~x.isnan()] - middle).abs()
     reach = float(far.median()) if len(far) else (column.values[-1] - column.values[0]) / 2
     return max(reach, column.step or 1.0)

@@ -29,8 +29,8 @@ class Levels:
         self.column, self.others = column, others
         self._values = torch.tensor(_own(column), dtype=torch.float64)
         first = 1 if column.continuous else 0
-        self._other = first + len(self._values)  # where "another one" stands, if it is possible
-        self.missing = self._other + column.other
+        self._unseen = first + len(self._values)  # where "another one" stands, if it is possible
+        self.missing = self._unseen + column.has_unseen_values
         self.count = self.missing + column.missing
         self._per_unit = -math.log(column.step) if column.step and not column.text else 0.0
 
@@ -49,7 +49,7 @@ class Levels:
             log_mass = torch.where(same, self._per_unit, log_mass)
             if self.others is not None:
                 far = ~same & x.isfinite()
-                codes = torch.where(far, self._other, codes)
+                codes = torch.where(far, self._unseen, codes)
                 log_mass = torch.where(far, self._per_unit + self.others.log_prob(x), log_mass)
         absent = x.isnan()
         codes = torch.where(absent, self.missing if column.missing else 0, codes)
@@ -61,7 +61,7 @@ class Levels:
         place = codes - int(self.column.continuous)
         x = known[place.clamp(min=-1)]  # the last one, which is NaN, for "a number"
         if self.others is not None:
-            rows = (codes == self._other).nonzero()[:, 0]
+            rows = (codes == self._unseen).nonzero()[:, 0]
             x[rows] = self.others.sample(len(rows), generator)
         return x
 

@@ -175,9 +175,9 @@ def _onto_line(x: Tensor, column: Column) -> tuple[Tensor, Tensor]:
     """One column mapped onto the line by its kind, and the log-derivative: -inf outside of the support."""
     lower, upper = column.support
     match column.kind:
-        case "positive" if column.bend is not None:
-            log_x = torch.log(x.clamp_min(column.bend))
-            return log_x + (x / column.bend - 1).clamp_max(0), -log_x
+        case "positive" if column.linear_below is not None:
+            log_x = torch.log(x.clamp_min(column.linear_below))
+            return log_x + (x / column.linear_below - 1).clamp_max(0), -log_x
         case "positive":
             inside = x > lower
             log_x = torch.log(torch.where(inside, x - lower, 1.0))
@@ -198,9 +198,9 @@ def _from_line(y: Tensor, column: Column) -> Tensor:
     """The inverse of ``_onto_line``, kept strictly inside of the support."""
     lower, upper = column.support
     match column.kind:
-        case "positive" if column.bend is not None:
-            below = y - math.log(column.bend)
-            return torch.where(below < 0, column.bend * (1 + below), torch.exp(y))
+        case "positive" if column.linear_below is not None:
+            below = y - math.log(column.linear_below)
+            return torch.where(below < 0, column.linear_below * (1 + below), torch.exp(y))
         case "positive":
             x = lower + torch.exp(y)
         case "bounded":

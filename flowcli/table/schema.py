@@ -30,18 +30,18 @@ class Column:
             ``values``), ``category`` and ``boolean`` (one of ``levels``) or ``constant`` (always ``value``).
         lower: The lower end; of a positive column, zero unless it is given.
         upper: The upper end of a bounded or circular column.
-        bend: Of a column that was found positive and not said to be: the number below which the logarithm goes on as a
-            straight line, so that zero and less are very unlikely but not impossible.
+        linear_below: Where the logarithm of a positive column turns into a straight line, so that zero and less are
+            very unlikely but not impossible; ``None`` where the user said that the column is positive.
         value: The value of a constant column.
         step: The grid that the values lie on, when they were rounded; ``None`` when they were not.
         decimals: How many digits to write after the point; ``None`` writes as many as the number needs.
         integer: Whether the values are written without a point.
         levels: The texts of a column of text, sorted; a constant one has a single one.
         values: The numbers of a discrete column that have a probability each, rising.
-        other: Whether a discrete column may hold further numbers of its grid.
+        has_unseen_values: Whether a discrete column may hold further numbers of its grid.
         atoms: Numbers of a real, positive or bounded column that have a probability of their own.
         missing: Whether cells may be missing.
-        minus: What is taken from the value first: names of columns without missing cells, and factors.
+        subtracted_columns: The columns, without missing cells, whose multiples are taken from the value first.
         given: Whether the density is conditioned on this column.
     """
 
@@ -49,14 +49,14 @@ class Column:
     kind: Kind = "real"
     lower: float | None = None
     upper: float | None = None
-    bend: float | None = None
+    linear_below: float | None = None
     value: float | None = None
     step: float | None = None
     decimals: int | None = None
     integer: bool = False
     levels: tuple[str, ...] = ()
     values: tuple[float, ...] = ()
-    other: bool = False
+    has_unseen_values: bool = False
     atoms: tuple[float, ...] = ()
     missing: bool = False
     subtracted_columns: tuple[tuple[str, float], ...] = ()
@@ -65,7 +65,7 @@ class Column:
     @property
     def support(self) -> tuple[float, float]:
         """The open interval that the values lie in."""
-        if self.kind == "positive" and self.bend is None:
+        if self.kind == "positive" and self.linear_below is None:
             return self.lower or 0.0, math.inf
         if self.kind in ("bounded", "circular"):
             assert self.lower is not None

@@ -63,7 +63,7 @@ def test_inverse_undoes_forward_and_the_log_det_is_that_of_the_jacobian(marginal
 
 def test_below_its_bend_a_positive_column_is_a_straight_line_and_nothing_is_impossible():
     values = torch.exp(normal(300))
-    column = Column("x", "positive", bend=0.01)
+    column = Column("x", "positive", linear_below=0.01)
     encoding = fit(values, column)
     x = torch.tensor([[-3.0], [-1e-5], [0.0], [0.005], [0.011], [0.02], [5.0]], dtype=torch.float64)
     u, log_det = encoding.forward(x)

@@ -259,7 +259,7 @@ def test_a_column_that_depends_on_itself_is_refused(tmp_path):
 
 
 def test_a_newer_format_names_the_version_that_it_needs(path, rewrite):
-    rewrite(lambda document, tensors: document.update(format=model_file.OF_ENSEMBLES + 1, version="7.3.0"))
+    rewrite(lambda document, tensors: document.update(format=model_file.FORMAT + 1, version="7.3.0"))
     with pytest.raises(ModelFileError, match=r"needs flowcli >= 7\.3\.0"):
         models.load(path)
 

@@ -97,15 +97,15 @@ def test_what_numbers_are_taken_for(values: np.ndarray, written: Written, kind: 
 def test_that_no_row_is_below_zero_does_not_make_it_impossible() -> None:
     found = column(LOGS)
     assert found.kind == "positive"
-    assert found.bend is not None
-    assert 0 < found.bend < LOGS.min() / 2
+    assert found.linear_below is not None
+    assert 0 < found.linear_below < LOGS.min() / 2
     assert found.support == (-np.inf, np.inf)
     assert column(LOGS, kind="positive").support == (0, np.inf)
-    assert column(1e-300 * LOGS).bend is None
+    assert column(1e-300 * LOGS).linear_below is None
     # Beside a value of their own the others do begin somewhere.
     for atom in (0.0, 0.5, -999.0):
         found = column(np.where(RNG.random(4000) < 0.3, atom, max(atom, 0) + LOGS))
-        assert (found.kind, found.atoms, found.bend) == ("positive", (atom,), None)
+        assert (found.kind, found.atoms, found.linear_below) == ("positive", (atom,), None)
         assert unpack_schema(Schema((found,)).to_json()).columns == (found,)
 
 

@@ -90,8 +90,8 @@ def _onto(x: Rows, column: Column) -> tuple[Rows, Rows]:
     lower, upper = column.support
     with np.errstate(divide="ignore", invalid="ignore"):
         match column.kind:
-            case "positive" if column.bend is not None:
-                twice = 2 * column.bend  # where x is no longer like a logarithm
+            case "positive" if column.linear_below is not None:
+                twice = 2 * column.linear_below  # where x is no longer like a logarithm
                 return np.arcsinh(x / twice), -np.logaddexp(2 * np.log(np.abs(x)), 2 * math.log(twice)) / 2
             case "positive":
                 return np.log(x - lower), -np.log(x - lower)
@@ -107,8 +107,8 @@ def _back(y: Rows, column: Column) -> Rows:
     lower, upper = column.support
     y = y if column.kind == "real" else np.clip(y, -FAR, FAR)
     match column.kind:
-        case "positive" if column.bend is not None:
-            return np.asarray(2 * column.bend * np.sinh(y))
+        case "positive" if column.linear_below is not None:
+            return np.asarray(2 * column.linear_below * np.sinh(y))
         case "positive":
             return np.asarray(np.maximum(lower + np.exp(y), math.nextafter(lower, math.inf)))
         case "bounded":

@@ -31,7 +31,7 @@ class Bijection(ABC, Generic[Saved]):
         """Return z and log dz/dx, both of the shape of x."""
         theta = theta.expand(-1, *x.shape)
         if torch.is_grad_enabled() and (x.requires_grad or theta.requires_grad):
-            z, log_derivative = _Bent.apply(x, theta, self)  # type: ignore[no-untyped-call]
+            z, log_derivative = _Transformed.apply(x, theta, self)  # type: ignore[no-untyped-call]
             return z, log_derivative
         return self.evaluate(x, theta)
 
@@ -59,7 +59,7 @@ class Bijection(ABC, Generic[Saved]):
         return x.new_zeros(self.parameters, x.shape[-1])
 
 
-class _Bent(torch.autograd.Function):
+class _Transformed(torch.autograd.Function):
     """A bijection by itself, for automatic differentiation."""
 
     @staticmethod

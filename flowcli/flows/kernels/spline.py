@@ -78,7 +78,7 @@ class Curve(NamedTuple):
     t_squared: Tensor
     u_squared: Tensor
     mixed: Tensor
-    bend: Tensor
+    curvature: Tensor
     denominator: Tensor
     numerator: Tensor
     relative: Tensor  # slope / denominator
@@ -127,9 +127,9 @@ def inverse(y: Tensor, theta: Tensor, bins: int, bound: float) -> tuple[Tensor, 
     inside, rise, slope, (d0, d1) = located.inside, located.share.clamp_(0, 1), located.slope, located.ends
     # The share t of the bin's width at which the share ``rise`` of its height is reached: the root of a quadratic, in
     # the form that stays stable as its leading coefficient goes to zero.
-    bend = torch.add(d0, d1).sub_(slope, alpha=2).mul_(rise)
-    a = torch.sub(slope, d0).add_(bend)
-    b = torch.sub(d0, bend)
+    curvature = torch.add(d0, d1).sub_(slope, alpha=2).mul_(rise)
+    a = torch.sub(slope, d0).add_(curvature)
+    b = torch.sub(d0, curvature)
     c = torch.mul(slope, rise)
     root = torch.addcmul(b * b, a, c, value=4).clamp_min_(0).sqrt_().add_(b)
     t = c.add_(c).div_(root).clamp_(0, 1)
@@ -158,7 +158,7 @@ def gradient(saved: SavedSpline, bound: float, grad_y: Tensor, grad_log: Tensor)
     # Of the share t and of the numbers of the bin.
     skew = torch.sub(curve.u, curve.t)
     grad_t = torch.mul(d1, curve.t).addcmul_(d0, curve.u, value=-1).addcmul_(slope, skew).mul_(of_numerator)
-    grad_t.addcmul_(torch.mul(curve.bend, skew), log_over, value=-1)
+    grad_t.addcmul_(torch.mul(curve.curvature, skew), log_over, value=-1)
     grad_t.add_(grad_t).addcmul_(torch.mul(grad_rise, curve.relative), curve.numerator)
     common = torch.mul(curve.mixed, of_denominator)
     grad_d0 = torch.mul(grad_rise, curve.mixed).sub_(common, alpha=2).addcmul_(of_numerator, curve.u_squared)
@@ -269,10 +269,10 @@ def _curve(t: Tensor, slope: Tensor, ends: Tensor) -> Curve:
     u = torch.sub(constant(1.0, t.dtype, t.device), t)
     mixed = torch.mul(t, u)
     t_squared, u_squared = torch.mul(t, t), torch.mul(u, u)
-    bend = torch.add(d0, d1).sub_(slope, alpha=2)
-    denominator = torch.addcmul(slope, bend, mixed)
+    curvature = torch.add(d0, d1).sub_(slope, alpha=2)
+    denominator = torch.addcmul(slope, curvature, mixed)
     numerator = torch.mul(t_squared, d1).addcmul_(slope, mixed, value=2).addcmul_(d0, u_squared)
-    return Curve(t, u, t_squared, u_squared, mixed, bend, denominator, numerator, torch.div(slope, denominator))
+    return Curve(t, u, t_squared, u_squared, mixed, curvature, denominator, numerator, torch.div(slope, denominator))
 
 
 def _log_derivative(curve: Curve) -> Tensor:

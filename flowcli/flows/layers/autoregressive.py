@@ -10,7 +10,7 @@ from torch import Tensor
 from flowcli.flows.bijections import Bijection
 from flowcli.flows.conditioners import AutoregressiveNetwork
 from flowcli.flows.context import NO_CONTEXT, Context
-from flowcli.flows.layers.conditioned import ALL, bend, summed
+from flowcli.flows.layers.conditioned import ALL, summed, transform_columns
 from flowcli.flows.transform import Transform
 
 
@@ -38,7 +38,7 @@ class Autoregressive(Transform):
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
         there = None if context.observed is None else self._by_column(context.observed)
-        z, log_det = bend(self._by_column(x), self.network, self.bijection, ALL, context, there)
+        z, log_det = transform_columns(self._by_column(x), self.network, self.bijection, ALL, context, there)
         return self._by_row(z), log_det
 
     @torch.no_grad()

@@ -27,7 +27,7 @@ class Parts(NamedTuple):
 ALL = Parts()
 
 
-def bend(
+def transform_columns(
     columns: Tensor,
     network: Network,
     bijection: Bijection[Any],
@@ -70,7 +70,7 @@ def summed(bent: Tensor, log_derivative: Tensor, there: Tensor | None) -> tuple[
 
 
 class _Bend(torch.autograd.Function):
-    """``bend`` with its gradient."""
+    """``transform_columns`` with its gradient."""
 
     @staticmethod
     def forward(

@@ -11,7 +11,7 @@ from torch import Tensor
 from flowcli.flows.bijections import Bijection
 from flowcli.flows.conditioners import DenseNetwork
 from flowcli.flows.context import NO_CONTEXT, Context
-from flowcli.flows.layers.conditioned import Parts, bend, summed
+from flowcli.flows.layers.conditioned import Parts, summed, transform_columns
 from flowcli.flows.transform import Transform
 
 
@@ -39,7 +39,9 @@ class Coupling(Transform):
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
         parts = Parts(seen=self.passive, bent=self.active)
-        z, log_det = bend(x.t().contiguous(), self.network, self.bijection, parts, context, self._there(context))
+        z, log_det = transform_columns(
+            x.t().contiguous(), self.network, self.bijection, parts, context, self._there(context)
+        )
         return z.t(), log_det
 
     @torch.no_grad()

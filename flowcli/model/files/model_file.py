@@ -24,6 +24,7 @@ from flowcli.flows.layers import Permutation
 from flowcli.model.density import Density
 from flowcli.model.ensemble import Ensemble
 from flowcli.model.files import container
+from flowcli.model.files.earlier_formats import in_todays_words
 from flowcli.model.flow_density import FlowDensity
 from flowcli.model.held_out import HeldOut
 from flowcli.table.inference.lattice import MAX_DECIMALS
@@ -31,9 +32,7 @@ from flowcli.table.schema import Column, Schema
 from flowcli.version import __version__
 
 KIND = "flowcli"
-FORMAT = 2
-FORMATS = (1, 2)  # the first had numbers alone
-OF_ENSEMBLES = 3
+FORMAT = 4
 MOST_MEMBERS = 1000
 HELD_OUT = "held_out"
 
@@ -68,7 +67,7 @@ def describe(density: Density) -> dict[str, Any]:
     """The JSON document of a model file."""
     if isinstance(density, Ensemble):
         return {
-            "format": OF_ENSEMBLES,
+            "format": FORMAT,
             "version": __version__,
             "weights": density.weights.tolist(),
             "members": [describe(member) for member in density.members],
@@ -137,14 +136,13 @@ def restore(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Densi
     Raises:
         ModelFileError: The parts contradict each other.
     """
-    if document["format"] == OF_ENSEMBLES:
-        return _restore_ensemble(document, tensors)
-    if document["format"] not in FORMATS:
+    if document["format"] not in range(1, FORMAT + 1):
         raise ModelFileError(
-            f"has format {document['format']}, this flowcli {__version__} reads formats up to {OF_ENSEMBLES};"
+            f"has format {document['format']}, this flowcli {__version__} reads formats up to {FORMAT};"
             f" needs flowcli >= {document.get('version')}"
         )
-    return restore_flow(document, tensors)
+    document, tensors = in_todays_words(document, tensors)
+    return _restore_ensemble(document, tensors) if "members" in document else restore_flow(document, tensors)
 
 
 def restore_flow(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FlowDensity:
@@ -207,7 +205,15 @@ def unpack_schema(columns: list[dict[str, Any]]) -> Schema:
 
 def _is_possible(column: Column) -> bool:
     """Whether the parts of a column's description agree."""
-    numbers = [column.lower, column.upper, column.bend, column.value, column.step, *column.values, *column.atoms]
+    numbers = [
+        column.lower,
+        column.upper,
+        column.linear_below,
+        column.value,
+        column.step,
+        *column.values,
+        *column.atoms,
+    ]
     numbers.extend(factor for _, factor in column.subtracted_columns)
     if not all(n is None or (isinstance(n, int | float) and math.isfinite(n)) for n in numbers):
         return False
@@ -215,10 +221,11 @@ def _is_possible(column: Column) -> bool:
     edges = column.lower is not None and column.upper is not None and column.lower < column.upper
     possible = {
         "real": True,
-        "positive": column.bend is None or (column.bend > 0 and not column.lower and column.step is None),
+        "positive": column.linear_below is None
+        or (column.linear_below > 0 and not column.lower and column.step is None),
         "bounded": edges,
         "circular": edges,
-        "discrete": len(column.values) > 0 and (column.step is not None or not column.other),
+        "discrete": len(column.values) > 0 and (column.step is not None or not column.has_unseen_values),
         "category": len(column.levels) > 1,
         "boolean": len(column.levels) == 2,
         "constant": column.value is not None,
@@ -246,7 +253,7 @@ def _unpack_part(schema: Schema, places: list[int], name: str, tensors: Mapping[
     nothing = Standardizer((), torch.zeros(0, dtype=torch.float64), torch.ones(0, dtype=torch.float64))
     if name == "given" and not places:
         return ColumnEncoder(schema, places, nothing)
-    others = sum(schema.columns[place].other for place in places)
+    others = sum(schema.columns[place].has_unseen_values for place in places)
     spreads = _expect(tensors, f"{name}.spreads", (others,), torch.float64).tolist() if others else []
     if not all(spread > 0 for spread in spreads):
         raise ModelFileError(f"{name}.spreads is not positive")

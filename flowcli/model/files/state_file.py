@@ -13,7 +13,7 @@ from flowcli.model.files import container
 from flowcli.model.files.model_file import pack_encoding, unpack_encoding, unpack_schema
 
 KIND = "flowcli-state"
-FORMAT = 4
+FORMAT = 5
 
 
 def save_state(state: tuple[dict[str, Any], dict[str, Tensor]], encoding: Encoder, path: Path) -> None:

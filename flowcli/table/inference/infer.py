@@ -14,10 +14,10 @@ from flowcli.table.inference.relations import Relation, find_relations, remainde
 from flowcli.table.inference.value_distribution import (
     UNSEEN,
     atom_of,
-    bend_of,
     interval_of,
     is_discrete,
     is_positive,
+    linear_below_of,
     values_of,
 )
 from flowcli.table.schema import Column, Schema, parse_kind
@@ -157,7 +157,7 @@ def _of_remainder(column: Column, values: Numbers, relation: Relation, names: Se
     if len(found.values) == 1:
         return replace(column, kind="constant", value=float(found.values[0]))
     usual = found.counts >= max(REMAINDER_ROWS, REMAINDER_SHARE * len(rest))
-    return replace(column, kind="discrete", values=tuple(found.values[usual].tolist()), other=True)
+    return replace(column, kind="discrete", values=tuple(found.values[usual].tolist()), has_unseen_values=True)
 
 
 def _as_wished(
@@ -197,7 +197,7 @@ def _of_numbers(column: Column, numbers: Numbers, written: Written) -> Column:
     # The density of the rest begins where the atom's cell ends, so that none of it is rounded to the atom.
     begin = atom + (step or 0.0) / 2
     if column.kind != "bounded":
-        return replace(column, kind="positive", lower=begin, bend=None)
+        return replace(column, kind="positive", lower=begin, linear_below=None)
     assert column.lower is not None
     return replace(column, lower=max(column.lower, begin))
 
@@ -217,14 +217,14 @@ def _continuous(column: Column, numbers: Numbers, step: float | None) -> Column:
             )
     if not is_positive(numbers, step):
         return replace(column, kind="real")
-    return replace(column, kind="positive", bend=bend_of(numbers) if step is None else None)
+    return replace(column, kind="positive", linear_below=linear_below_of(numbers) if step is None else None)
 
 
 def _discrete(column: Column, numbers: Numbers) -> Column:
     """A column of which each value has a probability of its own."""
     found = values_of(numbers)
     unseen = column.step is not None and bool(found.counts.min() < UNSEEN)
-    return replace(column, kind="discrete", values=tuple(found.values.tolist()), other=unseen)
+    return replace(column, kind="discrete", values=tuple(found.values.tolist()), has_unseen_values=unseen)
 
 
 def _relations(

@@ -58,7 +58,7 @@ def _kind(column: Column) -> str:
             assert column.upper is not None
             return f"circular, period {column.upper - column.lower:g}"
         case "discrete":
-            return f"{len(column.values)} values" + (" or another" if column.other else "")
+            return f"{len(column.values)} values" + (" or another" if column.has_unseen_values else "")
         case "category":
             return f"category of {len(column.levels)}"
         case "boolean":

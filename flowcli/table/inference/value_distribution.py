@@ -124,7 +124,7 @@ def is_positive(numbers: Numbers, step: float | None) -> bool:
     return log_normal_gain(numbers) > LOG_NORMAL
 
 
-def bend_of(numbers: Numbers) -> float | None:
+def linear_below_of(numbers: Numbers) -> float | None:
     """Where the logarithm of positive numbers had better end, well below all of them; ``None`` next to the least float.
 
     That no row is below zero does not tell that none can be.

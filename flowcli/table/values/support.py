@@ -29,7 +29,7 @@ def first_invalid(column: Column, cells: Numbers) -> tuple[int, str] | None:
     elif column.kind == "constant":
         wrong, be = cells != column.value, f"where the column was always {column.value!r}"
     elif column.kind == "discrete":
-        if column.other:
+        if column.has_unseen_values:
             return None
         near = np.abs(cells[:, None] - np.array(column.values)).min(axis=1)
         wrong, be = near > 1e-6 * (column.step or 0.0), f"not one of the {len(column.values)} values of the column"

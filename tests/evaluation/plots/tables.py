@@ -12,7 +12,7 @@ MANY = tuple(f"level number {i:02} with a text" for i in range(30))
 KINDS = (
     Column("x"),
     Column("kind", "category", levels=("Adelie", "Chinstrap", "Gentoo of the islands"), missing=True),
-    Column("price", "positive", bend=0.01),
+    Column("price", "positive", linear_below=0.01),
     Column(LONG, missing=True),
     Column("[/x]\x1b[31m$a_{1}$ \\frac{", "discrete", values=(0.0, 1.0, 2.0, 3.0)),
     Column("angle", "circular", lower=0.0, upper=360.0, step=1.0),

@@ -50,7 +50,7 @@ def test_a_logarithm_is_for_positive_columns_that_reach_far(kind, log):
 
 
 def test_what_has_no_logarithm_lies_below():
-    scale = Scale.of(Column("x", "positive", bend=0.1), np.exp(2 * np.random.default_rng(0).normal(size=5000)))
+    scale = Scale.of(Column("x", "positive", linear_below=0.1), np.exp(2 * np.random.default_rng(0).normal(size=5000)))
     assert scale.log
     np.testing.assert_array_equal(scale.places(np.array([0.0, -1.0])), [-np.inf, -np.inf])
 

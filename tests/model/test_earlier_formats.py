@@ -1,0 +1,48 @@
+"""Model files of every earlier format load, and say what they said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import flowcli
+
+FILES = Path(__file__).parent / "files"
+EXPECTED = json.loads((FILES / "expected.json").read_text())
+
+
+def rows(model):
+    return pd.read_csv(FILES / ("mixed.csv" if {"a", "kind"} & set(model.columns) else "numbers.csv"))
+
+
+def test_every_file_has_its_figures_and_every_format_a_file():
+    assert {path.stem for path in FILES.glob("*.flow")} == EXPECTED.keys()
+    assert {name.partition("-")[0] for name in EXPECTED} == {"format1", "format2", "format3"}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_log_densities_are_those_of_the_time(name):
+    model = flowcli.load(FILES / f"{name}.flow")
+    found = model.log_prob(rows(model), precision="float64")
+    np.testing.assert_allclose(found, np.array(EXPECTED[name], dtype=float), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_file_that_is_written_again_says_the_same(name, tmp_path):
+    model = flowcli.load(FILES / f"{name}.flow")
+    model.save(tmp_path / "again.flow")
+    again = flowcli.load(tmp_path / "again.flow")
+    assert again.density.schema == model.density.schema
+    np.testing.assert_array_equal(again.log_prob(rows(model)), model.log_prob(rows(model)))
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_draws_have_a_finite_density(name):
+    model = flowcli.load(FILES / f"{name}.flow")
+    given = [column.name for column in model.density.schema.columns if column.given]
+    drawn = model.sample(50, seed=1, given=rows(model)[given].dropna().head(1) if given else None)
+    assert np.isfinite(model.log_prob(drawn)).all()
