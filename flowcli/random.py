@@ -48,9 +48,6 @@ class Stream(IntEnum):
     PROPOSAL_START = 21
     PROPOSAL_DRAWS = 22
     CHECK_MASS = 2
-    CHECK_LATENTS = 3
-    CHECK_CODES = 4
-    CHECK_OUTCOMES = 5
 
 
 def numpy_generator(seed: int, stream: Stream, *steps: int) -> np.random.Generator:

@@ -54,7 +54,7 @@ def test_a_correct_model_passes_line_by_line(model, data):
         "log-det of the whole",
         "total mass",
     } < names
-    assert {"strange rows", "cells of rounded numbers", "mass of the base", "float32, mean"} < names
+    assert {"strange rows", "rows as written", "draws against density", "float32, mean"} < names
     assert {line[:5].strip() for line in rest} <= {"ok", "?"}
     assert max(map(len, done.lines)) <= 80
 
@@ -115,7 +115,7 @@ def test_an_ensemble_is_checked_flow_by_flow(model, tmp_path):
     done = flowcli("check", tmp_path / "two.flow")
     assert done.code == 0, done.err
     assert [line for line in done.lines if "weights of the flows" in line]
-    assert [line for line in done.lines if "flow 2: cells of rounded numbers" in line]
+    assert [line for line in done.lines if "flow 2: rows as written" in line]
     assert max(map(len, done.lines)) <= 80
 
 

@@ -1,58 +1,32 @@
-"""Probabilities of codes: whether they add up to one, and whether codes are drawn as often as they say."""
+"""The mass of discrete columns: whether the probabilities of all codes add up to one."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 
-import numpy as np
 import torch
-from scipy.special import ndtri
-from scipy.stats import t as student
 from torch import Tensor
 
-from flowcli.encoding.unseen_integers import UnseenIntegers
 from flowcli.evaluation.check import limits
-from flowcli.evaluation.check.estimate import mean_weight
 from flowcli.evaluation.check.finding import Finding, within
 from flowcli.evaluation.check.subject import Points, Subject
 from flowcli.flows.context import Context
 from flowcli.flows.mixed.categorical import CategoricalDensity
-from flowcli.random import Stream, numpy_generator
 
 MOST_OUTCOMES = 20_000  # of all codes together, to be enumerated
 ROWS, MOST_ROWS = 8, 1000  # whose given columns, or first codes, are looked at
 WORK = 50_000_000  # one-hot values that are read in all
-COUNTED, LEAST_COUNTED = 4_000, 6  # draws whose codes are counted, and outcomes at the least
-LEAST_VARIANCE = 100.0  # of a count; else its tails are no normal's, and a right one is called wrong
 AT_ONCE = 4_000_000  # and at once
-FALSE_ALARMS = 1e-5
-OTHERS = 100_000  # numbers of a grid that are drawn
-TAILS = 2.0  # degrees of freedom of what they are drawn from
 
 
 @torch.no_grad()
-def of_codes(subject: Subject, drawn: Points, seed: int) -> Iterator[Finding]:
-    """All that is said of codes.
-
-    Args:
-        subject: The density.
-        drawn: What it drew.
-        seed: Of numbers of grids.
-    """
+def probability_sums(subject: Subject, drawn: Points) -> Iterator[Finding]:
+    """Check that the probabilities of codes add up to one, at what some drawn points depend on."""
     codes = subject.joint.codes
     if codes is not None and len(drawn.rest):
         yield _sums(subject, codes, drawn)
-        yield _frequencies(subject, codes, drawn, seed)
-    found = [
-        _others(subject.encoding.schema.columns[place].name, outcomes.others, seed)
-        for place, outcomes in zip(subject.part.coded, subject.part.outcomes, strict=True)
-        if outcomes.others is not None
-    ]
-    if found:
-        yield max(found, key=lambda finding: (finding.passed is False, finding.figure or 0.0))
 
 
 def _sums(subject: Subject, codes: CategoricalDensity, drawn: Points) -> Finding:
@@ -78,28 +52,6 @@ def _sums(subject: Subject, codes: CategoricalDensity, drawn: Points) -> Finding
     return within("probabilities of codes", off, limits.CODES, "", meaning, how)
 
 
-def _frequencies(subject: Subject, codes: CategoricalDensity, drawn: Points, seed: int) -> Finding:
-    """How far the frequency of each outcome is from the sum of its probabilities, in standard errors."""
-    edges = codes.one_hot.edges
-    before, context = _before(subject, drawn.select(torch.arange(min(len(drawn.rest), COUNTED))))
-    hot = codes.one_hot(before)
-    outcomes = [(place, value) for place, ends in enumerate(pairwise(edges)) for value in range(*ends)]
-    several = max(LEAST_COUNTED, WORK // (edges[-1] * len(before)))
-    order = numpy_generator(seed, Stream.CHECK_OUTCOMES).permutation(len(outcomes))[:several]
-    worst, count = 0.0, 0
-    for place, value in (outcomes[number] for number in order):
-        expected = _probabilities(codes, before, context, place, [value])[0]
-        variance = float((expected * (1 - expected)).sum())
-        if variance > LEAST_VARIANCE:
-            count += 1
-            worst = max(worst, abs(float(hot[value].sum() - expected.sum())) / math.sqrt(variance))
-        elif not math.isfinite(variance):
-            worst = math.inf
-    limit = float(-ndtri(FALSE_ALARMS / 2 / max(1, count)))
-    meaning = "Codes are drawn as often as their probabilities say."
-    return within("draws of codes", worst, limit, "errors", meaning, f"{len(before):,} draws")
-
-
 def _before(subject: Subject, points: Points) -> tuple[Tensor, Context]:
     """The codes (B, V) of points, and what they depend on besides each other."""
     laid = subject.laid(points)
@@ -123,18 +75,3 @@ def _probabilities(
         found.append(torch.exp(codes.log_probs(hot, own)[place]).view(-1, rows))
     every = torch.cat(found)
     return every if possible is None else every.where(possible[values] > 0, 0.0)
-
-
-def _others(name: str, others: UnseenIntegers, seed: int) -> Finding:
-    """The sum over the numbers of a grid, by importance sampling from a heavier tail."""
-    random = numpy_generator(seed, Stream.CHECK_CODES)
-    scale = max(2 * others.spread / others.step, 1.0)
-    places = np.round(scale * random.standard_t(TAILS, OTHERS))
-    near, far = ((np.abs(places) + side) / scale for side in (-0.5, 0.5))
-    # Distances from zero, so that small shares far out are no differences of ones.
-    log_q = np.log(student.sf(near, TAILS) - student.sf(far, TAILS))
-    middle = round(others.middle / others.step)
-    log_p = others.log_prob(torch.from_numpy((places + middle) * others.step)).numpy()
-    found = replace(mean_weight(log_p, log_q), trusted=True)  # the lighter tail over the heavier one is bounded
-    meaning = "The probabilities of numbers of a grid that were never seen add up to one."
-    return found.finding("numbers never seen", meaning, f"{name!r}")

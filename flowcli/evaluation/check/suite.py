@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from flowcli.errors import NumericsError
 from flowcli.evaluation.check import limits
-from flowcli.evaluation.check.base import bases
-from flowcli.evaluation.check.categories import of_codes
+from flowcli.evaluation.check.categories import probability_sums
 from flowcli.evaluation.check.constants import of_constants
 from flowcli.evaluation.check.extremes import far_away
 from flowcli.evaluation.check.finding import Finding, within
@@ -21,8 +20,8 @@ from flowcli.evaluation.check.mass import masses
 from flowcli.evaluation.check.precision import precisions
 from flowcli.evaluation.check.probe_points import around, finite, joined, plausible_given
 from flowcli.evaluation.check.round_trip import round_trips
-from flowcli.evaluation.check.rounding import of_cells, written
 from flowcli.evaluation.check.subject import Points, Subject
+from flowcli.evaluation.check.written_rows import written
 from flowcli.model import Density, Ensemble, FlowDensity
 from flowcli.table import as_written
 
@@ -78,16 +77,12 @@ def _of_flow(density: FlowDensity, values: Rows | None, seed: int) -> Iterator[F
     few = max(4, DERIVED // max(1, len(subject.numbers)) // 3)
     mixed = [part.select(torch.randperm(len(part.rest), generator=generator)[:few]) for part in (points, near, wide)]
     yield from log_dets(subject, joined(*mixed))
-    yield from of_codes(subject, drawn, seed)
-    yield from bases(subject, drawn, seed)
+    yield from probability_sums(subject, drawn)
     yield from masses(subject, drawn, seed)
     if refusal is None:
         yield from written(subject, drawn.select(torch.arange(min(WRITTEN, len(drawn.rest)))), rows)
     else:
         yield refusal
-    cells = of_cells(subject, seen, seed)
-    if cells is not None:
-        yield cells
     yield from far_away(subject, seen[:50])
     yield from precisions(subject, seen)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from flowcli import config, training
-from flowcli.evaluation.check import base, mass, proposal, quadrature, rounding, suite
+from flowcli.evaluation.check import mass, proposal, quadrature, suite
 from flowcli.model import FlowDensity
 from flowcli.table import from_frame
 from tests.fits import SHORT, last, run
@@ -51,11 +51,7 @@ def few_points(monkeypatch) -> None:
         (proposal, "COMPONENTS", (8, 8, 4)),
         (mass, "ROUNDS", 2),
         (mass, "ROUND_ROWS", 4_000),
-        (base, "ROUNDS", 2),
-        (base, "ROUND_ROWS", 4_000),
         (quadrature, "MOST_POINTS", 40_000),
-        (rounding, "ROWS", 40),
-        (rounding, "POINTS", 64),
     ):
         monkeypatch.setattr(module, name, value)
 
