@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """
     name = str(path)
     path = Path(os.path.realpath(path))
-    with told(name):
+    with file_errors(name):
         before = path.stat() if path.exists() else None
         if before is not None and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -37,15 +37,15 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     try:
         try:
             yield file
-            with told(name):
+            with file_errors(name):
                 file.flush()
                 if before is not None:
                     os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
                 os.fsync(file.fileno())
         finally:
-            with told(name):
+            with file_errors(name):
                 file.close()
-        with told(name):
+        with file_errors(name):
             os.replace(temporary, path)
             _settle(path.parent)
     finally:
@@ -53,7 +53,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def told(name: str) -> Iterator[None]:
+def file_errors(name: str) -> Iterator[None]:
     """Turn the system's errors into one line about the file of that name; a closed pipe passes as it is."""
     try:
         yield
@@ -76,7 +76,7 @@ def replacing_is_possible(path: Path) -> None:
     if not target.parent.is_dir():
         raise UsageError(f"{path}: there is no folder {target.parent}")
     probe = target.parent / f".{target.name}.{secrets.token_hex(8)}.tmp"
-    with told(str(path)):
+    with file_errors(str(path)):
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         with open(probe, "xb"):

@@ -161,16 +161,15 @@ def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
 def _click_message(error: click.ClickException) -> str:
     """What click has to say, in our words."""
     context = getattr(error, "ctx", None)
-    place = f" (see {context.command_path} --help)" if context is not None else ""
+    position = f" (see {context.command_path} --help)" if context is not None else ""
     if isinstance(error, click.NoSuchOption):
-        return (
-            f"no such option {error.option_name!r}{did_you_mean(error.option_name, error.possibilities or ())}{place}"
-        )
+        hint = did_you_mean(error.option_name, error.possibilities or ())
+        return f"no such option {error.option_name!r}{hint}{position}"
     if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter) and error.param:
         name = error.param.opts[-1] if error.param.param_type_name == "option" else error.param.human_readable_name
-        return f"{name}: {one_line(error.message).rstrip('.')}{place}"
+        return f"{name}: {one_line(error.message).rstrip('.')}{position}"
     text = one_line(error.format_message()).rstrip(".")
-    return text[:1].lower() + text[1:] + place
+    return text[:1].lower() + text[1:] + position
 
 
 def _take_up_closed_streams() -> None:

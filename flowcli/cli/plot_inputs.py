@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcli.atomic import replacing, told
+from flowcli.atomic import file_errors, replacing
 from flowcli.cli.signals import until_asked_to_end
 from flowcli.errors import UsageError
 from flowcli.evaluation import plots
 from flowcli.model import Density, Ensemble
 from flowcli.random import Stream, numpy_generator
 from flowcli.table import ReadOptions
-from flowcli.table.column_selection import chosen
+from flowcli.table.column_selection import selected
 from flowcli.table.io.reservoir import Subset, read_subset
 from flowcli.text import literal
 
@@ -65,7 +65,7 @@ class PlotInputs:
         """
         if columns is None:
             return
-        chosen(self.density.schema.names, columns, ())
+        selected(self.density.schema.names, columns, ())
         self.columns = list(dict.fromkeys(columns))
         if corner and len(self.columns) > MOST_IN_CORNER:
             raise UsageError(f"--columns: a corner has room for {MOST_IN_CORNER} columns, not {len(self.columns)}")
@@ -116,7 +116,7 @@ class PlotInputs:
             own = list(figures.values()) if not name else [figures[name]] if name in figures else []
             if not own:
                 continue
-            with replacing(path) as file, told(str(path)):
+            with replacing(path) as file, file_errors(str(path)):
                 if len(wanted) > 1 and not name:
                     plots.write_pages(own, file)
                 else:

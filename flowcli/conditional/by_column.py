@@ -13,7 +13,7 @@ from torch import Tensor
 from flowcli.conditional.conditionals import Conditionals, Mask
 from flowcli.conditional.importance import Randomness
 from flowcli.conditional.proposal import Known
-from flowcli.encoding.encoder import Encoded, residuals
+from flowcli.encoding.encoder import Encoded, subtract_columns
 from flowcli.model.density import Rows
 
 MISTAKE_SPREAD = 3.0  # of numbers that stand somewhere by mistake, in spreads of their column
@@ -35,7 +35,7 @@ class ByColumn:
     error: Rows
 
 
-def by_column(queries: Conditionals, values: Rows, log_prob: Rows, random: Randomness) -> ByColumn:
+def by_column(conditionals: Conditionals, values: Rows, log_prob: Rows, random: Randomness) -> ByColumn:
     """Take the log-density of each row apart.
 
     The terms are those of a chain, p(x) = p(x_a) p(x_b | x_a) ..., in an order of its own for each row: the column that
@@ -49,15 +49,17 @@ def by_column(queries: Conditionals, values: Rows, log_prob: Rows, random: Rando
     do not add up it is the oddest, whichever of them is wrong.
 
     Args:
-        queries: Of the density.
+        conditionals: Of the density.
         values: Rows (B, N_c).
         log_prob: Their log-densities, (B,).
         random: That of the candidates.
     """
-    part, rest = queries.importance.part, residuals(torch.from_numpy(values), queries.schema)
-    log_dets, possible = part.encode(rest).log_dets.numpy(), queries.holds(rest)
-    encoded = part.encode(torch.where(torch.from_numpy(possible), rest, queries.importance.example))
-    varied = np.isin(np.arange(values.shape[1]), [place for place in part.places if place not in part.constant])
+    part, residuals = conditionals.importance.part, subtract_columns(torch.from_numpy(values), conditionals.schema)
+    log_dets, possible = part.encode(residuals).log_dets.numpy(), conditionals.holds(residuals)
+    encoded = part.encode(torch.where(torch.from_numpy(possible), residuals, conditionals.importance.example))
+    varied = np.isin(
+        np.arange(values.shape[1]), [position for position in part.indices if position not in part.constant]
+    )
     of_constants = np.where(possible & ~varied, log_dets, 0.0)
 
     error = np.zeros(len(values))
@@ -65,19 +67,21 @@ def by_column(queries: Conditionals, values: Rows, log_prob: Rows, random: Rando
     def log_marginal(known: Mask, wanted: Mask) -> Rows:
         """Of what is known of the rows that are wanted."""
         some = wanted & (known & varied).any(axis=1)
-        found = queries.marginal_of(rest, known, some, random, TERM_ERROR, MOST_CANDIDATES)
-        error[some] = np.maximum(error[some], found.error[some])
-        return np.where(some, found.log_prob, (of_constants * known).sum(axis=1))
+        result = conditionals.marginal_of(residuals, known, some, random, TERM_ERROR, MOST_CANDIDATES)
+        error[some] = np.maximum(error[some], result.error[some])
+        return np.where(some, result.log_prob, (of_constants * known).sum(axis=1))
 
     every, whole = np.ones(len(values), dtype=np.bool_), np.asarray(possible.all(axis=1))
     before = np.where(whole, log_prob, log_marginal(possible, ~whole))
     without, odds = np.zeros(values.shape), np.where(possible, -np.inf, np.inf)
-    for place in np.flatnonzero(varied).tolist():
+    for position in np.flatnonzero(varied).tolist():
         known = possible.copy()
-        known[:, place] = False
-        without[:, place] = log_marginal(known, every)
-        log_odds = _difference(_log_mistaken(queries, encoded, place), _difference(before, without[:, place]))
-        odds[:, place] = np.where(possible[:, place], log_odds, np.inf)
+        known[:, position] = False
+        without[:, position] = log_marginal(known, every)
+        log_odds = _difference(
+            _log_mistaken(conditionals, encoded, position), _difference(before, without[:, position])
+        )
+        odds[:, position] = np.where(possible[:, position], log_odds, np.inf)
     order = np.argsort(-odds, axis=1, kind="stable")
 
     known, rows = possible.copy(), np.arange(len(values))
@@ -90,27 +94,27 @@ def by_column(queries: Conditionals, values: Rows, log_prob: Rows, random: Rando
         after = np.where(first, without[rows, column], log_marginal(known, taken & ~first))
         terms[rows[taken], column[taken]] = _difference(before, after)[taken]
         before = np.where(taken, after, before)
-    given = [column.given for column in queries.schema.columns]
+    given = [column.given for column in conditionals.schema.columns]
     terms[~possible[:, given].all(axis=1)] = np.nan
     return ByColumn(terms, order[:, 0], error)
 
 
-def _log_mistaken(queries: Conditionals, encoded: Encoded, place: int) -> Rows:
+def _log_mistaken(conditionals: Conditionals, encoded: Encoded, position: int) -> Rows:
     """The log-density of one column's values if they stand there by mistake, (B,)."""
-    part = queries.importance.part
+    part = conditionals.importance.part
     alone = torch.zeros(encoded.log_dets.shape, dtype=torch.bool)
-    alone[:, place] = True
-    own = queries.importance.guide.log_prob(encoded, Known.of(alone, part))
+    alone[:, position] = True
+    own = conditionals.importance.proposal.log_prob(encoded, Known.of(alone, part))
     anywhere = torch.zeros_like(own)
-    if place in part.coded:
-        anywhere = anywhere - math.log(part.outcomes[part.coded.index(place)].count)
-    if place in part.on_line:
-        u = encoded.coordinates[:, part.on_line.index(place)] / MISTAKE_SPREAD
+    if position in part.categorical:
+        anywhere = anywhere - math.log(part.outcomes[part.categorical.index(position)].count)
+    if position in part.continuous:
+        u = encoded.coordinates[:, part.continuous.index(position)] / MISTAKE_SPREAD
         log_cauchy = -torch.log(math.pi * MISTAKE_SPREAD * (1 + u.square()))
-        anywhere = anywhere + log_cauchy * part.present(encoded.codes, [place])[:, 0]
-    if place in part.circular:
-        anywhere = anywhere - math.log(2 * math.pi) * part.present(encoded.codes, [place])[:, 0]
-    mistaken: Tensor = torch.logaddexp(own, anywhere) - math.log(2.0) + encoded.log_dets[:, place]
+        anywhere = anywhere + log_cauchy * part.present(encoded.codes, [position])[:, 0]
+    if position in part.circular:
+        anywhere = anywhere - math.log(2 * math.pi) * part.present(encoded.codes, [position])[:, 0]
+    mistaken: Tensor = torch.logaddexp(own, anywhere) - math.log(2.0) + encoded.log_dets[:, position]
     return mistaken.numpy()
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from flowcli.conditional.importance import CANDIDATES, Importance, Randomness, WeightStats
 from flowcli.conditional.proposal import choose
-from flowcli.encoding.encoder import residuals
+from flowcli.encoding.encoder import subtract_columns
 from flowcli.errors import DataError, NumericsError, UsageError
 from flowcli.model.density import Density, Rows
 from flowcli.table import as_written
@@ -95,9 +95,9 @@ class Conditionals:
                 raise UsageError(f"{name!r} is modelled as the rest of it after {', '.join(parts)}: add {absent[0]!r}")
         return np.array([column.name in names for column in self.schema.columns])
 
-    def holds(self, rest: Tensor) -> Mask:
+    def holds(self, residuals: Tensor) -> Mask:
         """Which values of rows, given as remainders, their columns can hold, (B, N_c)."""
-        return self._encoding.holds(rest).numpy()
+        return self._encoding.holds(residuals).numpy()
 
     def marginal(
         self,
@@ -117,24 +117,27 @@ class Conditionals:
             error: Candidates are added to a row until its standard error is no larger, ...
             max_candidates: ... or it has had so many.
         """
-        rest, wanted = residuals(torch.from_numpy(values), self.schema), np.ones(len(values), dtype=np.bool_)
-        return self.marginal_of(rest, known, wanted, random, error, max_candidates)
+        residuals, wanted = (
+            subtract_columns(torch.from_numpy(values), self.schema),
+            np.ones(len(values), dtype=np.bool_),
+        )
+        return self.marginal_of(residuals, known, wanted, random, error, max_candidates)
 
     def marginal_of(
-        self, rest: Tensor, known: Mask, wanted: Mask, random: Randomness, error: float, max_candidates: int
+        self, residuals: Tensor, known: Mask, wanted: Mask, random: Randomness, error: float, max_candidates: int
     ) -> Marginal:
-        """The same of the rows that are wanted, (B,), of what ``residuals`` leaves of all; of others nothing."""
-        is_known = torch.from_numpy(known | self._given).expand(rest.shape)
-        impossible = (is_known & ~torch.from_numpy(self.holds(rest))).any(1)
-        tally, open_ = WeightStats(len(rest)), (torch.from_numpy(wanted) & ~impossible).nonzero()[:, 0]
+        """The same of the rows that are wanted, (B,), of what ``subtract_columns`` leaves of all; of others nothing."""
+        is_known = torch.from_numpy(known | self._given).expand(residuals.shape)
+        impossible = (is_known & ~torch.from_numpy(self.holds(residuals))).any(1)
+        stats, unfinished = WeightStats(len(residuals)), (torch.from_numpy(wanted) & ~impossible).nonzero()[:, 0]
         for number in range(-(-max_candidates // CANDIDATES)):
-            for found in self.importance.round(rest, is_known, open_, random.of(number)):
-                tally.add(found)
-            open_ = open_[tally.error[open_] > error]
-            if not len(open_):
+            for result in self.importance.round(residuals, is_known, unfinished, random.of(number)):
+                stats.add(result)
+            unfinished = unfinished[stats.error[unfinished] > error]
+            if not len(unfinished):
                 break
-        log_prob = torch.where(impossible, -math.inf, tally.log_mean)
-        errors, effective = tally.error.where(~impossible, 0.0), tally.effective.where(~impossible, math.inf)
+        log_prob = torch.where(impossible, -math.inf, stats.log_mean)
+        errors, effective = stats.error.where(~impossible, 0.0), stats.effective.where(~impossible, math.inf)
         return Marginal(log_prob.numpy(), errors.numpy(), effective.numpy())
 
     def draw(self, values: Rows, known: Mask, random: Randomness, *, complete: bool = False) -> Drawn:
@@ -149,31 +152,34 @@ class Conditionals:
         Raises:
             DataError: A total is known in a row, and one of its parts is not.
         """
-        for place, column in enumerate(self.schema.columns):
+        for position, column in enumerate(self.schema.columns):
             parts = [self.schema.names.index(part) for part, _ in column.subtracted_columns]
-            if (known[:, place] & ~known[:, parts].all(axis=1)).any():
+            if (known[:, position] & ~known[:, parts].all(axis=1)).any():
                 raise DataError(
                     "is known in a row in which a part of it is not, and the model has it as what is left after its"
                     " parts; fill that in, or leave it out too",
                     column=column.name,
                 )
-        rest, is_known = residuals(torch.from_numpy(values), self.schema), torch.from_numpy(known | self._given)
-        chosen, weight = rest.clone(), torch.full((len(rest),), -math.inf, dtype=torch.float64)
-        tally = WeightStats(len(rest))
+        residuals, is_known = (
+            subtract_columns(torch.from_numpy(values), self.schema),
+            torch.from_numpy(known | self._given),
+        )
+        chosen, weight = residuals.clone(), torch.full((len(residuals),), -math.inf, dtype=torch.float64)
+        stats = WeightStats(len(residuals))
         wanted = (~is_known.all(1)).nonzero()[:, 0]
-        open_ = wanted
+        unfinished = wanted
         for number in range(MOST_ROUNDS):
-            for found in self.importance.round(rest, is_known, open_, random.of(number), complete=complete):
-                tally.add(found)
-                weights = torch.cat([weight[found.rows, None], found.log_weights], 1)
-                chosen_place = choose(torch.softmax(weights, 1).nan_to_num(0.0), found.choice)
-                weight[found.rows] = weights.gather(1, chosen_place[:, None])[:, 0]
+            for result in self.importance.round(residuals, is_known, unfinished, random.of(number), complete=complete):
+                stats.add(result)
+                weights = torch.cat([weight[result.rows, None], result.log_weights], 1)
+                chosen_place = choose(torch.softmax(weights, 1).nan_to_num(0.0), result.choice)
+                weight[result.rows] = weights.gather(1, chosen_place[:, None])[:, 0]
                 new = (chosen_place > 0).nonzero()[:, 0]
-                chosen[found.rows[new]] = found.rest[new, chosen_place[new] - 1]
+                chosen[result.rows[new]] = result.residuals[new, chosen_place[new] - 1]
             if number + 1 >= LEAST_ROUNDS:
-                open_ = wanted[tally.effective[wanted] < ENOUGH]
-            if not len(open_):
+                unfinished = wanted[stats.effective[wanted] < ENOUGH]
+            if not len(unfinished):
                 break
-        effective = torch.where(is_known.all(1), math.inf, tally.effective)
+        effective = torch.where(is_known.all(1), math.inf, stats.effective)
         drawn = as_written(self._encoding.written(chosen).numpy(), self.schema)
         return Drawn(np.where(is_known.numpy(), values, drawn), effective.numpy())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from flowcli.conditional.proposal import Known, Proposal
-from flowcli.encoding.encoder import Encoded, residuals
+from flowcli.encoding.encoder import Encoded, subtract_columns
 from flowcli.errors import NumericsError
 from flowcli.model.density import Density
 from flowcli.random import Stream, numpy_generator
@@ -42,13 +42,13 @@ class Candidates(NamedTuple):
 
     Attributes:
         rows: Which rows these are, (b,).
-        rest: Their candidates, as remainders, (b, M, N_c).
+        residuals: Their candidates, as remainders, (b, M, N_c).
         log_weights: The logarithms of p(x_S, t) / q(t | x_S), (b, M).
         choice: A uniform number for each row, to choose by, (b,).
     """
 
     rows: Tensor
-    rest: Tensor
+    residuals: Tensor
     log_weights: Tensor
     choice: Tensor
 
@@ -64,9 +64,9 @@ class WeightStats:
         self._total, self._squares = (torch.full((rows,), -math.inf, dtype=torch.float64) for _ in range(2))
         self._count = torch.zeros(rows, dtype=torch.float64)
 
-    def add(self, found: Candidates) -> None:
+    def add(self, result: Candidates) -> None:
         """Count some rows' candidates."""
-        log_weights, rows = found.log_weights, found.rows
+        log_weights, rows = result.log_weights, result.rows
         self._total[rows] = torch.logaddexp(self._total[rows], torch.logsumexp(log_weights, 1))
         self._squares[rows] = torch.logaddexp(self._squares[rows], torch.logsumexp(2 * log_weights, 1))
         self._count[rows] += log_weights.shape[1]
@@ -101,7 +101,7 @@ class Importance:
 
     Attributes:
         part: How columns are encoded.
-        guide: Where candidates come from.
+        proposal: Where candidates come from.
         example: A row that the columns can hold, as remainders, (N_c,).
     """
 
@@ -110,41 +110,45 @@ class Importance:
         random = numpy_generator(seed, Stream.PROPOSAL_DRAWS)
         given = density.encoding.plausible_given(GUIDE_ROWS, random)
         drawn = torch.from_numpy(density.sample(GUIDE_ROWS, seed=seed, given=given))
-        rest = residuals(drawn, density.schema)
-        encoded = self.part.encode(rest, torch.from_numpy(random.random(rest.shape)))
+        residuals = subtract_columns(drawn, density.schema)
+        encoded = self.part.encode(residuals, torch.from_numpy(random.random(residuals.shape)))
         possible = (encoded.log_det > -math.inf).nonzero()[:, 0]
-        self.example = rest[possible[0]]
-        self.guide = Proposal.fit(self.part, Encoded(*(piece[possible] for piece in encoded)), seed)
+        self.example = residuals[possible[0]]
+        self.proposal = Proposal.fit(self.part, Encoded(*(piece[possible] for piece in encoded)), seed)
 
     def round(
-        self, rest: Tensor, known: Tensor, open_: Tensor, random: Randomness, *, complete: bool = False
+        self, residuals: Tensor, known: Tensor, unfinished: Tensor, random: Randomness, *, complete: bool = False
     ) -> Iterator[Candidates]:
         """A round of candidates for those rows that are open.
 
         Args:
-            rest: All rows, as remainders, (B, N_c); whatever stands where nothing is known.
+            residuals: All rows, as remainders, (B, N_c); whatever stands where nothing is known.
             known: Which columns of them are known, (B, N_c).
-            open_: The places of the open rows, rising.
+            unfinished: The places of the open rows, rising.
             random: That of this round.
             complete: Leave out candidates with a missing cell.
         """
-        guide = self.guide.complete if complete else self.guide
-        for part, start in enumerate(range(0, len(rest), ROWS)):
-            some = open_[(open_ >= start) & (open_ < start + ROWS)]
+        proposal = self.proposal.complete if complete else self.proposal
+        for part, start in enumerate(range(0, len(residuals), ROWS)):
+            some = unfinished[(unfinished >= start) & (unfinished < start + ROWS)]
             if len(some):
-                numbers = self._numbers(some - start, min(ROWS, len(rest) - start), [*random.seed, random.first + part])
-                yield self._candidates(some, rest[some], known[some], numbers, guide)
+                numbers = self._numbers(
+                    some - start, min(ROWS, len(residuals) - start), [*random.seed, random.first + part]
+                )
+                yield self._candidates(some, residuals[some], known[some], numbers, proposal)
 
-    def _candidates(self, rows: Tensor, rest: Tensor, known: Tensor, numbers: _Numbers, guide: Proposal) -> Candidates:
-        filled = torch.where(known, rest, self.example)
+    def _candidates(
+        self, rows: Tensor, residuals: Tensor, known: Tensor, numbers: _Numbers, proposal: Proposal
+    ) -> Candidates:
+        filled = torch.where(known, residuals, self.example)
         encoded, is_known = self.part.encode(filled), Known.of(known, self.part)
-        log_known = guide.log_prob(encoded, is_known) + torch.where(known, encoded.log_dets, 0.0).sum(1)
+        log_known = proposal.log_prob(encoded, is_known) + torch.where(known, encoded.log_dets, 0.0).sum(1)
         filled, known, log_known = (each.repeat_interleave(CANDIDATES, 0) for each in (filled, known, log_known))
         drawn = filled.clone()
-        self.part.decode(guide.draw(encoded, is_known, numbers.uniform, numbers.noise), drawn, numbers.others)
+        self.part.decode(proposal.draw(encoded, is_known, numbers.uniform, numbers.noise), drawn, numbers.others)
         drawn = torch.where(known, filled, drawn)
         again = self.part.encode(drawn)
-        log_q = guide.log_prob(again, Known.of(torch.ones_like(known), self.part)) + again.log_det - log_known
+        log_q = proposal.log_prob(again, Known.of(torch.ones_like(known), self.part)) + again.log_det - log_known
         spread = torch.full_like(drawn, math.nan)
         spread[:, self.part.rounded] = numbers.cells.flatten(0, 1)
         log_p = self._density.log_prob_at(drawn, torch.where(known, spread, math.nan))

@@ -39,7 +39,7 @@ class Known:
     @classmethod
     def of(cls, columns: Tensor, part: ColumnEncoder) -> Known:
         """From which of the table's columns are, (B, N_c)."""
-        return cls(columns[:, part.coded], columns[:, part.circular], columns[:, part.on_line])
+        return cls(columns[:, part.categorical], columns[:, part.circular], columns[:, part.continuous])
 
 
 @dataclass(frozen=True)
@@ -78,25 +78,25 @@ class Proposal:
             seed: Of the start.
         """
         random = numpy_generator(seed, Stream.PROPOSAL_START)
-        there = part.present(encoded.codes, part.on_line)
-        if not bool(there.all()):
-            encoded = _rows(encoded, torch.arange(min(len(there), INCOMPLETE_ROWS)))
-            there = there[:INCOMPLETE_ROWS]
+        observed = part.present(encoded.codes, part.continuous)
+        if not bool(observed.all()):
+            encoded = _rows(encoded, torch.arange(min(len(observed), INCOMPLETE_ROWS)))
+            observed = observed[:INCOMPLETE_ROWS]
         width = encoded.coordinates.shape[1] + encoded.angles.shape[1] + encoded.codes.shape[1]
-        components = max(1, min(COMPONENTS, len(there) // (ROWS_PER_COLUMN * (width + 1))))
-        centres = torch.from_numpy(random.choice(len(there), components, replace=False))
+        components = max(1, min(COMPONENTS, len(observed) // (ROWS_PER_COLUMN * (width + 1))))
+        centres = torch.from_numpy(random.choice(len(observed), components, replace=False))
         shares = torch.nn.functional.one_hot(_distances(encoded, _rows(encoded, centres)).argmin(1), components)
         shares = shares.t().double()
         reached = -math.inf
         for _ in range(ITERATIONS):
-            guide = _most_likely(part, encoded, there, shares)
-            log_joint = guide._narrow(encoded, Known(*(torch.ones_like(x, dtype=torch.bool) for x in encoded[:3])))
+            proposal = _most_likely(part, encoded, observed, shares)
+            log_joint = proposal._narrow(encoded, Known(*(torch.ones_like(x, dtype=torch.bool) for x in encoded[:3])))
             log_prob = torch.logsumexp(log_joint, 0)
             before, reached = reached, float(log_prob.mean())
             if reached - before < LEAST_GAIN:
                 break
             shares = torch.exp(log_joint - log_prob)
-        return guide
+        return proposal
 
     @cached_property
     def complete(self) -> Proposal:
@@ -128,9 +128,9 @@ class Proposal:
         chosen = choose(posterior.t()[:, None, :], uniform[:, :, 0])
         wide, chosen = chosen >= len(self.means), chosen % len(self.means)
         codes = encoded.codes[:, None].repeat(1, count, 1)
-        for place, table in enumerate(self.tables):
-            drawn = choose(table.exp()[chosen], uniform[:, :, 1 + place])
-            codes[:, :, place] = torch.where(known.codes[:, None, place], codes[:, :, place], drawn)
+        for index, table in enumerate(self.tables):
+            drawn = choose(table.exp()[chosen], uniform[:, :, 1 + index])
+            codes[:, :, index] = torch.where(known.codes[:, None, index], codes[:, :, index], drawn)
         turned = self.angle_means[chosen] + self.angle_scales[chosen] * noise[:, :, :angles]
         anywhere = uniform[:, :, 1 + len(self.tables) :] * 2 * math.pi
         turned = torch.remainder(torch.where(wide[:, :, None], anywhere, turned) + math.pi, 2 * math.pi) - math.pi
@@ -138,15 +138,15 @@ class Proposal:
         stretched = noise[:, :, angles:] * torch.where(wide, math.sqrt(WIDER), 1.0)[:, :, None]
         numbers = self._draw_coordinates(encoded, known, chosen, stretched)
         codes, turned, numbers = (part.flatten(0, 1) for part in (codes, turned, numbers))
-        numbers = numbers * self.part.present(codes, self.part.on_line)
+        numbers = numbers * self.part.present(codes, self.part.continuous)
         turned = turned * self.part.present(codes, self.part.circular)
         return Encoded(codes, turned, numbers, numbers.new_zeros(len(codes), len(self.part.schema.columns)))
 
     def _log_joint(self, encoded: Encoded, known: Known) -> Tensor:
         """Log-density of what is known together with each component, the wide ones last, (2 K, B)."""
-        log_codes, log_angles, squares, log_scales, there = self._pieces(encoded, known)
+        log_codes, log_angles, squares, log_scales, observed = self._pieces(encoded, known)
         columns, angles = (
-            there.double().sum(1),
+            observed.double().sum(1),
             (known.angles & self.part.present(encoded.codes, self.part.circular)).double().sum(1),
         )
         log_codes = log_codes - 0.5 * LOG_2PI * columns - log_scales
@@ -156,8 +156,8 @@ class Proposal:
 
     def _narrow(self, encoded: Encoded, known: Known) -> Tensor:
         """The same of the components without the wide ones, (K, B)."""
-        log_codes, log_angles, squares, log_scales, there = self._pieces(encoded, known)
-        return log_codes + log_angles - log_scales - 0.5 * (squares + LOG_2PI * there.double().sum(1))
+        log_codes, log_angles, squares, log_scales, observed = self._pieces(encoded, known)
+        return log_codes + log_angles - log_scales - 0.5 * (squares + LOG_2PI * observed.double().sum(1))
 
     def _pieces(self, encoded: Encoded, known: Known) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Of each component the log-probability of codes, of angles, squared residuals and log-scales, (K, B) each.
@@ -165,46 +165,46 @@ class Proposal:
         The last is which coordinates these are of, (B, D).
         """
         log_codes = self.log_weights[:, None].expand(-1, len(encoded.codes))
-        for place, table in enumerate(self.tables):
+        for index, table in enumerate(self.tables):
             # Not a product: what is not possible has a logarithm of minus infinity.
-            log_codes = log_codes + torch.where(known.codes[:, place], table[:, encoded.codes[:, place]], 0.0)
+            log_codes = log_codes + torch.where(known.codes[:, index], table[:, encoded.codes[:, index]], 0.0)
         log_angles = torch.zeros_like(log_codes)
         has_angles = known.angles & self.part.present(encoded.codes, self.part.circular)
-        for place in range(encoded.angles.shape[1]):
-            apart = encoded.angles[:, place] - self.angle_means[:, place, None]
-            log_wrapped = _log_wrapped(apart, self.angle_scales[:, place, None])
-            log_angles = log_angles + log_wrapped * has_angles[:, place]
-        there = known.coordinates & self.part.present(encoded.codes, self.part.on_line)
+        for index in range(encoded.angles.shape[1]):
+            difference = encoded.angles[:, index] - self.angle_means[:, index, None]
+            log_wrapped = _log_wrapped(difference, self.angle_scales[:, index, None])
+            log_angles = log_angles + log_wrapped * has_angles[:, index]
+        observed = known.coordinates & self.part.present(encoded.codes, self.part.continuous)
         squares, log_scales = torch.empty_like(log_codes), torch.empty_like(log_codes)
-        for own, factors in self._roots(there):
-            apart = (encoded.coordinates[own] - self.means[:, None]) * there[own]  # (K, b, D)
-            residuals = _solved(factors, apart)
+        for own, factors in self._roots(observed):
+            difference = (encoded.coordinates[own] - self.means[:, None]) * observed[own]  # (K, b, D)
+            residuals = _solved(factors, difference)
             squares[:, own] = residuals.square().sum(2)
             log_scales[:, own] = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1).view(len(factors), -1)
-        return log_codes, log_angles, squares, log_scales, there
+        return log_codes, log_angles, squares, log_scales, observed
 
-    def _roots(self, there: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def _roots(self, observed: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Rows, and the Cholesky factors of the covariances of what is there of them.
 
         Where few rows have one pattern they come together, with factors of their own, (K, b, D, D); else pattern by
         pattern, (K, 1, D, D). Where nothing is there, the factors are the identity's.
         """
-        for own, pattern in _patterns(there, self.covariances[0].numel() * len(self.means)):
+        for own, pattern in _patterns(observed, self.covariances[0].numel() * len(self.means)):
             both = pattern[:, :, None] & pattern[:, None, :]
             fillers = torch.diag_embed((~pattern).double())
             yield own, torch.linalg.cholesky(self.covariances[:, None] * both + fillers)
 
     def _draw_coordinates(self, encoded: Encoded, known: Known, chosen: Tensor, noise: Tensor) -> Tensor:
         """Coordinates (B, M, D) of each row's chosen components (B, M), where they are not known drawn from noise."""
-        there = known.coordinates & self.part.present(encoded.codes, self.part.on_line)
+        observed = known.coordinates & self.part.present(encoded.codes, self.part.continuous)
         out = torch.empty_like(noise)
-        for own, factors in self._roots(there):
-            pattern = there[own]
+        for own, factors in self._roots(observed):
+            pattern = observed[own]
             patterns = pattern[: factors.shape[1]]  # of each row, or the one that all of them have
             between = self.covariances[:, None] * patterns[:, None, :]  # all columns by those that are known
             gains = torch.linalg.solve_triangular(factors, between.mT, upper=False)
-            apart = (encoded.coordinates[own] - self.means[:, None]) * pattern
-            expected = self.means[:, None] + (gains.mT @ _solved(factors, apart)[..., None])[..., 0]
+            difference = (encoded.coordinates[own] - self.means[:, None]) * pattern
+            expected = self.means[:, None] + (gains.mT @ _solved(factors, difference)[..., None])[..., 0]
             free = ~patterns
             rest = (self.covariances[:, None] - gains.mT @ gains) * (free[:, :, None] & free[:, None, :])
             rest = rest + torch.diag_embed(patterns.double())
@@ -218,14 +218,16 @@ class Proposal:
         return out
 
 
-def _most_likely(part: ColumnEncoder, encoded: Encoded, there: Tensor, shares: Tensor) -> Proposal:
+def _most_likely(part: ColumnEncoder, encoded: Encoded, observed: Tensor, shares: Tensor) -> Proposal:
     """The mixture of rows of which each component has its shares (K, N)."""
     sizes = shares.sum(1)
     everyone = torch.ones(1, shares.shape[1], dtype=torch.float64)
-    means, covariances = _moments(encoded.coordinates, there, shares, *_moments(encoded.coordinates, there, everyone))
+    means, covariances = _moments(
+        encoded.coordinates, observed, shares, *_moments(encoded.coordinates, observed, everyone)
+    )
     tables = []
-    for place, outcomes in enumerate(part.outcomes):
-        hot = torch.nn.functional.one_hot(encoded.codes[:, place], outcomes.count).double()
+    for index, outcomes in enumerate(part.outcomes):
+        hot = torch.nn.functional.one_hot(encoded.codes[:, index], outcomes.count).double()
         overall = (hot.sum(0) + 0.5) / (len(hot) + 0.5 * outcomes.count)
         tables.append(torch.log((shares @ hot + PRIOR_ROWS * overall) / (sizes[:, None] + PRIOR_ROWS)))
     present = part.present(encoded.codes, part.circular).double()
@@ -237,20 +239,20 @@ def _most_likely(part: ColumnEncoder, encoded: Encoded, there: Tensor, shares: T
 
 
 def _moments(
-    u: Tensor, there: Tensor, shares: Tensor, mean: Tensor | None = None, covariance: Tensor | None = None
+    u: Tensor, observed: Tensor, shares: Tensor, mean: Tensor | None = None, covariance: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Means (K, D) and covariances (K, D, D) of what is there of rows (N, D), drawn towards those of all rows a little.
 
     A pair of columns has the rows in which both are there; where that leaves no covariance, the nearest one is taken.
     """
-    here = there.double()
+    here = observed.double()
     prior = 0.0 if mean is None else PRIOR_ROWS
     counts = shares @ here + prior
     means = (shares @ (u * here) + (0.0 if mean is None else prior * mean)) / counts.clamp_min(1e-9)
     covariances = u.new_empty(len(shares), u.shape[1], u.shape[1])
     for share, centre, out in zip(shares, means, covariances, strict=True):
-        apart = (u - centre) * here
-        total, pairs = apart.t() @ (apart * share[:, None]), here.t() @ (here * share[:, None])
+        difference = (u - centre) * here
+        total, pairs = difference.t() @ (difference * share[:, None]), here.t() @ (here * share[:, None])
         if covariance is not None:
             total, pairs = total + prior * covariance[0], pairs + prior
         out.copy_(total / pairs.clamp_min(1e-9))
@@ -261,32 +263,32 @@ def _moments(
 def _distances(encoded: Encoded, centres: Encoded) -> Tensor:
     """How far rows (N) are from some (K), squared, (N, K); a code that differs counts like two spreads."""
     squares = torch.cdist(encoded.coordinates, centres.coordinates).square()
-    for place in range(encoded.codes.shape[1]):
-        squares += 4.0 * (encoded.codes[:, place, None] != centres.codes[None, :, place])
-    for place in range(encoded.angles.shape[1]):
-        squares += 2 - 2 * torch.cos(encoded.angles[:, place, None] - centres.angles[None, :, place])
+    for index in range(encoded.codes.shape[1]):
+        squares += 4.0 * (encoded.codes[:, index, None] != centres.codes[None, :, index])
+    for index in range(encoded.angles.shape[1]):
+        squares += 2 - 2 * torch.cos(encoded.angles[:, index, None] - centres.angles[None, :, index])
     return squares
 
 
-def _patterns(there: Tensor, matrices: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _patterns(observed: Tensor, matrices: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Rows with the patterns (1, D) that they share, or with one for each of them, (b, D), where few share any."""
-    if not len(there):
+    if not len(observed):
         return
-    if bool((there == there[0]).all()):
-        yield torch.arange(len(there)), there[:1]
+    if bool((observed == observed[0]).all()):
+        yield torch.arange(len(observed)), observed[:1]
         return
-    kinds, own, counts = torch.unique(there, dim=0, return_inverse=True, return_counts=True)
+    kinds, own, counts = torch.unique(observed, dim=0, return_inverse=True, return_counts=True)
     for kind in (counts >= FEWEST_ALIKE).nonzero()[:, 0].tolist():
         yield (own == kind).nonzero()[:, 0], kinds[kind : kind + 1]
     rare = (counts[own] < FEWEST_ALIKE).nonzero()[:, 0]
     for some in torch.split(rare, max(1, LARGEST // max(1, matrices))):
-        yield some, there[some]
+        yield some, observed[some]
 
 
-def _solved(factors: Tensor, apart: Tensor) -> Tensor:
+def _solved(factors: Tensor, difference: Tensor) -> Tensor:
     """The residuals (K, b, D) of differences (K, b, D), by factors of each row (K, b, D, D) or of all (K, 1, D, D)."""
-    own = factors.shape[1] == apart.shape[1]
-    columns = apart[..., None] if own else apart.mT
+    own = factors.shape[1] == difference.shape[1]
+    columns = difference[..., None] if own else difference.mT
     residuals: Tensor = torch.linalg.solve_triangular(factors if own else factors[:, 0], columns, upper=False)
     return residuals[..., 0] if own else residuals.mT
 
@@ -311,10 +313,10 @@ def choose(shares: Tensor, uniform: Tensor) -> Tensor:
     return chosen
 
 
-def _log_wrapped(apart: Tensor, scale: Tensor) -> Tensor:
+def _log_wrapped(difference: Tensor, scale: Tensor) -> Tensor:
     """The log-density of a wrapped normal, of angles that are so far apart from its mean."""
     turns = torch.arange(-1, 2, dtype=torch.float64) * 2 * math.pi
-    nearest = torch.remainder(apart + math.pi, 2 * math.pi) - math.pi
+    nearest = torch.remainder(difference + math.pi, 2 * math.pi) - math.pi
     squares = ((nearest[..., None] + turns) / scale[..., None]).square()
     return torch.logsumexp(-0.5 * squares, -1) - torch.log(scale) - 0.5 * LOG_2PI
 

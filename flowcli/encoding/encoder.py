@@ -50,158 +50,158 @@ class ColumnEncoder:
 
     Args:
         schema: All columns of the table, N_c.
-        places: Which of them are meant.
+        indices: Which of them are meant.
         coordinates: Of the continuous ones that are no angles.
         spreads: For each of the columns that may hold other numbers how far these lie apart.
     """
 
     def __init__(
-        self, schema: Schema, places: Sequence[int], coordinates: Standardizer, spreads: Sequence[float] = ()
+        self, schema: Schema, indices: Sequence[int], coordinates: Standardizer, spreads: Sequence[float] = ()
     ) -> None:
-        self.schema, self.places, self.coordinates, self.spreads = schema, list(places), coordinates, tuple(spreads)
-        rest = iter(spreads)
+        self.schema, self.indices, self.coordinates, self.spreads = schema, list(indices), coordinates, tuple(spreads)
+        residuals = iter(spreads)
         self.outcomes: list[Levels] = []
-        self.coded: list[int] = []  # the columns with a code
-        self.on_line, self.circular, self.constant = [], [], []
-        for place in places:
-            column = schema.columns[place]
-            found = Levels(column, _others(column, next(rest)) if column.has_unseen_values else None)
-            if found.count > 1:
-                self.coded.append(place)
-                self.outcomes.append(found)
+        self.categorical: list[int] = []  # the columns with a code
+        self.continuous, self.circular, self.constant = [], [], []
+        for position in indices:
+            column = schema.columns[position]
+            result = Levels(column, _others(column, next(residuals)) if column.has_unseen_values else None)
+            if result.count > 1:
+                self.categorical.append(position)
+                self.outcomes.append(result)
             if column.kind == "circular":
-                self.circular.append(place)
+                self.circular.append(position)
             elif column.continuous:
-                self.on_line.append(place)
-            elif found.count == 1:
-                self.constant.append(place)
+                self.continuous.append(position)
+            elif result.count == 1:
+                self.constant.append(position)
 
     @classmethod
-    def fit(cls, schema: Schema, places: Sequence[int], values: Tensor) -> ColumnEncoder:
+    def fit(cls, schema: Schema, indices: Sequence[int], values: Tensor) -> ColumnEncoder:
         """Fit what is to be fitted to training rows (N, N_c)."""
-        rest = residuals(values, schema)
-        spreads = [_spread(rest[:, p], schema.columns[p]) for p in places if schema.columns[p].has_unseen_values]
-        unfitted = cls(schema, places, Standardizer((), torch.zeros(0), torch.ones(0)), spreads)
-        columns = [schema.columns[place] for place in unfitted.on_line]
-        plain = Standardizer.fit(columns, unfitted.numbers(rest)[:, unfitted.on_line])
-        return cls(schema, places, plain, spreads)
+        residuals = subtract_columns(values, schema)
+        spreads = [_spread(residuals[:, p], schema.columns[p]) for p in indices if schema.columns[p].has_unseen_values]
+        unfitted = cls(schema, indices, Standardizer((), torch.zeros(0), torch.ones(0)), spreads)
+        columns = [schema.columns[position] for position in unfitted.continuous]
+        plain = Standardizer.fit(columns, unfitted.numbers(residuals)[:, unfitted.continuous])
+        return cls(schema, indices, plain, spreads)
 
     def with_coordinates(self, coordinates: Standardizer) -> ColumnEncoder:
         """The same with other coordinates."""
-        return ColumnEncoder(self.schema, self.places, coordinates, self.spreads)
+        return ColumnEncoder(self.schema, self.indices, coordinates, self.spreads)
 
-    def numbers(self, rest: Tensor) -> Tensor:
+    def numbers(self, residuals: Tensor) -> Tensor:
         """The remainders (B, N_c) where they are numbers with a density; NaN for atoms."""
-        numbers = rest.clone()
-        for place, outcomes in zip(self.coded, self.outcomes, strict=True):
+        numbers = residuals.clone()
+        for position, outcomes in zip(self.categorical, self.outcomes, strict=True):
             if outcomes.column.continuous:
-                numbers[outcomes.codes(rest[:, place])[0] > 0, place] = math.nan
+                numbers[outcomes.codes(residuals[:, position])[0] > 0, position] = math.nan
         return numbers
 
-    def encode(self, rest: Tensor, spread: Tensor | None = None) -> Encoded:
+    def encode(self, residuals: Tensor, spread: Tensor | None = None) -> Encoded:
         """Encode the remainders (B, N_c) of rows.
 
         Args:
-            rest: What ``residuals`` gives.
+            residuals: What ``subtract_columns`` gives.
             spread: For each row and column the share of its cell at which a rounded number shall lie, (B, N_c); NaN
                 leaves it where it is, and ``None`` all of them.
         """
-        log_dets = torch.zeros_like(rest)
-        for place in self.constant:
-            column = self.schema.columns[place]
+        log_dets = torch.zeros_like(residuals)
+        for position in self.constant:
+            column = self.schema.columns[position]
             assert column.value is not None
-            same = (rest[:, place] - column.value).abs() <= (column.step or 0.0) * (0.0 if column.text else 0.5)
-            log_dets[:, place] = torch.full_like(rest[:, place], -_per_unit(column)).where(same, -math.inf)
-        codes = torch.zeros(len(rest), len(self.coded), dtype=torch.long)
-        for number, (place, outcomes) in enumerate(zip(self.coded, self.outcomes, strict=True)):
-            codes[:, number], log_dets[:, place] = outcomes.codes(rest[:, place])
-        numbers = self.numbers(rest)
+            same = (residuals[:, position] - column.value).abs() <= (column.step or 0.0) * (0.0 if column.text else 0.5)
+            log_dets[:, position] = torch.full_like(residuals[:, position], -_per_unit(column)).where(same, -math.inf)
+        codes = torch.zeros(len(residuals), len(self.categorical), dtype=torch.long)
+        for number, (position, outcomes) in enumerate(zip(self.categorical, self.outcomes, strict=True)):
+            codes[:, number], log_dets[:, position] = outcomes.codes(residuals[:, position])
+        numbers = self.numbers(residuals)
         if spread is not None:
             numbers, log_shares = self._spread_out(numbers, spread)
             log_dets += log_shares
         turns, log_turns = self._turns(numbers[:, self.circular])
-        u, log_slopes = self.coordinates.by_column(self._off_the_edges(numbers)[:, self.on_line])
+        u, log_slopes = self.coordinates.by_column(self._off_the_edges(numbers)[:, self.continuous])
         log_dets[:, self.circular] += log_turns
-        log_dets[:, self.on_line] += log_slopes
+        log_dets[:, self.continuous] += log_slopes
         here = (log_dets > -math.inf).all(1, keepdim=True)
         return Encoded(codes.where(here, 0), turns.where(here, 0.0), u.where(here, 0.0), log_dets)
 
     def decode(self, encoded: Encoded, values: Tensor, generator: torch.Generator) -> None:
         """Write the remainders of encoded rows to values (B, N_c)."""
-        for place in self.constant:
-            value = self.schema.columns[place].value
+        for position in self.constant:
+            value = self.schema.columns[position].value
             assert value is not None
-            values[:, place] = value
-        for place, column in zip(self.on_line, self.coordinates.inverse(encoded.coordinates).t(), strict=True):
-            values[:, place] = column
-        for place, angle in zip(self.circular, encoded.angles.t(), strict=True):
-            lower, upper = self.schema.columns[place].support
-            values[:, place] = lower + (angle + math.pi) / (2 * math.pi) * (upper - lower)
-        for number, (place, outcomes) in enumerate(zip(self.coded, self.outcomes, strict=True)):
+            values[:, position] = value
+        for position, column in zip(self.continuous, self.coordinates.inverse(encoded.coordinates).t(), strict=True):
+            values[:, position] = column
+        for position, angle in zip(self.circular, encoded.angles.t(), strict=True):
+            lower, upper = self.schema.columns[position].support
+            values[:, position] = lower + (angle + math.pi) / (2 * math.pi) * (upper - lower)
+        for number, (position, outcomes) in enumerate(zip(self.categorical, self.outcomes, strict=True)):
             known = outcomes.values(encoded.codes[:, number], generator)
             anything = (encoded.codes[:, number] == 0) & outcomes.column.continuous
-            values[:, place] = torch.where(anything, values[:, place], known)
+            values[:, position] = torch.where(anything, values[:, position], known)
 
     @cached_property
     def rounded(self) -> list[int]:
         """The columns whose numbers lie on a grid and have a density."""
-        return [place for place in [*self.on_line, *self.circular] if self.schema.columns[place].step]
+        return [position for position in [*self.continuous, *self.circular] if self.schema.columns[position].step]
 
-    def owners(self, places: Sequence[int]) -> tuple[int | None, ...]:
+    def owners(self, indices: Sequence[int]) -> tuple[int | None, ...]:
         """For each of these columns the number of its code, if it has one."""
-        return tuple(self.coded.index(place) if place in self.coded else None for place in places)
+        return tuple(self.categorical.index(position) if position in self.categorical else None for position in indices)
 
-    def present(self, codes: Tensor, places: Sequence[int]) -> Tensor:
+    def present(self, codes: Tensor, indices: Sequence[int]) -> Tensor:
         """Of which of these continuous columns rows with these codes (B, V) have a number, (B, places)."""
-        out = torch.ones(len(codes), len(places), dtype=torch.bool)
-        for place, owner in enumerate(self.owners(places)):
+        out = torch.ones(len(codes), len(indices), dtype=torch.bool)
+        for position, owner in enumerate(self.owners(indices)):
             if owner is not None:
-                out[:, place] = codes[:, owner] == 0
+                out[:, position] = codes[:, owner] == 0
         return out
 
     def _spread_out(self, numbers: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
         """Rounded numbers moved within their cells, and what a cell that an edge cuts has lost, (B, N_c) each."""
         numbers, log_shares = numbers.clone(), torch.zeros_like(numbers)
-        for place in self.rounded:
-            column = self.schema.columns[place]
+        for position in self.rounded:
+            column = self.schema.columns[position]
             assert column.step is not None
-            low, high = cell(numbers[:, place], column)
+            low, high = cell(numbers[:, position], column)
             width = ((high - low) / column.step).nan_to_num(1.0)
-            stays = share[:, place].isnan()
-            log_shares[:, place] = torch.log(torch.where(stays | (width > 1 - 1e-6), 1.0, width.clamp_min(0.0)))
-            moved = torch.where(stays, numbers[:, place], torch.lerp(low, high, share[:, place]))
+            stays = share[:, position].isnan()
+            log_shares[:, position] = torch.log(torch.where(stays | (width > 1 - 1e-6), 1.0, width.clamp_min(0.0)))
+            moved = torch.where(stays, numbers[:, position], torch.lerp(low, high, share[:, position]))
             if column.kind == "circular":
                 lower, upper = column.support
                 around = lower + torch.remainder(moved - lower, upper - lower)
-                here = (numbers[:, place] >= lower) & (numbers[:, place] <= upper)
-                moved = torch.where(here, around, numbers[:, place])  # what is no angle of the table stays none
-            numbers[:, place] = moved
+                here = (numbers[:, position] >= lower) & (numbers[:, position] <= upper)
+                moved = torch.where(here, around, numbers[:, position])  # what is no angle of the table stays none
+            numbers[:, position] = moved
         return numbers, log_shares
 
     def _off_the_edges(self, numbers: Tensor) -> Tensor:
         """Rounded numbers on the edge of a support stand for what the edge leaves of their cells."""
         numbers = numbers.clone()
-        for place in self.on_line:
-            column = self.schema.columns[place]
+        for position in self.continuous:
+            column = self.schema.columns[position]
             if column.step and column.kind != "real":
-                x = numbers[:, place]
+                x = numbers[:, position]
                 low, high = cell(x, column)
                 lower, upper = column.support
-                numbers[:, place] = torch.where((x == lower) | (x == upper), (low + high) / 2, x)
+                numbers[:, position] = torch.where((x == lower) | (x == upper), (low + high) / 2, x)
         return numbers
 
     def _turns(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Circular columns (B, A) as angles, zero where there is none, and the logarithms of the slopes, (B, A)."""
         angles, log_slopes = torch.zeros_like(values), torch.zeros_like(values)
-        for a, place in enumerate(self.circular):
-            lower, upper = self.schema.columns[place].support
+        for a, position in enumerate(self.circular):
+            lower, upper = self.schema.columns[position].support
             x = values[:, a]
-            there, inside = ~x.isnan(), (x >= lower) & (x <= upper)
+            observed, inside = ~x.isnan(), (x >= lower) & (x <= upper)
             angle = (x - lower) / (upper - lower) * 2 * math.pi - math.pi
             angles[:, a] = torch.where(inside, angle, 0.0)
             # Not of two numbers, which torch.where would make a float32 of.
             log_turn = torch.full_like(x, math.log(2 * math.pi / (upper - lower))).where(inside, -math.inf)
-            log_slopes[:, a] = log_turn.where(there, 0.0)
+            log_slopes[:, a] = log_turn.where(observed, 0.0)
         return angles, log_slopes
 
 
@@ -221,15 +221,15 @@ class Encoder:
     def __init__(self, schema: Schema, modelled: ColumnEncoder, given: ColumnEncoder) -> None:
         self.schema, self.modelled, self.given = schema, modelled, given
         self.numbers, of_given = ([_scaled(outcomes) for outcomes in part.outcomes] for part in (modelled, given))
-        self._given_codes = OneHot([o.count for o in given.outcomes], of_given) if given.coded else None
+        self._given_codes = OneHot([o.count for o in given.outcomes], of_given) if given.categorical else None
 
     @classmethod
     def fit(cls, schema: Schema, values: Tensor) -> Encoder:
         """Fit all that depends on the training rows (N, N_c), but for tails and quantile maps of modelled columns."""
-        modelled, given = (ColumnEncoder.fit(schema, places, values) for places in divided(schema))
-        if given.on_line:  # networks read them best near a normal
-            rest = residuals(values, schema)
-            numbers = given.numbers(rest)[:, given.on_line]
+        modelled, given = (ColumnEncoder.fit(schema, indices, values) for indices in divided(schema))
+        if given.continuous:  # networks read them best near a normal
+            residuals = subtract_columns(values, schema)
+            numbers = given.numbers(residuals)[:, given.continuous]
             given = given.with_coordinates(given.coordinates.with_marginal(numbers))
         return cls(schema, modelled, given)
 
@@ -246,15 +246,15 @@ class Encoder:
     def layout(self) -> Layout:
         """What stands where in a row."""
         modelled, given = self.modelled, self.given
-        features = len(given.on_line) + 2 * len(given.circular)
+        features = len(given.continuous) + 2 * len(given.circular)
         if self._given_codes is not None:
             features += self._given_codes.features
         return Layout(
-            coordinates=len(modelled.on_line),
+            coordinates=len(modelled.continuous),
             angles=len(modelled.circular),
             outcomes=tuple(outcomes.count for outcomes in modelled.outcomes),
             given=features,
-            coordinate_codes=modelled.owners(modelled.on_line),
+            coordinate_codes=modelled.owners(modelled.continuous),
             angle_codes=modelled.owners(modelled.circular),
         )
 
@@ -265,10 +265,10 @@ class Encoder:
 
     def line(self, values: Tensor, spread: Tensor | None = None) -> Tensor:
         """The numbers that coordinates are made of, for fitting these, (B, D); NaN where there is none."""
-        numbers = self.modelled.numbers(residuals(values, self.schema))
+        numbers = self.modelled.numbers(subtract_columns(values, self.schema))
         if spread is not None:
             numbers, _ = self.modelled._spread_out(numbers, spread)
-        return self.modelled._off_the_edges(numbers)[:, self.modelled.on_line]
+        return self.modelled._off_the_edges(numbers)[:, self.modelled.continuous]
 
     def forward(self, values: Tensor, spread: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Rows laid out as ``layout`` says (B, W), and the log-det (B,) of values (B, N_c).
@@ -277,28 +277,28 @@ class Encoder:
             values: The table's rows.
             spread: Where in their cells rounded numbers shall lie, as shares, (B, N_c).
         """
-        return self.laid_out(residuals(values, self.schema), spread)
+        return self.laid_out(subtract_columns(values, self.schema), spread)
 
-    def laid_out(self, rest: Tensor, spread: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The same of what ``residuals`` leaves of rows, (B, N_c); NaN in ``spread`` leaves a number where it is."""
-        encoded = self.modelled.encode(rest, spread)
-        features, known = self._features(rest)
+    def laid_out(self, residuals: Tensor, spread: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Lay out residuals (B, N_c) of rows; see ``forward``. NaN in ``spread`` leaves a number where it is."""
+        encoded = self.modelled.encode(residuals, spread)
+        features, known = self._features(residuals)
         parts = [encoded.coordinates, encoded.angles, encoded.codes.double(), features]
         # Of what is given and cannot be, nothing is known that anything could be the likelier for.
         return torch.cat(parts, 1), torch.where(known, encoded.log_det, -math.inf)
 
     def features(self, values: Tensor) -> Tensor:
         """The given columns of rows (B, N_c) as numbers that networks read, (B, C)."""
-        return self._features(residuals(values, self.schema))[0]
+        return self._features(subtract_columns(values, self.schema))[0]
 
     def plausible_given(self, rows: int, random: np.random.Generator) -> NDArray[np.float64] | None:
         """Values of the given columns that might be, each drawn by itself, (rows, N_c); ``None`` without any."""
         given = self.given
-        if not given.places:
+        if not given.indices:
             return None
         codes = [random.integers(outcomes.count, size=rows) for outcomes in given.outcomes]
         angles = random.uniform(-math.pi, math.pi, (rows, len(given.circular)))
-        coordinates = random.standard_normal((rows, len(given.on_line)))
+        coordinates = random.standard_normal((rows, len(given.continuous)))
         values = torch.full((rows, len(self.schema.columns)), math.nan, dtype=torch.float64)
         encoded = Encoded(
             torch.from_numpy(np.stack(codes, 1)) if codes else torch.zeros(rows, 0, dtype=torch.long),
@@ -309,17 +309,17 @@ class Encoder:
         given.decode(encoded, values, torch.Generator().manual_seed(int(random.integers(2**31))))
         return np.asarray(as_written(values.numpy(), self.schema))
 
-    def holds(self, rest: Tensor) -> Tensor:
+    def holds(self, residuals: Tensor) -> Tensor:
         """Which values of rows (B, N_c), given as remainders, their columns can hold, what is given too."""
-        both = (part.encode(rest).log_dets > -math.inf for part in (self.modelled, self.given))
+        both = (part.encode(residuals).log_dets > -math.inf for part in (self.modelled, self.given))
         return torch.stack(list(both)).all(0)
 
-    def _features(self, rest: Tensor) -> tuple[Tensor, Tensor]:
-        encoded = self.given.encode(rest)
+    def _features(self, residuals: Tensor) -> tuple[Tensor, Tensor]:
+        encoded = self.given.encode(residuals)
         parts = [encoded.coordinates]
-        there = ~self.given.numbers(rest)[:, self.given.circular].isnan()
+        observed = ~self.given.numbers(residuals)[:, self.given.circular].isnan()
         for trigonometry in (torch.cos, torch.sin):
-            parts.append(trigonometry(encoded.angles) * there)
+            parts.append(trigonometry(encoded.angles) * observed)
         if self._given_codes is not None:
             one_hot = self._given_codes
             parts.append(one_hot.described(one_hot(encoded.codes)).t().double())
@@ -327,13 +327,15 @@ class Encoder:
 
     def has_numbers(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Which rows (B, N_c) have a number of a continuous column, (B,), and which have one that is not rounded."""
-        places = [*self.modelled.on_line, *self.modelled.circular]
-        there = ~self.modelled.numbers(residuals(values, self.schema)).isnan()
-        return there[:, places].any(1), there[:, [place for place in places if place not in self.rounded]].any(1)
+        indices = [*self.modelled.continuous, *self.modelled.circular]
+        observed = ~self.modelled.numbers(subtract_columns(values, self.schema)).isnan()
+        return observed[:, indices].any(1), observed[
+            :, [position for position in indices if position not in self.rounded]
+        ].any(1)
 
     def codes(self, values: Tensor) -> Tensor:
         """The codes (B, V) of rows (B, N_c)."""
-        return self.modelled.encode(residuals(values, self.schema)).codes
+        return self.modelled.encode(subtract_columns(values, self.schema)).codes
 
     def possible(self, values: Tensor) -> Tensor:
         """Which rows (B, N_c) the columns can hold at all, (B,)."""
@@ -343,25 +345,25 @@ class Encoder:
         self, coordinates: Tensor, angles: Tensor, codes: Tensor, given: Tensor, generator: torch.Generator
     ) -> Tensor:
         """The rows (B, N_c) of coordinates (B, D), angles (B, A) and codes (B, V), beside given values (B, N_c)."""
-        rest = given.clone()
-        self.modelled.decode(Encoded(codes, angles, coordinates, torch.zeros_like(rest)), rest, generator)
-        return self.written(rest)
+        residuals = given.clone()
+        self.modelled.decode(Encoded(codes, angles, coordinates, torch.zeros_like(residuals)), residuals, generator)
+        return self.written(residuals)
 
-    def written(self, rest: Tensor) -> Tensor:
-        """The rows of which ``residuals`` leaves the rest, (B, N_c); parts of totals as their table writes them."""
-        values = rest.clone()
+    def written(self, residuals: Tensor) -> Tensor:
+        """Return the rows of residuals (B, N_c), in which the parts of totals are as their table writes them."""
+        values = residuals.clone()
         waiting = list(_after_their_parts(self.schema))
         if waiting:  # a total is one of what is written
-            for place in set(self.modelled.places).difference(waiting):
-                values[:, place] = _written(values[:, place], self.schema.columns[place])
-        for place in waiting:
-            column = self.schema.columns[place]
+            for position in set(self.modelled.indices).difference(waiting):
+                values[:, position] = _written(values[:, position], self.schema.columns[position])
+        for position in waiting:
+            column = self.schema.columns[position]
             assert column.step is not None
-            taken = torch.zeros_like(values[:, place])
+            taken = torch.zeros_like(values[:, position])
             for name, factor in column.subtracted_columns:
                 taken += factor * values[:, self.schema.names.index(name)]
-            total = torch.from_numpy(off_grid(values[:, place].numpy(), taken.numpy(), column.step))
-            values[:, place] = _written(total, column)
+            total = torch.from_numpy(off_grid(values[:, position].numpy(), taken.numpy(), column.step))
+            values[:, position] = _written(total, column)
         return values
 
 
@@ -372,26 +374,29 @@ def _written(values: Tensor, column: Column) -> Tensor:
 
 def divided(schema: Schema) -> tuple[list[int], list[int]]:
     """The columns that are modelled, and those that are given."""
-    places = range(len(schema.columns))
-    return [p for p in places if not schema.columns[p].given], [p for p in places if schema.columns[p].given]
+    indices = range(len(schema.columns))
+    return [p for p in indices if not schema.columns[p].given], [p for p in indices if schema.columns[p].given]
 
 
-def residuals(values: Tensor, schema: Schema) -> Tensor:
+def subtract_columns(values: Tensor, schema: Schema) -> Tensor:
     """Rows (B, N_c) less what is taken from their columns, on the grids of what is left."""
     if not any(column.subtracted_columns for column in schema.columns):
         return values
-    rest, names = values.clone(), schema.names
-    for place, column in enumerate(schema.columns):
+    residuals, names = values.clone(), schema.names
+    for position, column in enumerate(schema.columns):
         for name, factor in column.subtracted_columns:
-            rest[:, place] -= factor * values[:, names.index(name)]
+            residuals[:, position] -= factor * values[:, names.index(name)]
         if column.subtracted_columns and column.step:
-            rest[:, place] = torch.from_numpy(on_grid(rest[:, place].numpy(), column.step))
-    return rest
+            residuals[:, position] = torch.from_numpy(on_grid(residuals[:, position].numpy(), column.step))
+    return residuals
 
 
 def _after_their_parts(schema: Schema) -> Iterator[int]:
     """The columns that have something taken from them, each after those that are taken."""
-    names, waiting = schema.names, {place for place, column in enumerate(schema.columns) if column.subtracted_columns}
+    names, waiting = (
+        schema.names,
+        {position for position, column in enumerate(schema.columns) if column.subtracted_columns},
+    )
     while waiting:
         ready = [
             p

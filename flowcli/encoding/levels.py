@@ -58,8 +58,8 @@ class Levels:
     def values(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """The values (B,) of outcomes (B,); NaN for a missing cell and, until it is known, for "a number"."""
         known = torch.cat([self._values, torch.full((2,), math.nan, dtype=torch.float64)])
-        place = codes - int(self.column.continuous)
-        x = known[place.clamp(min=-1)]  # the last one, which is NaN, for "a number"
+        index = codes - int(self.column.continuous)
+        x = known[index.clamp(min=-1)]  # the last one, which is NaN, for "a number"
         if self.others is not None:
             rows = (codes == self._unseen).nonzero()[:, 0]
             x[rows] = self.others.sample(len(rows), generator)

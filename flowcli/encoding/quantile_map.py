@@ -86,9 +86,9 @@ def _knots(x: Tensor) -> tuple[Tensor, Tensor]:
     """Where the knots of one column's values (N,) lie, (K,), and what they are mapped to, (K,)."""
     rows, normal = len(x), NormalDist()
     inner = max(8, min(64, round(math.sqrt(rows) / 2)))
-    several = max(3, rows)  # of fewer, the outermost would lie no further out than the inner ones
-    reach = normal.inv_cdf(1 - min(TAIL_ROWS, several / 4) / several)
-    end = normal.inv_cdf(1 - 0.5 / several)
+    batch = max(3, rows)  # of fewer, the outermost would lie no further out than the inner ones
+    reach = normal.inv_cdf(1 - min(TAIL_ROWS, batch / 4) / batch)
+    end = normal.inv_cdf(1 - 0.5 / batch)
     z = torch.tensor([-end, *torch.linspace(-reach, reach, inner, dtype=torch.float64).tolist(), end]).double()
     shares = torch.special.ndtr(z)
     shares[0], shares[-1] = 0.0, 1.0
@@ -100,10 +100,10 @@ def _quantiles(x: Tensor, shares: Tensor) -> Tensor:
     if not len(x):
         return torch.zeros_like(shares)
     ordered = torch.sort(x).values
-    place = shares * (len(x) - 1)
-    left = place.floor().long().clamp_max(max(0, len(x) - 2))
+    index = shares * (len(x) - 1)
+    left = index.floor().long().clamp_max(max(0, len(x) - 2))
     right = (left + 1).clamp_max(len(x) - 1)
-    return torch.lerp(ordered[left], ordered[right], (place - left).to(x))
+    return torch.lerp(ordered[left], ordered[right], (index - left).to(x))
 
 
 def _distinct(positions: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:

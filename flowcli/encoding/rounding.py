@@ -34,7 +34,7 @@ def points(count: int, columns: Sequence[int], width: int, seed: int) -> Tensor:
         width: How many dimensions there are in all.
         seed: Of the shift.
     """
-    found = torch.full((count, width), 0.5, dtype=torch.float64)
+    result = torch.full((count, width), 0.5, dtype=torch.float64)
     if columns:
         dimension = len(columns)
         root = 2.0
@@ -42,9 +42,9 @@ def points(count: int, columns: Sequence[int], width: int, seed: int) -> Tensor:
             root = (1 + root) ** (1 / (dimension + 1))
         steps = (1 / root) ** torch.arange(1, dimension + 1, dtype=torch.float64)
         shift = torch.from_numpy(numpy_generator(seed, Stream.ROUNDING_POINTS).random(dimension))
-        places = torch.arange(count, dtype=torch.float64)[:, None] * steps + shift
-        found[:, list(columns)] = torch.remainder(places, 1.0)
-    return found
+        indices = torch.arange(count, dtype=torch.float64)[:, None] * steps + shift
+        result[:, list(columns)] = torch.remainder(indices, 1.0)
+    return result
 
 
 def averaged(log_densities: Tensor) -> LogMean:

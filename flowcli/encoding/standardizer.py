@@ -108,14 +108,14 @@ class Standardizer:
         A value that is not there, or outside of its column's support, has a coordinate of zero; the logarithm is zero
         or minus infinity.
         """
-        there = ~values.isnan()
+        observed = ~values.isnan()
         u, log_slopes = self._to_unit(values)
         if self.marginal is not None and len(self):
             u, further = self.marginal.forward(u)
             log_slopes = log_slopes + further
-        outside = there & ((log_slopes == -math.inf) | (u.abs() > FARTHEST) | u.isnan())
-        log_slopes = torch.where(outside, -math.inf, log_slopes.where(there, 0.0))
-        return u.where(there & ~outside, 0.0), log_slopes
+        outside = observed & ((log_slopes == -math.inf) | (u.abs() > FARTHEST) | u.isnan())
+        log_slopes = torch.where(outside, -math.inf, log_slopes.where(observed, 0.0))
+        return u.where(observed & ~outside, 0.0), log_slopes
 
     def inverse(self, u: Tensor) -> Tensor:
         """Return the rows (B, D) of coordinates u (B, D), strictly inside of every column's support."""

@@ -41,41 +41,41 @@ class UnseenIntegers:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The logarithm of the probability of each number (B,), (B,)."""
-        places = torch.round(x / self.step) - self._center
-        possible = (places >= self._least) & (places <= self._most) & ~torch.isin(places, self._own)
-        return torch.where(possible, torch.log(self._mass(places)) - self._log_total, -math.inf)
+        indices = torch.round(x / self.step) - self._center
+        possible = (indices >= self._least) & (indices <= self._most) & ~torch.isin(indices, self._own)
+        return torch.where(possible, torch.log(self._mass(indices)) - self._log_total, -math.inf)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw so many of the numbers, (count,)."""
-        places = torch.full((count,), math.nan, dtype=torch.float64)
-        low, high = (_below((edge + side) / self._scale) for edge, side in ((self._least, -0.5), (self._most, 0.5)))
+        indices = torch.full((count,), math.nan, dtype=torch.float64)
+        low, high = (_below((edge + half) / self._scale) for edge, half in ((self._least, -0.5), (self._most, 0.5)))
         for _ in range(MOST_DRAWS):
-            open_ = places.isnan().nonzero()[:, 0]
-            if not len(open_):
+            unfinished = indices.isnan().nonzero()[:, 0]
+            if not len(unfinished):
                 break
-            shares = low + (high - low) * torch.rand(len(open_), generator=generator, dtype=torch.float64)
+            shares = low + (high - low) * torch.rand(len(unfinished), generator=generator, dtype=torch.float64)
             drawn = torch.round(_quantile(shares) * self._scale).clamp(self._least, self._most)
             kept = ~torch.isin(drawn, self._own)
-            places[open_[kept]] = drawn[kept]
+            indices[unfinished[kept]] = drawn[kept]
         # Where the values leave nearly nothing, the next number above them will do.
-        places = torch.where(places.isnan(), float(self._own.max()) + 1, places)
-        return (places + self._center) * self.step
+        indices = torch.where(indices.isnan(), float(self._own.max()) + 1, indices)
+        return (indices + self._center) * self.step
 
-    def _mass(self, places: Tensor) -> Tensor:
+    def _mass(self, indices: Tensor) -> Tensor:
         """The probability of whole numbers before any is left out."""
-        near, far = (places.abs() - 0.5) / self._scale, (places.abs() + 0.5) / self._scale
+        near, far = (indices.abs() - 0.5) / self._scale, (indices.abs() + 0.5) / self._scale
         # With s = t / sqrt(4 + t^2) the distribution function is 1/2 + 3/4 (s - s^3 / 3). Far out both s are nearly
         # one, and all that counts is what they are short of it.
         s, r = (t / torch.sqrt(4 + t.square()) for t in (near, far))
         short, shorter = (4 / (4 + t.square()) for t in (near, far))  # 1 - s^2, 1 - r^2
         both = (short + s.square() * shorter) / (1 + s * r)  # 1 - s r
-        between = short * shorter * (far + near) / (4 * self._scale) / torch.where(places == 0, 1.0, s + r)
-        apart = torch.where(places == 0, r - s, between)
-        return 0.25 * apart * (short + both + shorter)
+        between = short * shorter * (far + near) / (4 * self._scale) / torch.where(indices == 0, 1.0, s + r)
+        difference = torch.where(indices == 0, r - s, between)
+        return 0.25 * difference * (short + both + shorter)
 
-    def _mass_to(self, place: float) -> float:
+    def _mass_to(self, index: float) -> float:
         """The probability of all whole numbers up to one."""
-        return _below((place + 0.5) / self._scale)
+        return _below((index + 0.5) / self._scale)
 
 
 def _below(t: float) -> float:

@@ -15,7 +15,7 @@ from flowcli.evaluation.metrics.copies import Copies, copies
 from flowcli.evaluation.metrics.impossible import impossible
 from flowcli.evaluation.metrics.matching import matched
 from flowcli.evaluation.metrics.measures import ALPHA, Drawn, Measures, measured
-from flowcli.evaluation.metrics.modes import UnmatchedPoints, lonely
+from flowcli.evaluation.metrics.modes import UnmatchedPoints, unmatched_points
 from flowcli.evaluation.metrics.repeats import Seen, once, seen
 from flowcli.evaluation.metrics.rivals import Rivals, rivals
 from flowcli.model import Density
@@ -39,7 +39,7 @@ class Evaluation:
         rivals: Simple densities on the same rows.
         drawn: The rows, the draws and their log-densities.
         measures: What was measured of these.
-        lonely: Rows far from draws, and draws far from rows.
+        unmatched_points: Rows far from draws, and draws far from rows.
         copies: Whether draws are copies; ``None`` where there are too few rows, or where the rows are not new.
         repeats: How many rows were left out of all of this, being another to the digit without a reason.
         seen: How many rows are training rows, where these are known and it is not by chance.
@@ -52,7 +52,7 @@ class Evaluation:
     rivals: Rivals | None
     drawn: Drawn
     measures: Measures
-    lonely: tuple[UnmatchedPoints, UnmatchedPoints] | None
+    unmatched_points: tuple[UnmatchedPoints, UnmatchedPoints] | None
     copies: Copies | None
     repeats: int
     seen: Seen | None
@@ -114,13 +114,13 @@ def evaluate(
     progress("training classifiers")
     measures = measured(drawn, seed)
     progress("looking at neighbours")
-    crowds = lonely(drawn.rows, drawn.singles, density.schema, seed)
-    rest, rest_measures, shares = drawn, measures, None
+    crowds = unmatched_points(drawn.rows, drawn.singles, density.schema, seed)
+    remaining, rest_measures, shares = drawn, measures, None
     if crowds is not None and any(each.is_mode for each in crowds):
-        rest = drawn.part(*(each.others if each.is_mode else each.looked_at for each in crowds))
-        rest_measures = measured(rest, seed)
+        remaining = drawn.part(*(each.others if each.is_mode else each.looked_at for each in crowds))
+        rest_measures = measured(remaining, seed)
     worst = _worst_shares(rest_measures) if drawn.each is None else None
-    if worst is not None and (alike := matched(rest, worst)) is not None:
+    if worst is not None and (alike := matched(remaining, worst)) is not None:
         shares, rest_measures = worst, measured(alike, seed)
     near = None if familiar is not None else copies(drawn.rows, drawn.singles, density.schema, seed, train)
     nats, own_nats = mean_nats(log_prob), mean_nats(drawn.log_prob_draws)

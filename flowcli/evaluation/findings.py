@@ -80,10 +80,10 @@ class Evidence:
 
     Attributes:
         measures: Of all rows and draws.
-        rest: Of what is left without crowds by themselves, and beside draws that have as much of each category as the
+        others: Of what is left without crowds by themselves, and beside draws that have as much of each category as the
             rows where that was not so.
         shares: The column of which that was not so.
-        lonely: Rows without draws near, and draws without rows near.
+        unmatched_points: Rows without draws near, and draws without rows near.
         copies: Whether draws are copies.
         rivals: Simple models.
         nats: The model's mean log-density of the rows.
@@ -94,9 +94,9 @@ class Evidence:
     """
 
     measures: Measures
-    rest: Measures
+    others: Measures
     shares: Check | None
-    lonely: tuple[UnmatchedPoints, UnmatchedPoints] | None
+    unmatched_points: tuple[UnmatchedPoints, UnmatchedPoints] | None
     copies: Copies | None
     rivals: Rivals | None
     nats: Nats
@@ -116,7 +116,7 @@ def findings(evidence: Evidence) -> list[Finding]:
     """
     modes = _modes(evidence)
     shares = [] if evidence.shares is None else [_column(evidence.shares)]
-    measures = evidence.rest if modes or shares else evidence.measures
+    measures = evidence.others if modes or shares else evidence.measures
     regions, columns = _apart(measures)
     dependence = _dependence(measures, columns)
     specific = sorted([*modes, *shares, *regions, *columns, *dependence], key=lambda each: -(each.nats or 0.0))
@@ -125,10 +125,12 @@ def findings(evidence: Evidence) -> list[Finding]:
     general = _simpler(evidence)
     kinds = {each.name.partition(":")[0] for each in specific if _weight(each) >= ANOTHER_KIND * _weight(specific[0])}
     found = [*specific, *general] if len(kinds) < 2 else [*general, *specific]
-    told = _told(measures.two_sample, specific)
-    mostly = bool(told) and _weight(told[0]) > MOSTLY * max(map(_weight, found), default=0.0)
+    unexplained_by_others = _told(measures.two_sample, specific)
+    mostly = bool(unexplained_by_others) and _weight(unexplained_by_others[0]) > MOSTLY * max(
+        map(_weight, found), default=0.0
+    )
     first = [*_impossible(evidence.impossible), *_seen(evidence.seen), *_copies(evidence.copies)]
-    return [*first, *(told if mostly else []), *found, *([] if mostly else told)]
+    return [*first, *(unexplained_by_others if mostly else []), *found, *([] if mostly else unexplained_by_others)]
 
 
 def verdict(found: Sequence[Finding], rows: int) -> str:
@@ -155,8 +157,8 @@ def part(count: int, rows: int, one: str, many: str) -> str:
 def grouped(found: Sequence[Finding]) -> tuple[list[Finding], list[str]]:
     """Findings to be told in full, and the names of those that are more of the same: of many columns, a few will do."""
     columns = [each for each in found if each.column is not None]
-    rest = columns[MOST_COLUMNS:]
-    return [each for each in found if each not in rest], [each.name for each in rest]
+    others = columns[MOST_COLUMNS:]
+    return [each for each in found if each not in others], [each.name for each in others]
 
 
 def _names(found: Sequence[Finding]) -> str:
@@ -193,16 +195,16 @@ def _something_is_wrong(measures: Measures) -> bool:
 
 def _modes(evidence: Evidence) -> list[Finding]:
     """Crowds of rows without draws, and of draws without rows."""
-    if evidence.lonely is None or not _something_is_wrong(evidence.measures):
+    if evidence.unmatched_points is None or not _something_is_wrong(evidence.measures):
         return []
-    rows, draws = evidence.lonely
+    rows, draws = evidence.unmatched_points
     found = []
     for each, name in ((rows, "missing mode"), (draws, "spurious mode")):
         if not each.is_mode:
             continue
-        count, lonely = float(len(each.looked_at)), float(len(each.places))
-        here, there = np.array([lonely, count - lonely]), np.array([0.0, count])
-        nats = divergence(here, there) if name == "missing mode" else divergence(there, here)
+        count, unmatched_points = float(len(each.looked_at)), float(len(each.indices))
+        here, present = np.array([unmatched_points, count - unmatched_points]), np.array([0.0, count])
+        nats = divergence(here, present) if name == "missing mode" else divergence(present, here)
         what, other = ("rows", "draw") if name == "missing mode" else ("draws", "row")
         words = f"{each.share:.1%} of the {what} form a crowd of their own in which there is no {other}"
         found.append(Finding(name, words, nats))
@@ -213,10 +215,10 @@ def _apart(measures: Measures) -> tuple[list[Finding], list[Finding]]:
     """What regions say and what columns say, without what follows from the other."""
     columns = [check for check in measures.checks if check.adjusted < ALPHA and check.nats >= LEAST_NATS]
     coverage = measures.coverage
-    manner = coverage.manner if coverage.chance < ALPHA and coverage.nats >= LEAST_NATS else None
-    if manner is None:
+    miscalibration = coverage.miscalibration if coverage.chance < ALPHA and coverage.nats >= LEAST_NATS else None
+    if miscalibration is None:
         return [], [_column(check) for check in columns]
-    alike = [check for check in columns if check.aspect == "values" and check.detail in ALIKE[manner]]
+    alike = [check for check in columns if check.aspect == "values" and check.detail in ALIKE[miscalibration]]
     all_values = sum(check.aspect == "values" for check in measures.checks)
     most = max((check.nats for check in columns), default=0.0)
     if columns and not 2 * len(alike) >= all_values and coverage.nats < most:
@@ -228,7 +230,7 @@ def _apart(measures: Measures) -> tuple[list[Finding], list[Finding]]:
         words += f"; {len(alike)} of {all_values} columns by themselves look so too" if all_values > 1 else ""
         columns = [check for check in columns if check not in alike or check.nats > ALONE * coverage.nats]
     columns = [check for check in columns if check.nats > NEXT_TO_NOTHING * coverage.nats]
-    return [Finding(manner, words, coverage.nats)], [_column(check) for check in columns]
+    return [Finding(miscalibration, words, coverage.nats)], [_column(check) for check in columns]
 
 
 def _column(check: Check) -> Finding:

@@ -96,7 +96,7 @@ def _layers(chain: Sequence[config.Layer], columns: int, context: int) -> Iterat
             case config.Marginal() | config.Linear(linear="none"):
                 pass
             case config.Repeat(repeat=times, layers=inner):
-                for _ in range(config_rules.settled(times, "repeat")):
+                for _ in range(config_rules.resolved(times, "repeat")):
                     yield from _layers(inner, columns, context)
             case _:
                 yield _layer(layer, columns, context)
@@ -140,9 +140,9 @@ def _base(base: config.Base, columns: int, context: int) -> bases.Base:
         case config.StudentT(student_t=options):
             return bases.StudentT(columns, options.degrees_of_freedom)
         case config.Mixture(mixture=options):
-            return bases.Mixture(columns, config_rules.settled(options.components, "components"), context)
+            return bases.Mixture(columns, config_rules.resolved(options.components, "components"), context)
         case config.AutoregressiveMixture(autoregressive_mixture=options):
-            components = config_rules.settled(options.components, "components")
+            components = config_rules.resolved(options.components, "components")
             network = _autoregressive(options.net, columns, 3 * components, context)
             return bases.AutoregressiveMixture(columns, components, network, context)
 
@@ -150,7 +150,7 @@ def _base(base: config.Base, columns: int, context: int) -> bases.Base:
 def _autoregressive(net: config.Net, columns: int, parameters: int, context: int) -> AutoregressiveNetwork:
     if net.parents is None:
         return _masked(net, columns, parameters, context)
-    parents = config_rules.settled(net.parents, "parents")
+    parents = config_rules.resolved(net.parents, "parents")
     return SparseNetwork(columns, parameters, parents, context=context, **_shape(net))
 
 
@@ -177,10 +177,10 @@ class _Shape(TypedDict):
 
 def _shape(net: config.Net) -> _Shape:
     return {
-        "hidden": config_rules.settled(net.hidden, "hidden"),
+        "hidden": config_rules.resolved(net.hidden, "hidden"),
         "residual": net.residual,
         "activation": net.activation,
-        "dropout": config_rules.settled(net.dropout, "dropout"),
+        "dropout": config_rules.resolved(net.dropout, "dropout"),
     }
 
 

@@ -29,12 +29,12 @@ def bijection(transform: config.Transform) -> bijections.Bijection[Any]:
         case config.Affine(affine=options):
             return bijections.Affine(options.bound)
         case config.Spline(spline=options):
-            return bijections.Spline(settled(options.bins, "bins"), options.bound)
+            return bijections.Spline(resolved(options.bins, "bins"), options.bound)
         case config.MixtureCdf(mixture_cdf=options):
             return bijections.MixtureCdf(options.components, options.bound)
 
 
-def settled(value: Value | config.Auto, name: str) -> Value:
+def resolved(value: Value | config.Auto, name: str) -> Value:
     """The value, of which nothing may be left to decide.
 
     Raises:

@@ -32,15 +32,15 @@ class Flow(nn.Module):
         for layer in self.layers:
             assert isinstance(layer, Transform)
             x, layer_log_det = layer(x, context)
-            context = layer.passed(context)
+            context = layer.output_context(context)
             log_det = log_det + layer_log_det
         return x, log_det
 
-    def passed(self, context: Context) -> Context:
+    def output_context(self, context: Context) -> Context:
         """The context of the latents."""
         for layer in self.layers:
             assert isinstance(layer, Transform)
-            context = layer.passed(context)
+            context = layer.output_context(context)
         return context
 
     def freeze(self) -> Flow:
@@ -57,7 +57,7 @@ class Flow(nn.Module):
         contexts = [context]
         for layer in self.layers:
             assert isinstance(layer, Transform)
-            contexts.append(layer.passed(contexts[-1]))
+            contexts.append(layer.output_context(contexts[-1]))
         for layer, before in zip(reversed(self.layers), reversed(contexts[:-1]), strict=True):
             assert isinstance(layer, Transform)
             z, layer_log_det = layer.inverse(z, before)
@@ -67,10 +67,10 @@ class Flow(nn.Module):
     def log_prob(self, x: Tensor, context: Context = NO_CONTEXT) -> Tensor:
         """Log-density of each row, in nats, (B,)."""
         z, log_det = self(x, context)
-        log_prob: Tensor = self.base.log_prob(z, self.passed(context)) + log_det
+        log_prob: Tensor = self.base.log_prob(z, self.output_context(context)) + log_det
         return log_prob
 
     @torch.no_grad()
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
         """Draw rows (B, D): z from the base, then the inverse of f."""
-        return self.inverse(self.base.sample(rows, generator, self.passed(context)), context)[0]
+        return self.inverse(self.base.sample(rows, generator, self.output_context(context)), context)[0]

@@ -14,7 +14,7 @@ from torch import Tensor
 from flowcli.config import schema as config
 from flowcli.errors import ConfigError
 from flowcli.flows.bijections import CircularSpline
-from flowcli.flows.config_rules import active, bijection, settled
+from flowcli.flows.config_rules import active, bijection, resolved
 from flowcli.flows.mixed.density import Layout
 from flowcli.flows.mixed.one_hot import OneHot
 
@@ -85,7 +85,7 @@ def _layer(layer: config.Layer, columns: int, context: int) -> int:
         case config.Marginal() | config.Permutation():
             return 0
         case config.Repeat(repeat=times, layers=inner):
-            return settled(times, "repeat") * _layers(inner, columns, context)
+            return resolved(times, "repeat") * _layers(inner, columns, context)
         case config.ActNorm():
             return 2 * columns
         case config.Linear(linear="none"):
@@ -109,9 +109,9 @@ def _base(base: config.Base, columns: int, context: int) -> int:
         case config.StudentT():
             return 3 * columns
         case config.Mixture(mixture=options):
-            return _gaussians(columns, settled(options.components, "components"), context)
+            return _gaussians(columns, resolved(options.components, "components"), context)
         case config.AutoregressiveMixture(autoregressive_mixture=options):
-            components = settled(options.components, "components")
+            components = resolved(options.components, "components")
             network = _autoregressive(options.net, columns, 3 * components, context)
             return _gaussians(columns, components, context) + network
 
@@ -123,12 +123,12 @@ def _gaussians(columns: int, components: int, context: int) -> int:
 def _autoregressive(net: config.Net, columns: int, parameters: int, context: int) -> int:
     if net.parents is None:
         return _network(net, columns, columns * parameters, context)
-    parents = min(settled(net.parents, "parents"), max(columns - 1, 1))
+    parents = min(resolved(net.parents, "parents"), max(columns - 1, 1))
     return columns * _network(net, parents, parameters, context)
 
 
 def _network(net: config.Net, inputs: int, outputs: int, context: int = 0) -> int:
-    hidden: tuple[int, ...] = settled(net.hidden, "hidden")
+    hidden: tuple[int, ...] = resolved(net.hidden, "hidden")
     between = [(one, one) for one in hidden for _ in range(2)] if net.residual else pairwise(hidden)
     sizes: list[tuple[int, int]] = [(inputs, hidden[0]), *between, (hidden[-1], outputs)]
     return sum((before + 1) * after for before, after in sizes) + context * hidden[0]

@@ -20,7 +20,7 @@ class Transform(nn.Module, ABC):
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:
         """Return x (B, D) and log|det dx/dz| (B,)."""
 
-    def passed(self, context: Context) -> Context:
+    def output_context(self, context: Context) -> Context:
         """The context of what comes out: another one where columns change their places."""
         return context
 
@@ -36,8 +36,8 @@ def only_observed(z: Tensor, log_derivative: Tensor, context: Context) -> tuple[
     if context.observed is None:
         return z, log_derivative.sum(-1)
     # Not a product: what is not there may be beyond what the map can bear.
-    there = context.observed > 0
-    return z.where(there, 0.0), log_derivative.where(there, 0.0).sum(-1)
+    present = context.observed > 0
+    return z.where(present, 0.0), log_derivative.where(present, 0.0).sum(-1)
 
 
 def refuse_missing(layer: Transform, context: Context) -> None:

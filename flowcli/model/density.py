@@ -99,11 +99,11 @@ class Density(ABC):
         """
 
     @abstractmethod
-    def log_prob_at(self, rest: Tensor, spread: Tensor) -> Tensor:
+    def log_prob_at(self, residuals: Tensor, spread: Tensor) -> Tensor:
         """Log-density (B,) at one point of each cell, where ``scores`` takes a mean over several.
 
         Args:
-            rest: What ``residuals`` leaves of rows, (B, N_c).
+            residuals: What ``residuals`` leaves of rows, (B, N_c).
             spread: Where in its cell each rounded number shall lie, as a share, (B, N_c); NaN leaves it where it is.
         """
 

@@ -76,15 +76,15 @@ class Ensemble(Density):
 
         The flows share the points in cells, so their errors add up, each by its share of the row's density.
         """
-        found = [member.scores(values, double=double, draws=draws, seed=seed) for member in self.members]
-        parts = np.stack([scores.log_prob for scores in found]) + np.log(self.weights)[:, None]
+        result = [member.scores(values, double=double, draws=draws, seed=seed) for member in self.members]
+        parts = np.stack([scores.log_prob for scores in result]) + np.log(self.weights)[:, None]
         log_prob = np.logaddexp.reduce(parts, axis=0)
         shares = np.exp(parts - np.where(np.isfinite(log_prob), log_prob, 0.0))
-        return Scores(log_prob, (shares * np.stack([scores.error for scores in found])).sum(axis=0))
+        return Scores(log_prob, (shares * np.stack([scores.error for scores in result])).sum(axis=0))
 
-    def log_prob_at(self, rest: Tensor, spread: Tensor) -> Tensor:
+    def log_prob_at(self, residuals: Tensor, spread: Tensor) -> Tensor:
         """The log-density at one point of each cell; see ``Density.log_prob_at``."""
-        parts = torch.stack([member.log_prob_at(rest, spread) for member in self.members])
+        parts = torch.stack([member.log_prob_at(residuals, spread) for member in self.members])
         return torch.logsumexp(parts + torch.from_numpy(np.log(self.weights))[:, None], 0)
 
     def draw(self, given: Tensor, generator: torch.Generator) -> Rows:
@@ -92,8 +92,8 @@ class Ensemble(Density):
         weights = torch.from_numpy(self.weights)
         chosen = torch.multinomial(weights, len(given), replacement=True, generator=generator)
         out = np.empty(tuple(given.shape))
-        for place, member in enumerate(self.members):
-            own = (chosen == place).nonzero()[:, 0]
+        for index, member in enumerate(self.members):
+            own = (chosen == index).nonzero()[:, 0]
             if len(own):
                 out[own.numpy()] = member.draw(given[own], generator)
         return out

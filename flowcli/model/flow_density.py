@@ -156,9 +156,9 @@ class FlowDensity(Density):
         return self._joint_terms(rows, log_det, double)
 
     @torch.inference_mode()
-    def log_prob_at(self, rest: Tensor, spread: Tensor) -> Tensor:
+    def log_prob_at(self, residuals: Tensor, spread: Tensor) -> Tensor:
         """The log-density at one point of each cell; see ``Density.log_prob_at``."""
-        return self._joint_terms(*self.encoding.laid_out(rest, spread), False).log_prob
+        return self._joint_terms(*self.encoding.laid_out(residuals, spread), False).log_prob
 
     def _joint_terms(self, rows: Tensor, log_det: Tensor, double: bool) -> MixedTerms:
         layout = self.encoding.layout
@@ -181,11 +181,11 @@ class FlowDensity(Density):
             return MixedTerms(z, base_log_prob, log_det, angles_log_prob, codes_log_prob)
         # Far out, float32 cannot tell neighbours apart, or overflows.
         rough = ((u.abs() > ROUGH).any(1) | ~total.isfinite()).nonzero()[:, 0]
-        found = MixedTerms(z, base_log_prob, log_det, angles_log_prob, codes_log_prob)
+        result = MixedTerms(z, base_log_prob, log_det, angles_log_prob, codes_log_prob)
         if not len(rough):
-            return found
+            return result
         again = self._joint_terms(rows[rough], of_encoding[rough], True)
-        return MixedTerms(*(one.index_copy(0, rough, other) for one, other in zip(found, again, strict=True)))
+        return MixedTerms(*(one.index_copy(0, rough, other) for one, other in zip(result, again, strict=True)))
 
     @cached_property
     def _double(self) -> MixedDensity:
@@ -215,7 +215,7 @@ class FlowDensity(Density):
         Of a whole row, coordinates far beyond all training rows are drawn anew: a network that meets what it has never
         seen may put a little mass anywhere.
         """
-        of_latents = flow.passed(context)
+        of_latents = flow.output_context(context)
         z = flow.base.sample(rows, generator, of_latents)
         u = flow.inverse(z, context)[0]
         missed = _missed(flow, u, z, context).cpu()
@@ -227,9 +227,9 @@ class FlowDensity(Density):
                     break
                 own = context.select(far.to(z.device))
                 latents = flow.base.sample(len(far), generator, of_latents.select(far.to(z.device)))
-                found = flow.inverse(latents, own)[0]
+                result = flow.inverse(latents, own)[0]
                 z = z.index_copy(0, far.to(z.device), latents)
-                u[far], missed[far] = found.cpu().double(), _missed(flow, found, latents, own).cpu()
+                u[far], missed[far] = result.cpu().double(), _missed(flow, result, latents, own).cpu()
         for _ in range(MOST_REDRAWS):
             if not missed.any():
                 return u
@@ -239,12 +239,12 @@ class FlowDensity(Density):
             again = missed.nonzero()[:, 0]
             like = next(double.parameters())
             latents, own = z.cpu()[again].to(like), context.select(again.to(z.device)).to(like)
-            found = double.inverse(latents, own)[0]
-            u[again] = found.cpu()
-            missed[again] = _missed(double, found, latents, own).cpu()
+            result = double.inverse(latents, own)[0]
+            u[again] = result.cpu()
+            missed[again] = _missed(double, result, latents, own).cpu()
             if missed.any():
-                rest = missed.nonzero()[:, 0].to(z.device)
-                z = z.index_put((rest,), flow.base.sample(len(rest), generator, of_latents.select(rest)))
+                residuals = missed.nonzero()[:, 0].to(z.device)
+                z = z.index_put((residuals,), flow.base.sample(len(residuals), generator, of_latents.select(residuals)))
         raise NumericsError("a drawn row does not lead back to its latent; the flow cannot be inverted there")
 
 

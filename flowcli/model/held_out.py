@@ -37,14 +37,14 @@ class HeldOut:
         up_to = np.concatenate([[0.0], np.cumsum(own)])
         below = up_to[:-1] / up_to[-1]
         shares = below[np.searchsorted(ranked, ranked)]  # rows that are alike are no less likely than each other
-        rest = np.linspace(min(LEAST_LIKELY, len(ranked) - 1), len(ranked) - 1, OTHERS).round().astype(np.int64)
-        kept = np.unique(np.concatenate([np.arange(min(LEAST_LIKELY, len(ranked))), rest]))
+        residuals = np.linspace(min(LEAST_LIKELY, len(ranked) - 1), len(ranked) - 1, OTHERS).round().astype(np.int64)
+        kept = np.unique(np.concatenate([np.arange(min(LEAST_LIKELY, len(ranked))), residuals]))
         return cls(ranked[kept], shares[kept])
 
     def percentiles(self, log_prob: Rows) -> Rows:
         """The share of the held-out rows that are less likely than rows with these log-densities, (B,)."""
-        place = np.searchsorted(self.log_probs, log_prob)
-        return np.asarray(np.append(self.shares, 1.0)[place])
+        index = np.searchsorted(self.log_probs, log_prob)
+        return np.asarray(np.append(self.shares, 1.0)[index])
 
     def rarest(self) -> float:
         """The smallest share above zero that can be told: that of the least likely row."""

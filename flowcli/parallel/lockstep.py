@@ -109,12 +109,12 @@ class Lockstep:
                 go.release()
         self._work(0, message)
         for _ in self._others:
-            while not _passed(self._done):
-                self._look_after()
+            while not _acquire(self._done):
+                self._check_alive()
         if self._others and select.select([self._complaints], [], [], 0)[0]:
             raise pickle.loads(os.read(self._complaints, 2**16))  # the first of them, if there are several
 
-    def _look_after(self) -> None:
+    def _check_alive(self) -> None:
         """Say so if a process is there no more."""
         for process in [*self._others]:
             if os.waitpid(process, os.WNOHANG)[0]:
@@ -130,7 +130,7 @@ class Lockstep:
         os.closerange(self._complain + 1, os.sysconf("SC_OPEN_MAX"))
         torch.set_num_threads(1)
         while True:
-            while not _passed(self._go[number - 1]):
+            while not _acquire(self._go[number - 1]):
                 if os.getppid() != parent:
                     return
             try:
@@ -140,7 +140,7 @@ class Lockstep:
             self._done.release()
 
 
-def _passed(semaphore: Any) -> bool:
+def _acquire(semaphore: Any) -> bool:
     """Whether the semaphore lets us through soon; the others have equal parts, so it is worth looking for a while."""
     for _ in range(TRIES):
         if semaphore.acquire(False):

@@ -17,8 +17,8 @@ def positions(header: Sequence[str], names: Sequence[str], source: str, notice: 
     Raises:
         DataError: Columns that the file does not have.
     """
-    place = {name: position for position, name in enumerate(header)}
-    lacking = [name for name in names if name not in place]
+    index = {name: position for position, name in enumerate(header)}
+    lacking = [name for name in names if name not in index]
     if lacking:
         near = did_you_mean(lacking[0], [name for name in header if name not in names])
         are_no = "are no columns" if len(lacking) > 1 else "is no column"
@@ -30,10 +30,10 @@ def positions(header: Sequence[str], names: Sequence[str], source: str, notice: 
         where = "standard input" if source == "-" else source
         many = "1 column that is" if len(extra) == 1 else f"{len(extra)} columns that are"
         notice(f"{where}: ignoring {many} not needed: {listed(extra, 5)}")
-    return [place[name] for name in names]
+    return [index[name] for name in names]
 
 
-def chosen(header: Sequence[str], columns: Sequence[str] | None, exclude: Sequence[str]) -> list[str]:
+def selected(header: Sequence[str], columns: Sequence[str] | None, exclude: Sequence[str]) -> list[str]:
     """Apply ``--columns`` and ``--exclude``.
 
     Returns:

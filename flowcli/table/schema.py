@@ -119,21 +119,21 @@ def parse_kind(text: str) -> Column:
         UsageError: The text is no kind.
     """
     text = text.strip()
-    word, _, rest = text.partition(":")
+    word, _, remaining = text.partition(":")
     match word:
-        case "real" | "positive" | "discrete" | "category" if not rest and word == text:
+        case "real" | "positive" | "discrete" | "category" if not remaining and word == text:
             return Column("", word)
         case "rounded" if word == text:
             return Column("", "real")
         case "rounded":
-            (step,) = _numbers(text, rest, (1,), "rounded:0.5")
+            (step,) = _numbers(text, remaining, (1,), "rounded:0.5")
             if not step > 0:
                 raise UsageError(f"{text!r}: a step is above zero")
             return Column("", "real", step=step)
-        case "bounded" if rest:
-            lower, upper = _numbers(text, rest, (2,), "bounded:0,1")
-        case "circular" if rest:
-            *start, end = _numbers(text, rest, (1, 2), "circular:360, or circular:-180,180")
+        case "bounded" if remaining:
+            lower, upper = _numbers(text, remaining, (2,), "bounded:0,1")
+        case "circular" if remaining:
+            *start, end = _numbers(text, remaining, (1, 2), "circular:360, or circular:-180,180")
             lower, upper = (start[0], end) if start else (0.0, end)
         case _:
             raise UsageError(f"{text!r} is not a kind of column; the kinds are {KIND_SYNTAX}")
@@ -142,9 +142,9 @@ def parse_kind(text: str) -> Column:
     return Column("", word, lower=lower, upper=upper)
 
 
-def _numbers(text: str, rest: str, counts: tuple[int, ...], example: str) -> list[float]:
+def _numbers(text: str, remaining: str, counts: tuple[int, ...], example: str) -> list[float]:
     """The numbers after the colon."""
-    parts = re.split(r"\s*,\s*", rest.strip())
+    parts = re.split(r"\s*,\s*", remaining.strip())
     try:
         numbers = [float(part) for part in parts]
     except ValueError:

@@ -115,8 +115,8 @@ class Condition:
             case ast.UnaryOp(op=ast.Not(), operand=part):
                 return np.logical_not(self._truth(part, values))
             case ast.Compare(left=left, ops=how, comparators=others):
-                sides = [left, *others]
-                pairs = zip(sides, how, others, strict=False)
+                edges = [left, *others]
+                pairs = zip(edges, how, others, strict=False)
                 return reduce(np.logical_and, [self._compared(a, by, b, values) for a, by, b in pairs])
         if isinstance(node, ast.BinOp) and type(node.op) in _WORDS:
             raise self._error(f"is not understood: {_WORDS[type(node.op)]}")
@@ -153,9 +153,11 @@ class Condition:
             return self._cells(left, values), _moved(self._cells(right, values), moves)
         column, cell = (columns[0], right) if columns[0] is not None else (columns[1], left)
         assert column is not None
-        place = float(self._level(cell, column))
+        column_index = float(self._level(cell, column))
         one, other = (
-            (self._cells(left, values), place) if columns[0] is not None else (place, self._cells(right, values))
+            (self._cells(left, values), column_index)
+            if columns[0] is not None
+            else (column_index, self._cells(right, values))
         )
         return one, other
 
@@ -231,7 +233,7 @@ class Condition:
         return UsageError(f"the condition {quoted(self.text, 60)} {problem}")
 
 
-def _moved(places: NDArray[np.float64], moves: Sequence[int]) -> NDArray[np.float64]:
+def _moved(indices: NDArray[np.float64], moves: Sequence[int]) -> NDArray[np.float64]:
     """Places among one list of texts as places among another; NaN stays."""
     table = np.array([*moves, np.nan])
-    return np.asarray(table[np.where(np.isnan(places), len(moves), places).astype(np.int64)])
+    return np.asarray(table[np.where(np.isnan(indices), len(moves), indices).astype(np.int64)])

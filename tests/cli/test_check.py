@@ -43,10 +43,10 @@ def conditional(data, tmp_path_factory):
 def test_a_correct_model_passes_line_by_line(model, data):
     done = flowcli("check", model, data, "--threads", 1)
     assert (done.code, done.err) == (0, "")
-    head, first, *rest = done.lines
+    head, first, *others = done.lines
     assert head.split() == ["check", "figure", "limit"]
     assert first.split()[:5] == ["ok", "file", "0", "0", "SHA-256"]
-    names = {line[5:38].strip() for line in rest}
+    names = {line[5:38].strip() for line in others}
     assert {
         "rows and back",
         "rows and back, float32",
@@ -55,7 +55,7 @@ def test_a_correct_model_passes_line_by_line(model, data):
         "total mass",
     } < names
     assert {"strange rows", "rows as written", "draws against density", "float32, mean"} < names
-    assert {line[:5].strip() for line in rest} <= {"ok", "?"}
+    assert {line[:5].strip() for line in others} <= {"ok", "?"}
     assert max(map(len, done.lines)) <= 80
 
 

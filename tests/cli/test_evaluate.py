@@ -181,8 +181,8 @@ def test_no_more_draws_than_there_is_room_for(model, data):
 def test_a_report_is_never_written_over_what_is_read(model, data, tmp_path):
     before = data.read_bytes()
     same = "the same file"
-    for place, words in ((data, same), (model, same), (tmp_path, "is a folder"), ("-", "not the name")):
-        done = flowcli("evaluate", model, data, *FEW, "--report", place)
+    for position, words in ((data, same), (model, same), (tmp_path, "is a folder"), ("-", "not the name")):
+        done = flowcli("evaluate", model, data, *FEW, "--report", position)
         assert (done.code, words in done.complaint) == (2, True)
     assert flowcli("evaluate", model, data, *FEW, "--report", tmp_path / "no" / "x.html").code == 2
     assert data.read_bytes() == before

@@ -256,11 +256,11 @@ COMMANDS_WITH_DATA = [
 ]
 
 
-def streams(target, arguments, **places):
+def streams(target, arguments, **indices):
     """Run a command with that standard output; return its exit code and what it complained of."""
     stderr = io.StringIO()
     with suppress(OSError), open(target, "w") as stdout, mock.patch.multiple(sys, stdout=stdout, stderr=stderr):
-        code = run([str(places.get(each, each)) for each in arguments])
+        code = run([str(indices.get(each, each)) for each in arguments])
     return code, stderr.getvalue()
 
 

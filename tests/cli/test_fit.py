@@ -68,11 +68,11 @@ def test_a_failure_leaves_everything_as_it_was(fit, tmp_path, monkeypatch):
     (tmp_path / "data.flow").write_bytes(b"an older model")
     (tmp_path / "data.flow.state").write_bytes(b"an interrupted fit")
     (tmp_path / "bad.csv").write_text("a,b\n1,x\n2,3\n")
-    there = sorted(os.listdir())
+    present = sorted(os.listdir())
     assert fit("-o", "data.flow", "--force", of="bad.csv").code == 3
     assert fit("--force", "--set", "train.epoch=1").code == 2
     assert fit("--force", "--columns", "z").code == 2
-    assert sorted(os.listdir()) == there
+    assert sorted(os.listdir()) == present
     assert (tmp_path / "data.flow").read_bytes() == b"an older model"
     assert (tmp_path / "data.flow.state").read_bytes() == b"an interrupted fit"
 
@@ -83,7 +83,7 @@ def test_a_failure_leaves_everything_as_it_was(fit, tmp_path, monkeypatch):
     done = fit("--force")
     assert done.code == 6
     assert done.err.endswith("\nflowcli: data.flow.state: cannot be written: No space left on device\n")
-    assert sorted(os.listdir()) == there
+    assert sorted(os.listdir()) == present
     assert (tmp_path / "data.flow").read_bytes() == b"an older model"
 
 
@@ -152,9 +152,9 @@ def test_what_is_said_where_there_is_no_terminal(fit):
     assert any(
         "270 rows to fit, 30 held out, 3 columns; quantile map + autoregressive + normal" in line for line in lines
     )
-    steps = [line for line in lines if line.startswith("flowcli: step ")]
-    assert len(steps) > 1
-    assert "rows/s" in steps[-1]
+    status = [line for line in lines if line.startswith("flowcli: step ")]
+    assert len(status) > 1
+    assert "rows/s" in status[-1]
     assert any("a single Gaussian has " in line for line in lines)
     assert lines[-2:] == [
         "flowcli:   flowcli logprob data.flow NEW.csv --with-input",
@@ -319,17 +319,17 @@ def test_a_fit_with_no_finite_start_is_5_and_leaves_nothing(fit, monkeypatch, tm
 def test_the_state_is_saved_between_evaluations(fit, monkeypatch, tmp_path):
     from flowcli.model.files import state_file
 
-    steps = []
+    status = []
     save = state_file.save_state
     monkeypatch.setattr(
-        state_file, "save_state", lambda state, *rest: (steps.append(state[0]["loop"]["step"]), save(state, *rest))
+        state_file, "save_state", lambda state, *rest: (status.append(state[0]["loop"]["step"]), save(state, *rest))
     )
     assert fit("--save-every", "0.001", epochs=2).code == 0
-    evaluated = {
+    evaluate_density = {
         0,
         *(entry["step"] for entry in json.loads(flowcli("info", "data.flow", "--json").out)["summary"]["history"]),
     }
-    assert set(steps) - evaluated, "only evaluations were saved"
+    assert set(status) - evaluate_density, "only evaluations were saved"
 
 
 def test_a_fit_that_diverges_keeps_the_best_and_is_5(fit, monkeypatch, tmp_path):

@@ -186,12 +186,12 @@ def test_an_output_appears_whole_or_not_at_all(data, model, tmp_path):
         pyarrow.parquet.read_table("s.parquet").column("logprob").to_pylist()
         == scores(flowcli("logprob", model, data))[1]
     )
-    there = sorted(os.listdir())
+    present = sorted(os.listdir())
     bad = data.read_bytes() + b"1,x,3\n"
     for name in ("s.csv", "s.csv.gz", "s.parquet", "new.csv"):
         before = (tmp_path / name).read_bytes() if (tmp_path / name).exists() else None
         assert flowcli("logprob", model, "-o", name, stdin=bad).code == 3
-        assert sorted(os.listdir()) == there
+        assert sorted(os.listdir()) == present
         assert before is None or (tmp_path / name).read_bytes() == before
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from flowcli.cli.views.terminal_plot import BRAILLE, Terminal, sketch
+from flowcli.cli.views.terminal_plot import BRAILLE, Terminal, terminal_plot
 from flowcli.evaluation import plots
 from tests.cli.terminal import fitted, flowcli, process, rows
 
@@ -263,10 +263,10 @@ def test_a_sketch_of_many_kinds():
     from tests.evaluation.plots.tables import mixed
 
     schema, data = mixed(43, 200)
-    lines = sketch(Drawn(schema, mixed(43, 300, seed=1)[1], data), Terminal(80, True, False))
+    lines = terminal_plot(Drawn(schema, mixed(43, 300, seed=1)[1], data), Terminal(80, True, False))
     assert max(map(cell_len, lines)) <= 80
     assert any("missing" in line for line in lines)
-    coloured = sketch(Drawn(schema, data, data), Terminal(80, True, True))
+    coloured = terminal_plot(Drawn(schema, data, data), Terminal(80, True, True))
     assert any("\x1b[" in line for line in coloured)
     assert not any("\x1b" in line for line in lines)
 

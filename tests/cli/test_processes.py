@@ -50,8 +50,8 @@ def table(tmp_path_factory):
 )
 @pytest.mark.usefixtures("at_once")
 def test_the_number_of_processes_changes_no_byte(arguments, model, table):
-    places = {"MODEL": model, "DATA": table}
-    words = [places.get(each, each) for each in arguments]
+    indices = {"MODEL": model, "DATA": table}
+    words = [indices.get(each, each) for each in arguments]
     alone = flowcli(*words, "--threads", 1)
     assert (alone.code, len(alone.lines)) == (0, 15_001)
     sizes = [[], ["--batch-rows", 1], ["--batch-rows", 5000]] if arguments[0] == "logprob" else [[]]

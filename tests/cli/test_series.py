@@ -102,7 +102,7 @@ def test_a_choice_shows_what_was_tried(fit, tiny, tmp_path):
     done = fit("--tune", "60s", "--json", configs=[tiny, "mixture", "maf"], epochs=5)
     assert done.code == 0, done.err
     lines = [line.removeprefix("flowcli: ") for line in done.err.splitlines()]
-    head = next(place for place, line in enumerate(lines) if line.startswith("tried "))
+    head = next(index for index, line in enumerate(lines) if line.startswith("tried "))
     assert lines[head].split() == ["tried", "held-out", "time", "parameters"]
     board = lines[head + 1 : head + 4]
     nats = [float(line.split("±")[0].split()[-1]) for line in board]

@@ -126,8 +126,8 @@ def numbers(count: int, columns: int, seed: int = 0) -> np.ndarray:
 
 def test_totals_of_drawn_rows_are_those_of_what_is_written() -> None:
     random = np.random.default_rng(5)
-    parts = np.column_stack([random.poisson(40, 600), random.poisson(20, 600), random.integers(0, 100, 600)])
-    table("sum.csv", "A,B,C,T", [",".join(map(str, [*row, row.sum()])) for row in parts])
+    pieces = np.column_stack([random.poisson(40, 600), random.poisson(20, 600), random.integers(0, 100, 600)])
+    table("sum.csv", "A,B,C,T", [",".join(map(str, [*row, row.sum()])) for row in pieces])
     assert "A + B + C, exactly" in flowcli("fit", "sum.csv", *TINY[:-1]).err
     drawn = cells(flowcli("sample", "sum.flow", "-n", 300, "--seed", 3, "--with-logprob").text)
     assert all(int(row["T"]) == int(row["A"]) + int(row["B"]) + int(row["C"]) for row in drawn)

@@ -23,7 +23,7 @@ def test_letters_that_take_two_columns():
         for text in (shortened(CJK, room), shortened_before(CJK, room)):
             assert cell_len(text) <= room
             assert "…" in text
-    assert [cell_len(padded(CJK, side, 20)) for side in "<>"] == [20, 20]
+    assert [cell_len(padded(CJK, alignment, 20)) for alignment in "<>"] == [20, 20]
     assert wrapped("a " + CJK * 2 + " b", 10) == ["a", "温度計の目", "盛り温度計", "の目盛り b"]
     assert wrapped("", 10) == [""]
     assert wrapped("a " + "n" * 12 + " b", 10) == ["a", "n" * 12, "b"]

@@ -41,8 +41,8 @@ def test_what_was_there_stays_and_all_else_is_filled(drawn: tuple[pd.DataFrame, 
     assert plain.isna().any(axis=1).mean() > 0.3
     assert not filled.isna().any(axis=None)
     for name in plain:
-        there = plain[name].notna()
-        assert (plain[name][there] == filled[name][there]).all()
+        observed = plain[name].notna()
+        assert (plain[name][observed] == filled[name][observed]).all()
 
 
 @pytest.mark.parametrize(("name", "axis"), [("y", np.linspace(-6, 6, 481)), ("wind", np.arange(0, 360, 0.75))])

@@ -88,13 +88,13 @@ def test_marginals_and_conditionals_are_within_three_of_their_errors() -> None:
         some = np.sort(random.permutation(known.columns)[: random.integers(1, known.columns)])
         everything = np.arange(known.columns)
         mask = np.isin(everything, some)
-        found = conditionals(known.density).marginal(values, mask, Randomness((case,)))
+        result = conditionals(known.density).marginal(values, mask, Randomness((case,)))
         truth = logsumexp(known.log_joint(values, some), axis=0)
         whole = logsumexp(known.log_joint(values, everything), axis=0)
-        rest = known.density.log_prob(values) - found.log_prob
-        assert found.error[0] <= 0.05
-        inside["marginal"] += abs(found.log_prob[0] - truth[0]) <= 3 * found.error[0] + 1e-6
-        inside["conditional"] += abs(rest[0] - (whole - truth)[0]) <= 3 * found.error[0] + 1e-6
+        residuals = known.density.log_prob(values) - result.log_prob
+        assert result.error[0] <= 0.05
+        inside["marginal"] += abs(result.log_prob[0] - truth[0]) <= 3 * result.error[0] + 1e-6
+        inside["conditional"] += abs(residuals[0] - (whole - truth)[0]) <= 3 * result.error[0] + 1e-6
     assert min(inside.values()) >= 95, inside
 
 
@@ -128,11 +128,11 @@ def test_columns_that_nearly_are_one_have_the_right_marginals(noise: float) -> N
     density.joint.flow.base.gaussians.set(torch.ones(1), torch.zeros(1, 6), torch.from_numpy(factor)[None].float())
     density.joint.double()
     values = density.sample(20, seed=1)
-    found = conditionals(density).marginal(values, np.arange(6) == 2, Randomness((0,)), error=0.02)
+    result = conditionals(density).marginal(values, np.arange(6) == 2, Randomness((0,)), error=0.02)
     scale, center = density.coordinates.scale[2].item(), density.coordinates.center[2].item()
     truth = stats.norm(center, scale * np.sqrt(1 + noise**2)).logpdf(values[:, 2])
-    assert (np.abs(found.log_prob - truth) < 4 * found.error + 1e-3).mean() >= 0.9
-    assert abs((found.log_prob - truth).mean()) < 0.02
+    assert (np.abs(result.log_prob - truth) < 4 * result.error + 1e-3).mean() >= 0.9
+    assert abs((result.log_prob - truth).mean()) < 0.02
 
 
 @cache
@@ -143,11 +143,11 @@ def penguins() -> FlowDensity:
 
 def test_the_whole_mass_of_a_mixed_table_is_one() -> None:
     nothing = np.zeros(len(penguins().schema.columns), dtype=np.bool_)
-    found = conditionals(penguins()).marginal(
+    result = conditionals(penguins()).marginal(
         penguins().sample(1, seed=0), nothing, Randomness((0,)), error=0.02, max_candidates=16_384
     )
-    assert found.error[0] < 0.03
-    assert abs(found.log_prob[0]) < 4 * found.error[0]
+    assert result.error[0] < 0.03
+    assert abs(result.log_prob[0]) < 4 * result.error[0]
 
 
 def test_the_marginal_of_a_category_is_its_frequency_among_draws() -> None:
@@ -156,12 +156,12 @@ def test_the_marginal_of_a_category_is_its_frequency_among_draws() -> None:
     levels = np.arange(3.0)
     values = np.repeat(drawn[:1], 3, axis=0)
     values[:, names.index("species")] = levels
-    found = conditionals(penguins()).marginal(
+    result = conditionals(penguins()).marginal(
         values, conditionals(penguins()).mask(["species"]), Randomness((0,)), error=0.02
     )
-    shares = np.exp(found.log_prob)
+    shares = np.exp(result.log_prob)
     counted = (drawn[:, names.index("species")][:, None] == levels).mean(axis=0)
-    errors = np.hypot(shares * found.error, np.sqrt(counted * (1 - counted) / len(drawn)))
+    errors = np.hypot(shares * result.error, np.sqrt(counted * (1 - counted) / len(drawn)))
     assert (np.abs(shares - counted) < 4 * errors).all()
 
 
@@ -197,12 +197,12 @@ def test_terms_add_up_and_name_the_replaced_column(make: Callable[[], FlowDensit
     replaced = random.integers(values.shape[1], size=count)
     values[np.arange(count), replaced] = others[np.arange(count), replaced]
     log_prob = density.log_prob(values)
-    found = by_column(conditionals(density), values, log_prob, Randomness((1,)))
-    np.testing.assert_allclose(found.terms.sum(axis=1), log_prob, atol=1e-6)
+    result = by_column(conditionals(density), values, log_prob, Randomness((1,)))
+    np.testing.assert_allclose(result.terms.sum(axis=1), log_prob, atol=1e-6)
     usual = density.log_prob(density.sample(4000, seed=8))
     odd = log_prob < np.quantile(usual, 0.001)
     assert odd.sum() >= 20
-    assert (found.oddest == replaced)[odd].mean() >= 0.95
+    assert (result.oddest == replaced)[odd].mean() >= 0.95
 
 
 def test_terms_of_independent_columns_are_their_marginals() -> None:
@@ -212,22 +212,22 @@ def test_terms_of_independent_columns_are_their_marginals() -> None:
     gaussians = density.joint.flow.base.gaussians
     gaussians.set(torch.ones(1), torch.zeros(1, 3), torch.eye(3)[None])
     values = density.sample(20, seed=0)
-    found = by_column(conditionals(density), values, density.log_prob(values), Randomness((0,)))
+    result = by_column(conditionals(density), values, density.log_prob(values), Randomness((0,)))
     scale, center = density.coordinates.scale.numpy(), density.coordinates.center.numpy()
-    np.testing.assert_allclose(found.terms, stats.norm(center, scale).logpdf(values), atol=0.5)
-    assert np.abs(found.terms - stats.norm(center, scale).logpdf(values)).mean() < 0.1
+    np.testing.assert_allclose(result.terms, stats.norm(center, scale).logpdf(values), atol=0.5)
+    assert np.abs(result.terms - stats.norm(center, scale).logpdf(values)).mean() < 0.1
 
 
 def test_a_value_that_cannot_be_is_the_oddest_and_all_that_is_minus_infinity() -> None:
     values = penguins().sample(5, seed=0)
-    place = penguins().schema.names.index("island")
-    values[2, place] = -1  # a text that no row to fit had
+    position = penguins().schema.names.index("island")
+    values[2, position] = -1  # a text that no row to fit had
     log_prob = penguins().log_prob(values)
-    found = by_column(conditionals(penguins()), values, log_prob, Randomness((0,)))
+    result = by_column(conditionals(penguins()), values, log_prob, Randomness((0,)))
     assert log_prob[2] == -np.inf
-    assert found.oddest[2] == place
-    assert (np.flatnonzero(found.terms[2] == -np.inf) == [place]).all()
-    np.testing.assert_allclose(found.terms.sum(axis=1), log_prob, atol=1e-6)
+    assert result.oddest[2] == position
+    assert (np.flatnonzero(result.terms[2] == -np.inf) == [position]).all()
+    np.testing.assert_allclose(result.terms.sum(axis=1), log_prob, atol=1e-6)
 
 
 def test_constants_have_a_term_of_their_own() -> None:
@@ -235,9 +235,9 @@ def test_constants_have_a_term_of_their_own() -> None:
     columns = [Column("a"), Column("b"), Column("c", "constant", value=7.0, step=0.5)]
     density = fitted(table(values, columns), "nsf")
     log_prob = density.log_prob(values[:6])
-    found = by_column(conditionals(density), values[:6], log_prob, Randomness((0,)))
-    assert found.terms[:, 2] == pytest.approx(np.full(6, np.log(2.0)))
-    np.testing.assert_allclose(found.terms.sum(axis=1), log_prob, atol=1e-6)
+    result = by_column(conditionals(density), values[:6], log_prob, Randomness((0,)))
+    assert result.terms[:, 2] == pytest.approx(np.full(6, np.log(2.0)))
+    np.testing.assert_allclose(result.terms.sum(axis=1), log_prob, atol=1e-6)
 
 
 # --- what a density is made of ----------------------------------------------------------------------------------------
@@ -247,10 +247,10 @@ def test_of_several_flows_it_is_their_mixture_that_is_asked() -> None:
     flows = [fitted(table(rows(200, 2, seed)), "mixture", ["flow.base.mixture.components=1"]) for seed in (0, 1)]
     ensemble = Ensemble(flows, np.array([0.3, 0.7]))
     values, mask = rows(5, 2, seed=9), np.array([True, False])
-    found = conditionals(ensemble).marginal(values, mask, Randomness((0,)), error=0.01)
-    apart = [conditionals(flow).marginal(values, mask, Randomness((0,)), error=0.01).log_prob for flow in flows]
-    expected = np.logaddexp(apart[0] + np.log(0.3), apart[1] + np.log(0.7))
-    np.testing.assert_allclose(found.log_prob, expected, atol=0.06)
+    result = conditionals(ensemble).marginal(values, mask, Randomness((0,)), error=0.01)
+    difference = [conditionals(flow).marginal(values, mask, Randomness((0,)), error=0.01).log_prob for flow in flows]
+    expected = np.logaddexp(difference[0] + np.log(0.3), difference[1] + np.log(0.7))
+    np.testing.assert_allclose(result.log_prob, expected, atol=0.06)
 
 
 def test_what_a_density_is_conditioned_on_is_known() -> None:
@@ -260,9 +260,9 @@ def test_what_a_density_is_conditioned_on_is_known() -> None:
     columns = [Column("x", given=True), Column("y"), Column("z")]
     density = fitted(table(values, columns), "auto", ["train.epochs=20"])
     some, mask = values[:20], np.array([False, True, False])
-    found = conditionals(density).marginal(some, mask, Randomness((0,)))
+    result = conditionals(density).marginal(some, mask, Randomness((0,)))
     grid = np.linspace(-6, 6, 601)
-    for row, log_prob, error in zip(some[:5], found.log_prob, found.error, strict=False):
+    for row, log_prob, error in zip(some[:5], result.log_prob, result.error, strict=False):
         line = np.column_stack([np.repeat(row[None, :2], 601, axis=0), grid])
         integral = logsumexp(density.log_prob(line)) + np.log(grid[1] - grid[0])
         assert log_prob == pytest.approx(integral, abs=4 * error + 1e-3)
@@ -291,9 +291,9 @@ def test_a_marginal_of_what_cannot_be_is_zero_for_sure() -> None:
     density = penguins()
     values = density.sample(3, seed=0)
     values[1, density.schema.names.index("species")] = -1
-    found = conditionals(density).marginal(values, conditionals(density).mask(["species"]), Randomness((0,)))
-    assert (found.log_prob == -np.inf).tolist() == [False, True, False]
-    assert found.error[1] == 0
+    result = conditionals(density).marginal(values, conditionals(density).mask(["species"]), Randomness((0,)))
+    assert (result.log_prob == -np.inf).tolist() == [False, True, False]
+    assert result.error[1] == 0
 
 
 def test_where_what_is_given_cannot_be_no_column_is_blamed_for_it() -> None:
@@ -304,11 +304,11 @@ def test_where_what_is_given_cannot_be_no_column_is_blamed_for_it() -> None:
     some = values[:3].copy()
     some[1, 0] = -1
     log_prob = density.log_prob(some)
-    found = by_column(conditionals(density), some, log_prob, Randomness((0,)))
+    result = by_column(conditionals(density), some, log_prob, Randomness((0,)))
     assert log_prob[1] == -np.inf
-    assert found.oddest[1] == 0
-    assert np.isnan(found.terms[1]).all()
-    np.testing.assert_allclose(found.terms[[0, 2]].sum(axis=1), log_prob[[0, 2]], atol=1e-6)
+    assert result.oddest[1] == 0
+    assert np.isnan(result.terms[1]).all()
+    np.testing.assert_allclose(result.terms[[0, 2]].sum(axis=1), log_prob[[0, 2]], atol=1e-6)
 
 
 def test_rows_that_cannot_be_drawn_are_not_outnumbered_by_those_that_nobody_asked_for() -> None:
@@ -327,9 +327,9 @@ def test_rows_that_cannot_be_drawn_are_not_outnumbered_by_those_that_nobody_aske
 def test_what_cannot_be_drawn_is_refused() -> None:
     density = penguins()
     values = density.sample(20, seed=0)
-    place = density.schema.names.index("island")
-    values[:, place] = -1
+    position = density.schema.names.index("island")
+    values[:, position] = -1
     mask = np.zeros(values.shape, dtype=np.bool_)
-    mask[:, place] = True
+    mask[:, position] = True
     with pytest.raises(NumericsError, match="20 of 20 rows cannot be drawn"):
         conditionals(density).draw(values, mask, Randomness((0,))).reliable()

@@ -44,10 +44,10 @@ def test_nothing_more_is_drawn_than_needed():
 
 
 def test_too_few_is_an_error_that_counts():
-    chosen, found = Rejection(lambda values: values[:, 0] == 7, 2), []
+    chosen, result = Rejection(lambda values: values[:, 0] == 7, 2), []
     with pytest.raises(NumericsError, match="only 1 of 30 drawn rows meet the condition, and 2 were asked for"):
-        found.extend(chosen.accepted(blocks(3)))
-    assert [values.tolist() for values, _ in found] == [[[7.0]]]
+        result.extend(chosen.accepted(blocks(3)))
+    assert [values.tolist() for values, _ in result] == [[[7.0]]]
 
 
 def test_the_usual_budget():

@@ -148,11 +148,11 @@ def test_outside_of_the_support_the_density_is_zero(marginal):
         coordinates = with_marginal(coordinates, values)
     inside = torch.tensor([1e3, 1.0, 0.0], dtype=torch.float64)
     cases = [(1, 0.0), (1, -1.0), (2, -1.0), (2, 3.0), (2, 3.5), (2, -7.0), (2, 1e300), (1, -1e300)]
-    for place, value in cases:
+    for index, value in cases:
         row = inside.clone()
-        row[place] = value
+        row[index] = value
         u, log_det = coordinates.forward(row[None])
-        assert log_det.item() == -math.inf, (place, value)
+        assert log_det.item() == -math.inf, (index, value)
         assert (u == 0).all()
 
 

@@ -24,11 +24,11 @@ def test_the_rest_of_the_grid_sums_to_one(step: float, spread: float, signed: bo
 
 def test_masses_are_those_of_a_student_t() -> None:
     others = UnseenIntegers([0.0], 1.0, 30.0, signed=True)
-    places = torch.tensor([1.0, -5.0, 40.0, 3000.0, -1e6])
+    indices = torch.tensor([1.0, -5.0, 40.0, 3000.0, -1e6])
     scale = 30.0 / UPPER_QUARTILE
     # A cell is so narrow beside the scale that its mass is that of its middle.
-    expected = stats.t(4).pdf(places.numpy() / scale) / scale
-    ratio = others.log_prob(places.double()).exp().numpy() / expected
+    expected = stats.t(4).pdf(indices.numpy() / scale) / scale
+    ratio = others.log_prob(indices.double()).exp().numpy() / expected
     np.testing.assert_allclose(ratio, ratio[0], rtol=2e-4)
 
 

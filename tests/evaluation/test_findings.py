@@ -29,7 +29,7 @@ def table(probabilities, missing):
     columns = [Column("kind", "category", levels=("a", "b", "c")), Column("size", missing=True)]
 
     def drawn(given, random):
-        kind = random.choice(3, len(given), p=probabilities)
+        kind = random.selection(3, len(given), p=probabilities)
         size = np.where(random.random(len(given)) < missing, np.nan, 2.0 * kind + random.standard_normal(len(given)))
         return np.stack([kind, size], axis=1)
 
@@ -177,9 +177,9 @@ def test_few_rows_beside_training_rows_are_no_reason_for_alarm():
 
 def test_what_a_classifier_tells_without_a_bound_has_no_cost():
     odds = np.zeros(9), np.zeros(9)
-    places = np.arange(9), np.arange(9)
+    indices = np.arange(9), np.arange(9)
     for auc, small in ((0.53, True), (0.8, False)):
-        test = TwoSample(9, auc, 0.005, auc, auc, 1e-6, 0.0, 0.0, 0.0, (), odds, places)
+        test = TwoSample(9, auc, 0.005, auc, auc, 1e-6, 0.0, 0.0, 0.0, (), odds, indices)
         (found,) = _told(test, [])
         assert (found.nats, found.cost, found.small) == (None, "", small)
 

@@ -28,11 +28,11 @@ def test_one_column_integrates_to_one(name: str) -> None:
 @pytest.mark.parametrize("name", BASES)
 def test_two_columns_integrate_to_one(name: str) -> None:
     base = shaken(BASES[name](2, 2))
-    side = Context(given=torch.full((1, 2), 0.7, dtype=torch.float64))
+    context = Context(given=torch.full((1, 2), 0.7, dtype=torch.float64))
     u = torch.linspace(-8, 8, 801, dtype=torch.float64)
     z, weight = torch.sinh(u), torch.cosh(u)
     grid = torch.cartesian_prod(z, z)
-    density = base.log_prob(grid, Context(given=side.given.expand(len(grid), 2))).exp().view(801, 801)
+    density = base.log_prob(grid, Context(given=context.given.expand(len(grid), 2))).exp().view(801, 801)
     mass = torch.trapezoid(torch.trapezoid(density * weight * weight[:, None], u), u)
     assert float(mass) == pytest.approx(1.0, abs=1e-3)
 
@@ -115,13 +115,13 @@ def test_both_mixtures_start_at_the_given_mixture(kind: str) -> None:
     base = base.double().eval()
     base.gaussians.set(weights, means, factors)
     z = 3 * torch.randn(100, 4, dtype=torch.float64)
-    parts = torch.stack(
+    columns_seen = torch.stack(
         [
             torch.distributions.MultivariateNormal(mean, covariance).log_prob(z)
             for mean, covariance in zip(means, covariances, strict=True)
         ]
     )
-    expected = torch.logsumexp(torch.log(weights)[:, None] + parts, dim=0)
+    expected = torch.logsumexp(torch.log(weights)[:, None] + columns_seen, dim=0)
     torch.testing.assert_close(base.log_prob(z), expected, rtol=1e-9, atol=1e-9)
 
 
@@ -134,7 +134,9 @@ def test_mixture_samples_have_its_moments(kind: str) -> None:
     base.gaussians.set(weights, means, factors)
     draws = base.sample(200_000, torch.Generator().manual_seed(0))
     mean = weights @ means
-    spread = means - mean
-    covariance = torch.einsum("k,kij->ij", weights, covariances) + torch.einsum("k,ki,kj->ij", weights, spread, spread)
+    offsets = means - mean
+    covariance = torch.einsum("k,kij->ij", weights, covariances) + torch.einsum(
+        "k,ki,kj->ij", weights, offsets, offsets
+    )
     torch.testing.assert_close(draws.mean(0), mean, rtol=0, atol=0.03)
     torch.testing.assert_close(torch.cov(draws.t()), covariance, rtol=0.02, atol=0.06)

@@ -14,8 +14,8 @@ from flowcli.training.prepare import resolve
 NAMES = [name for name in configs.names() if "/" not in name]  # those of single tables are large
 
 
-def flow_config(**parts: object) -> FlowConfig:
-    return configs.from_mapping({"flow": parts}).flow
+def flow_config(**columns_seen: object) -> FlowConfig:
+    return configs.from_mapping({"flow": columns_seen}).flow
 
 
 @pytest.mark.parametrize("columns", [1, 2, 500])
@@ -41,10 +41,10 @@ def test_every_shipped_config_takes_a_context(name: str) -> None:
         configs.load(name).flow, size=resolve.Size(3_000, 3), marginal=False, components=2
     )
     flow = build(architecture, 3, context=2).double().eval()
-    side = Context(given=torch.randn(5, 2, dtype=torch.float64))
-    x = flow.sample(5, torch.Generator().manual_seed(0), side)
-    z, log_det = flow(x, side)
-    back, inverse_log_det = flow.inverse(z, side)
+    half = Context(given=torch.randn(5, 2, dtype=torch.float64))
+    x = flow.sample(5, torch.Generator().manual_seed(0), half)
+    z, log_det = flow(x, half)
+    back, inverse_log_det = flow.inverse(z, half)
     torch.testing.assert_close(back, x, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(inverse_log_det, -log_det, rtol=1e-9, atol=1e-9)
 
@@ -75,8 +75,8 @@ RARE = {
 def test_parameters_are_counted_without_making_them(name: str, columns: int, context: int) -> None:
     request = flow_config(**RARE[name]) if name in RARE else configs.load(name).flow
     architecture = resolve.resolve_flow(request, size=resolve.Size(3_000, columns), marginal=True, components=2)
-    made = sum(p.numel() for p in build(architecture, columns, context).parameters())
-    assert count_parameters(architecture, columns, context) == made
+    built = sum(p.numel() for p in build(architecture, columns, context).parameters())
+    assert count_parameters(architecture, columns, context) == built
 
 
 def test_repeats_have_weights_of_their_own() -> None:
@@ -86,7 +86,7 @@ def test_repeats_have_weights_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parts", "message"),
+    ("columns_seen", "message"),
     [
         ({"base": {"mixture": {"components": "auto"}}}, "components: auto"),
         ({"layers": [{"repeat": "auto", "layers": ["actnorm"]}]}, "repeat: auto"),
@@ -107,9 +107,9 @@ def test_repeats_have_weights_of_their_own() -> None:
         ),
     ],
 )
-def test_the_impossible_is_refused_before_it_is_allocated(parts: dict[str, object], message: str) -> None:
+def test_the_impossible_is_refused_before_it_is_allocated(columns_seen: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        build(flow_config(**parts), 4)
+        build(flow_config(**columns_seen), 4)
 
 
 def test_marginals_may_only_come_first() -> None:

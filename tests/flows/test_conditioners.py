@@ -91,21 +91,21 @@ def test_a_sparse_network_is_a_small_one_for_each_column(
     x = torch.randn(9, columns, dtype=torch.float64)
     network.select_parents(x)
     network = shaken(network)
-    side = torch.randn(9, context, dtype=torch.float64) if context else None
+    half = torch.randn(9, context, dtype=torch.float64) if context else None
     probe = torch.randn(4, 9, columns, dtype=torch.float64)
     act = {"relu": torch.relu, "silu": nn.functional.silu, "tanh": torch.tanh}[activation]
 
-    def by_column(x: torch.Tensor, side: torch.Tensor | None) -> torch.Tensor:
+    def by_column(x: torch.Tensor, half: torch.Tensor | None) -> torch.Tensor:
         out = []
         layers = [network.first, *network.trunk["layers"], network.last]
         for i in range(columns):
             weights = [layer.weight.view(columns, -1, layer.weight.shape[1])[i] for layer in layers]
             biases = [layer.bias.view(columns, -1)[i] for layer in layers]
-            parents = network.first.places[i, : min(i, 2)]
+            parents = network.first.parents[i, : min(i, 2)]
             assert (parents < i).all()
             value = nn.functional.linear(x[:, parents], weights[0][:, : len(parents)], biases[0])
-            if side is not None:
-                value = value + side @ network.context.weight.view(columns, 5, -1)[i].t()
+            if half is not None:
+                value = value + half @ network.context.weight.view(columns, 5, -1)[i].t()
             stream = value
             for number in range(1, len(layers)):
                 value = nn.functional.linear(act(value), weights[number], biases[number])
@@ -116,7 +116,7 @@ def test_a_sparse_network_is_a_small_one_for_each_column(
 
     found = []
     for forward in (lambda a, b: network(a, Context(given=b)), by_column):
-        inputs = [t.clone().requires_grad_() for t in (x, side) if t is not None]
+        inputs = [t.clone().requires_grad_() for t in (x, half) if t is not None]
         out = forward(*inputs, *[None] * (2 - len(inputs)))
         wanted = [*inputs, *(p for p in network.parameters() if p.requires_grad)]
         gradients = torch.autograd.grad((out * probe).sum(), wanted, allow_unused=True)
@@ -136,7 +136,7 @@ def test_parents_are_the_columns_that_say_most() -> None:
     network.select_parents(torch.stack(chain, 1)[:, order])
     for column in range(12):
         links = [before for before in range(column) if abs(int(order[before] - order[column])) == 1]
-        assert set(links) <= set(network.first.places[column].tolist())
+        assert set(links) <= set(network.first.parents[column].tolist())
 
 
 def binned_normal_information(correlation: float, bins: int = 8) -> float:

@@ -146,21 +146,21 @@ def test_a_layer_has_the_gradient_of_its_parts(name: str, context: int) -> None:
     given = torch.randn(6, context, dtype=torch.float64) if context else None
     probe = torch.randn(6, 4, dtype=torch.float64)
 
-    def by_parts(row: Tensor, side: Context) -> tuple[Tensor, Tensor]:
+    def by_parts(row: Tensor, half: Context) -> tuple[Tensor, Tensor]:
         if isinstance(layer, Autoregressive):
             columns = row.flip(1).t() if layer.reverse else row.t()
-            z, log_derivative = layer.bijection.forward(columns, layer.network.theta(columns, side))
+            z, log_derivative = layer.bijection.forward(columns, layer.network.theta(columns, half))
             return (z.flip(0).t() if layer.reverse else z.t()), log_derivative.sum(0)
         seen = row[:, layer.passive].t()
-        theta = layer.network.planes(layer.network.evaluate(seen, side), layer.bijection.parameters)
-        bent, log_derivative = layer.bijection.forward(row[:, layer.active].t(), theta)
-        return row.index_copy(1, layer.active, bent.t()), log_derivative.sum(0)
+        theta = layer.network.planes(layer.network.evaluate(seen, half), layer.bijection.parameters)
+        transformed, log_derivative = layer.bijection.forward(row[:, layer.active].t(), theta)
+        return row.index_copy(1, layer.active, transformed.t()), log_derivative.sum(0)
 
     found = []
     for forward in (layer, by_parts):
-        row, side = x.clone().requires_grad_(), None if given is None else given.clone().requires_grad_()
-        z, log_det = forward(row, Context(given=side))
-        wanted = [t for t in (row, side, *layer.parameters()) if t is not None]
+        row, half = x.clone().requires_grad_(), None if given is None else given.clone().requires_grad_()
+        z, log_det = forward(row, Context(given=half))
+        wanted = [t for t in (row, half, *layer.parameters()) if t is not None]
         gradients = torch.autograd.grad((z * probe).sum() + log_det.sum(), wanted, allow_unused=True)
         found.append((z, log_det, *gradients))
     for ours, expected in zip(*found, strict=True):
@@ -178,12 +178,12 @@ def test_the_inverse_in_one_pass_is_the_inverse_column_by_column(name: str, net:
     bijection: Bijection = {"affine": Affine(), "spline": Spline(bins=5, bound=3.0)}[name]
     layer = Autoregressive(bijection, shaken(masked(9, bijection.parameters, net, context)))
     z = 2 * torch.randn(50, 9, dtype=torch.float64)
-    side = Context(given=torch.randn(50, context, dtype=torch.float64) if context else None)
+    half = Context(given=torch.randn(50, context, dtype=torch.float64) if context else None)
     x = torch.zeros_like(z)
     for column in range(9):
-        theta = layer.network(x, side)[:, :, column]
+        theta = layer.network(x, half)[:, :, column]
         x[:, column] = bijection.inverse(z[:, column], theta)[0]
-    torch.testing.assert_close(layer.inverse(z, side)[0], x, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(layer.inverse(z, half)[0], x, rtol=1e-12, atol=1e-12)
 
 
 @torch.no_grad()

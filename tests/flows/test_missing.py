@@ -32,10 +32,10 @@ def rows(count: int = 60) -> tuple[torch.Tensor, Context]:
 @pytest.mark.parametrize("name", APART)
 def test_what_is_not_there_stays_zero_and_comes_back(name: str) -> None:
     layer = shaken(APART[name](4, 2))
-    x, side = rows()
-    z, log_det = layer(x, side)
-    assert (z[layer.passed(side).observed == 0] == 0).all()
-    back, inverse_log_det = layer.inverse(z, side)
+    x, half = rows()
+    z, log_det = layer(x, half)
+    assert (z[layer.output_context(half).observed == 0] == 0).all()
+    back, inverse_log_det = layer.inverse(z, half)
     torch.testing.assert_close(back, x, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(inverse_log_det, -log_det, rtol=1e-9, atol=1e-9)
 
@@ -43,11 +43,11 @@ def test_what_is_not_there_stays_zero_and_comes_back(name: str) -> None:
 @pytest.mark.parametrize("name", APART)
 def test_log_det_is_that_of_the_columns_that_are_there(name: str) -> None:
     layer = shaken(APART[name](4, 2))
-    x, side = rows()
-    _, log_det = layer(x, side)
+    x, half = rows()
+    _, log_det = layer(x, half)
     for i in range(len(OBSERVED)):
-        own = side.select(torch.tensor([i]))
-        into, out = (context.observed[0] > 0 for context in (own, layer.passed(own)))
+        own = half.select(torch.tensor([i]))
+        into, out = (context.observed[0] > 0 for context in (own, layer.output_context(own)))
         matrix = jacobian(lambda row, own=own: layer(row[None], own)[0][0], x[i])[out][:, into]
         expected = torch.linalg.slogdet(matrix)[1] if len(matrix) else torch.zeros((), dtype=torch.float64)
         torch.testing.assert_close(log_det[i], expected, rtol=1e-9, atol=1e-9)
@@ -56,10 +56,10 @@ def test_log_det_is_that_of_the_columns_that_are_there(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in TRANSFORMS if name in ("lu", "rotation")])
 def test_layers_that_mix_columns_say_so(name: str) -> None:
     layer = TRANSFORMS[name](4, 2).double()
-    x, side = rows()
+    x, half = rows()
     for way in (layer, layer.inverse):
         with pytest.raises(ValueError, match="mixes columns"):
-            way(x, side)
+            way(x, half)
 
 
 @torch.no_grad()
@@ -68,11 +68,11 @@ def test_each_pattern_integrates_to_one(name: str) -> None:
     base = shaken(BASES[name](2, 2))
     u = torch.linspace(-14, 14, 4001, dtype=torch.float64)
     z, weight = torch.sinh(u), torch.cosh(u)
-    for place in range(2):
+    for index in range(2):
         x, observed = torch.zeros(len(z), 2, dtype=torch.float64), torch.zeros(len(z), 2, dtype=torch.float64)
-        x[:, place], observed[:, place] = z, 1.0
-        side = Context(torch.full((len(z), 2), 0.4, dtype=torch.float64), observed)
-        assert float(torch.trapezoid(base.log_prob(x, side).exp() * weight, u)) == pytest.approx(1.0, abs=1e-4)
+        x[:, index], observed[:, index] = z, 1.0
+        half = Context(torch.full((len(z), 2), 0.4, dtype=torch.float64), observed)
+        assert float(torch.trapezoid(base.log_prob(x, half).exp() * weight, u)) == pytest.approx(1.0, abs=1e-4)
     nothing = Context(torch.zeros(1, 2, dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64))
     assert float(base.log_prob(torch.zeros(1, 2, dtype=torch.float64), nothing)) == pytest.approx(0.0, abs=1e-12)
 
@@ -81,10 +81,10 @@ def test_each_pattern_integrates_to_one(name: str) -> None:
 @pytest.mark.parametrize("name", BASES)
 def test_rows_that_are_whole_do_not_notice(name: str) -> None:
     base = shaken(BASES[name](4, 2))
-    x, side = rows()
-    whole = (side.observed > 0).all(1)
-    expected = base.log_prob(x[whole], Context(side.given[whole]))
-    torch.testing.assert_close(base.log_prob(x, side)[whole], expected, rtol=1e-10, atol=1e-10)
+    x, half = rows()
+    whole = (half.observed > 0).all(1)
+    expected = base.log_prob(x[whole], Context(half.given[whole]))
+    torch.testing.assert_close(base.log_prob(x, half)[whole], expected, rtol=1e-10, atol=1e-10)
 
 
 @torch.no_grad()
@@ -99,28 +99,28 @@ def test_mixtures_are_marginalised_exactly(kind: str) -> None:
     base = Mixture(4, 3, 2) if kind == "mixture" else AutoregressiveMixture(4, 3, masked(4, 9, "residual", 2), 2)
     base = base.double().eval()
     base.gaussians.set(weights, means, torch.linalg.inv(torch.linalg.cholesky(covariances)), gate)
-    x, side = rows()
-    found = base.log_prob(x, side)
+    x, half = rows()
+    found = base.log_prob(x, half)
     for i in range(len(x)):
-        seen = side.observed[i] > 0
-        log_weights = torch.log_softmax(weights.log() + gate @ side.given[i], 0)
-        parts = [
+        seen = half.observed[i] > 0
+        log_weights = torch.log_softmax(weights.log() + gate @ half.given[i], 0)
+        columns_seen = [
             torch.distributions.MultivariateNormal(mean[seen], covariance[seen][:, seen]).log_prob(x[i, seen])
             if seen.any()
             else torch.zeros((), dtype=torch.float64)
             for mean, covariance in zip(means, covariances, strict=True)
         ]
-        torch.testing.assert_close(found[i], torch.logsumexp(log_weights + torch.stack(parts), 0))
+        torch.testing.assert_close(found[i], torch.logsumexp(log_weights + torch.stack(columns_seen), 0))
 
 
 def test_both_ways_through_the_conditionals_have_the_same_gradient() -> None:
     """Rows that are whole go through a kernel whose gradient is written out; the others are left to autograd."""
     base = shaken(BASES["autoregressive-mixture"](4, 2))
-    x, side = rows()
+    x, half = rows()
     x = torch.randn_like(x)
-    whole = Context(side.given, torch.ones_like(x))
+    whole = Context(half.given, torch.ones_like(x))
     parameters = [p for p in base.parameters() if p.requires_grad]
-    fast = torch.autograd.grad(base.log_prob(x, Context(side.given)).sum(), parameters)
+    fast = torch.autograd.grad(base.log_prob(x, Context(half.given)).sum(), parameters)
     slow = torch.autograd.grad(base._partial(base.gaussians.centred(x, whole), whole).sum(), parameters)
     for one, other in zip(fast, slow, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-8)
@@ -131,18 +131,18 @@ def test_both_ways_through_the_conditionals_have_the_same_gradient() -> None:
 def test_draws_follow_the_density_of_what_is_there(name: str) -> None:
     """Of two columns the first or the second, of which the distribution is known from the density itself."""
     base = shaken(BASES[name](2, 2))
-    for place in range(2):
+    for index in range(2):
         observed = torch.zeros(40_000, 2, dtype=torch.float64)
-        observed[:, place] = 1.0
+        observed[:, index] = 1.0
         given = torch.full((40_000, 2), 0.4, dtype=torch.float64)
         draws = base.sample(40_000, torch.Generator().manual_seed(5), Context(given, observed))
-        assert (draws[:, 1 - place] == 0).all()
+        assert (draws[:, 1 - index] == 0).all()
         u = torch.linspace(-14, 14, 20_001, dtype=torch.float64)
         z = torch.zeros(len(u), 2, dtype=torch.float64)
-        z[:, place] = torch.sinh(u)
-        side = Context(given[:1].expand(len(u), 2), observed[:1].expand(len(u), 2))
-        cdf = torch.cumulative_trapezoid(base.log_prob(z, side).exp() * torch.cosh(u), u)
-        shares = cdf[torch.searchsorted(u, torch.asinh(draws[:, place])).clamp(1, len(cdf)) - 1].sort().values
+        z[:, index] = torch.sinh(u)
+        half = Context(given[:1].expand(len(u), 2), observed[:1].expand(len(u), 2))
+        cdf = torch.cumulative_trapezoid(base.log_prob(z, half).exp() * torch.cosh(u), u)
+        shares = cdf[torch.searchsorted(u, torch.asinh(draws[:, index])).clamp(1, len(cdf)) - 1].sort().values
         even = (torch.arange(len(shares), dtype=torch.float64) + 0.5) / len(shares)
         assert float((shares - even).abs().max()) < 0.012, name
 
@@ -159,6 +159,6 @@ def test_a_far_narrow_component_costs_no_digits() -> None:
     x[::2] = x[::2, :1]
     observed = torch.ones_like(x)
     observed[:, 0] = 0
-    side = Context(observed=observed)
-    exact = copy.deepcopy(base).double().log_prob(x.double() * observed, side.to(x.double()))
-    assert float((base.log_prob(x * observed, side) - exact).abs().max()) < 2e-3
+    half = Context(observed=observed)
+    exact = copy.deepcopy(base).double().log_prob(x.double() * observed, half.to(x.double()))
+    assert float((base.log_prob(x * observed, half) - exact).abs().max()) < 2e-3

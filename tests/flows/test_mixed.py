@@ -79,14 +79,14 @@ def test_drawn_codes_have_their_probabilities(outcomes: tuple[int, ...]) -> None
     codes = codes_of(outcomes, numbers, context=2)
     codes.smoothing.fill_(0.05)
     rows = 200_000
-    side = Context(given=torch.tensor([[0.5, -1.0]], dtype=torch.float64))
-    drawn = codes.sample(rows, torch.Generator().manual_seed(0), Context(side.given.expand(rows, 2)))
+    half = Context(given=torch.tensor([[0.5, -1.0]], dtype=torch.float64))
+    drawn = codes.sample(rows, torch.Generator().manual_seed(0), Context(half.given.expand(rows, 2)))
     every = all_codes(outcomes)
-    expected = rows * codes.log_prob(codes.one_hot(every), Context(side.given.expand(len(every), 2))).exp()
-    place = torch.zeros(rows, dtype=torch.long)
+    expected = rows * codes.log_prob(codes.one_hot(every), Context(half.given.expand(len(every), 2))).exp()
+    index = torch.zeros(rows, dtype=torch.long)
     for column, count in enumerate(outcomes):
-        place = place * count + drawn[:, column]
-    found = torch.bincount(place, minlength=len(every)).double()
+        index = index * count + drawn[:, column]
+    found = torch.bincount(index, minlength=len(every)).double()
     frequent = expected > 5
     statistic = ((found - expected).square() / expected)[frequent].sum()
     assert stats.chi2(int(frequent.sum()) - 1).sf(float(statistic)) > 1e-4

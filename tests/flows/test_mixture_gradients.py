@@ -30,7 +30,7 @@ def plain_residuals(gaussians: Gaussians, z: Tensor) -> Tensor:
     return torch.einsum("kij,kbj->kbi", factors, z - gaussians.means[:, None])
 
 
-def plain_log_prob(base: Base, z: Tensor, side: Context) -> Tensor:
+def plain_log_prob(base: Base, z: Tensor, condition: Context) -> Tensor:
     assert isinstance(base, Mixture | AutoregressiveMixture)
     gaussians = base.gaussians
     e = plain_residuals(gaussians, z)
@@ -38,7 +38,7 @@ def plain_log_prob(base: Base, z: Tensor, side: Context) -> Tensor:
     log_normals = log_diagonal - 0.5 * e * e - 0.5 * math.log(2 * math.pi)
     if isinstance(base, Mixture):
         return torch.logsumexp(torch.log_softmax(gaussians.log_weights, 0)[:, None] + log_normals.sum(-1), 0)
-    extra, shift, raw = base.network(z, side).chunk(3)
+    extra, shift, raw = base.network(z, condition).chunk(3)
     log_scale = raw / (1 + raw.abs() / 7)
     before = torch.cumsum(pad(log_normals[..., :-1], (1, 0)), -1)
     log_weights = torch.log_softmax(extra + gaussians.log_weights[:, None, None] + before, 0)
@@ -54,23 +54,23 @@ def mixture_of(kind: str, columns: int, components: int, context: int, scale: fl
 
 
 @pytest.mark.usefixtures("blocks")
-@pytest.mark.parametrize("spread", [1.0, 30.0, 1e4])
+@pytest.mark.parametrize("width", [1.0, 30.0, 1e4])
 @pytest.mark.parametrize("scale", [0.5, 3.0])
 @pytest.mark.parametrize(("columns", "components", "context"), [(1, 1, 0), (1, 4, 2), (3, 1, 2), (7, 5, 0), (7, 5, 2)])
 @pytest.mark.parametrize("kind", ["mixture", "plain", "residual"])
 def test_a_mixture_has_the_gradient_of_its_formula(
-    kind: str, columns: int, components: int, context: int, scale: float, spread: float
+    kind: str, columns: int, components: int, context: int, scale: float, width: float
 ) -> None:
     base = mixture_of(kind, columns, components, context, scale)
     generator = torch.Generator().manual_seed(2)
-    z = spread * torch.randn(40, columns, generator=generator, dtype=torch.float64)
+    z = width * torch.randn(40, columns, generator=generator, dtype=torch.float64)
     given = torch.randn(40, context, generator=generator, dtype=torch.float64) if context else None
     probe = torch.randn(40, generator=generator, dtype=torch.float64)
     found = []
     for log_prob in (base.log_prob, lambda a, b: plain_log_prob(base, a, b)):
-        row, side = z.clone().requires_grad_(), None if given is None else given.clone().requires_grad_()
-        out = log_prob(row, Context(given=side))
-        wanted = [t for t in (row, side, *base.parameters()) if t is not None]
+        row, condition = z.clone().requires_grad_(), None if given is None else given.clone().requires_grad_()
+        out = log_prob(row, Context(given=condition))
+        wanted = [t for t in (row, condition, *base.parameters()) if t is not None]
         found.append((out, *torch.autograd.grad((out * probe).sum(), wanted, allow_unused=True)))
     for ours, expected in zip(*found, strict=True):
         if expected is None:
@@ -91,13 +91,13 @@ def test_a_mixture_is_the_same_with_and_without_a_gradient(name: str) -> None:
         torch.testing.assert_close(without, base.log_prob(z).detach(), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("spread", [1.0, 30.0, 1e3])
+@pytest.mark.parametrize("width", [1.0, 30.0, 1e3])
 @pytest.mark.parametrize("name", [name for name in BASES if "mixture" in name])
-def test_a_mixture_in_float32_is_as_exact_as_its_formula(name: str, spread: float) -> None:
+def test_a_mixture_in_float32_is_as_exact_as_its_formula(name: str, width: float) -> None:
     torch.manual_seed(0)
     rough = shaken(BASES[name](20, 0)).float()
     exact = copy.deepcopy(rough).double()
-    z = spread * torch.randn(500, 20, generator=torch.Generator().manual_seed(0))
+    z = width * torch.randn(500, 20, generator=torch.Generator().manual_seed(0))
     found = []
     for base, log_prob in (
         (rough, rough.log_prob),
@@ -202,7 +202,7 @@ def test_a_mixture_cdf_in_float32_is_as_exact_as_its_formula(scale: float) -> No
 def test_a_mixture_cdf_is_exact_in_tails_and_gaps(dtype: torch.dtype) -> None:
     """Two narrow components far apart: log F, log(1 - F) and log f all are thousands between them and beyond."""
     theta = torch.zeros(6, 1, dtype=dtype)
-    theta[2], theta[3] = -200.0, 100.0  # with their gains of a half and of one and a half: -100 and 150
+    theta[2], theta[3] = -200.0, 100.0  # with their gains of a condition and of one and a condition: -100 and 150
     theta[4], theta[5] = -40.0, -40 / 3  # log-scales of -4
     x = torch.tensor([-1e4, -130.0, 0.0, 30.0, 200.0, 1e5], dtype=dtype)
     expected = plain_cdf(x.double(), theta.double())

@@ -15,9 +15,9 @@ SHAPES = [(1, 0), (2, 0), (5, 0), (5, 2)]
 pytestmark = [pytest.mark.parametrize(("columns", "context"), SHAPES)]
 
 
-def rows(count: int, columns: int, context: int, spread: float = 2.0) -> tuple[torch.Tensor, Context]:
+def rows(count: int, columns: int, context: int, width: float = 2.0) -> tuple[torch.Tensor, Context]:
     generator = torch.Generator().manual_seed(count + 10 * columns)
-    x = spread * torch.randn(count, columns, generator=generator, dtype=torch.float64)
+    x = width * torch.randn(count, columns, generator=generator, dtype=torch.float64)
     given = torch.randn(count, context, generator=generator, dtype=torch.float64) if context else None
     return x, Context(given=given)
 
@@ -25,9 +25,9 @@ def rows(count: int, columns: int, context: int, spread: float = 2.0) -> tuple[t
 @pytest.mark.parametrize("name", ALL)
 def test_inverse_undoes_forward(name: str, columns: int, context: int) -> None:
     layer = shaken(ALL[name](columns, context))
-    x, side = rows(200, columns, context)
-    z, log_det = layer(x, side)
-    back, inverse_log_det = layer.inverse(z, side)
+    x, half = rows(200, columns, context)
+    z, log_det = layer(x, half)
+    back, inverse_log_det = layer.inverse(z, half)
     torch.testing.assert_close(back, x, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(inverse_log_det, -log_det, rtol=1e-9, atol=1e-9)
 
@@ -35,9 +35,9 @@ def test_inverse_undoes_forward(name: str, columns: int, context: int) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_forward_undoes_inverse(name: str, columns: int, context: int) -> None:
     layer = shaken(ALL[name](columns, context))
-    z, side = rows(200, columns, context)
-    x, inverse_log_det = layer.inverse(z, side)
-    again, log_det = layer(x, side)
+    z, half = rows(200, columns, context)
+    x, inverse_log_det = layer.inverse(z, half)
+    again, log_det = layer(x, half)
     torch.testing.assert_close(again, z, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(log_det, -inverse_log_det, rtol=1e-9, atol=1e-9)
 
@@ -45,10 +45,10 @@ def test_forward_undoes_inverse(name: str, columns: int, context: int) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_log_det_is_that_of_the_autograd_jacobian(name: str, columns: int, context: int) -> None:
     layer = shaken(ALL[name](columns, context))
-    x, side = rows(6, columns, context)
-    _, log_det = layer(x, side)
+    x, half = rows(6, columns, context)
+    _, log_det = layer(x, half)
     for i in range(len(x)):
-        own = Context(given=None if side.given is None else side.given[i : i + 1])
+        own = Context(given=None if half.given is None else half.given[i : i + 1])
         matrix = jacobian(lambda row, own=own: layer(row[None], own)[0][0], x[i])
         torch.testing.assert_close(log_det[i], torch.linalg.slogdet(matrix)[1], rtol=1e-9, atol=1e-9)
 
@@ -56,8 +56,8 @@ def test_log_det_is_that_of_the_autograd_jacobian(name: str, columns: int, conte
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_starts_at_the_identity(name: str, columns: int, context: int) -> None:
     layer = TRANSFORMS[name](columns, context).double()
-    x, side = rows(50, columns, context)
-    z, log_det = layer(x, side)
+    x, half = rows(50, columns, context)
+    z, log_det = layer(x, half)
     torch.testing.assert_close(z, x, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(log_det, torch.zeros_like(log_det), rtol=0, atol=1e-12)
 
@@ -65,9 +65,9 @@ def test_starts_at_the_identity(name: str, columns: int, context: int) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_a_row_does_not_depend_on_its_batch(name: str, columns: int, context: int) -> None:
     layer = shaken(ALL[name](columns, context))
-    x, side = rows(7, columns, context)
-    z, log_det = layer(x, side)
-    own = Context(given=None if side.given is None else side.given[3:4])
+    x, half = rows(7, columns, context)
+    z, log_det = layer(x, half)
+    own = Context(given=None if half.given is None else half.given[3:4])
     one, one_log_det = layer(x[3:4], own)
     torch.testing.assert_close(one, z[3:4], rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(one_log_det, log_det[3:4], rtol=1e-12, atol=1e-12)
@@ -79,8 +79,8 @@ def test_values_and_gradients_are_finite(name: str, columns: int, context: int, 
     layer = shaken(ALL[name](columns, context))
     spots = {"far": [1e4, -1e8, 1e15], "edges": [-4.0, -3.0, 3.0, 4.0], "zero": [0.0, -0.0, 1e-300]}[where]
     x = torch.tensor(spots, dtype=torch.float64)[:, None].repeat(1, columns).requires_grad_()
-    _, side = rows(len(spots), columns, context)
-    z, log_det = layer(x, side)
+    _, half = rows(len(spots), columns, context)
+    z, log_det = layer(x, half)
     (z.sum() + log_det.sum()).backward()
     assert z.isfinite().all()
     assert log_det.isfinite().all()
@@ -94,10 +94,10 @@ def test_context_changes_the_map(name: str, columns: int, context: int) -> None:
     if not context:
         pytest.skip("needs a context")
     layer = shaken(TRANSFORMS[name](columns, context))
-    x, side = rows(5, columns, context)
-    assert side.given is not None
-    z, _ = layer(x, side)
-    other, _ = layer(x, Context(given=side.given + 1))
+    x, half = rows(5, columns, context)
+    assert half.given is not None
+    z, _ = layer(x, half)
+    other, _ = layer(x, Context(given=half.given + 1))
     transformed = range(columns) if "autoregressive" in name else range(1 if "odd" in name else 0, columns, 2)
     for column in transformed:
         assert not torch.allclose(z[:, column], other[:, column], atol=1e-6), f"column {column} ignores the context"
@@ -106,8 +106,8 @@ def test_context_changes_the_map(name: str, columns: int, context: int) -> None:
 @pytest.mark.parametrize("name", [name for name in TRANSFORMS if "autoregressive" in name])
 def test_column_i_sees_only_those_before_it(name: str, columns: int, context: int) -> None:
     layer = shaken(TRANSFORMS[name](columns, context))
-    x, side = rows(1, columns, context, spread=0.5)  # inside of every spline's bound
-    matrix = jacobian(lambda row: layer(row[None], side)[0][0], x[0])
+    x, half = rows(1, columns, context, width=0.5)  # inside of every spline's bound
+    matrix = jacobian(lambda row: layer(row[None], half)[0][0], x[0])
     if "reverse" in name:
         matrix = matrix.flip(0, 1)
     assert torch.equal(matrix, torch.tril(matrix))
@@ -118,9 +118,9 @@ def test_column_i_sees_only_those_before_it(name: str, columns: int, context: in
 @pytest.mark.parametrize("name", ALL)
 def test_float32_stays_close_to_float64(name: str, columns: int, context: int) -> None:
     layer = shaken(ALL[name](columns, context))
-    x, side = rows(500, columns, context)
-    z, log_det = layer(x, side)
-    require_flow = Context(given=None if side.given is None else side.given.float())
+    x, half = rows(500, columns, context)
+    z, log_det = layer(x, half)
+    require_flow = Context(given=None if half.given is None else half.given.float())
     z32, log_det32 = layer.float()(x.float(), require_flow)
     torch.testing.assert_close(z32.double(), z, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(log_det32.double(), log_det, rtol=1e-4, atol=1e-4)

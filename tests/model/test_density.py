@@ -284,8 +284,8 @@ def test_fewer_scored_rows_are_a_beginning_of_more(rows: int) -> None:
     wish = config.load("auto", ["flow.layers.1.repeat=1", "flow.layers.0.marginal=none"])
     schema = Schema(tuple(Column(f"c{i}") for i in range(10)))
     encoding = Encoder.fit(schema, torch.randn(100, 10, dtype=torch.float64))
-    settled = resolve.resolve_flow(wish.flow, size=resolve.Size(5000, 10), marginal=False, components=4)
-    density = FlowDensity(encoding, shaken(build_mixed(settled, encoding.layout)).float(), wish)
+    resolved = resolve.resolve_flow(wish.flow, size=resolve.Size(5000, 10), marginal=False, components=4)
+    density = FlowDensity(encoding, shaken(build_mixed(resolved, encoding.layout)).float(), wish)
     sampler = Sampler(density, lambda: pytest.fail("no conditionals are needed"))
     with density.pool(1) as pool:
         few, many = (

@@ -27,8 +27,8 @@ def test_every_file_has_its_figures_and_every_format_a_file():
 @pytest.mark.parametrize("name", EXPECTED)
 def test_log_densities_are_those_of_the_time(name):
     model = flowcli.load(FILES / f"{name}.flow")
-    found = model.log_prob(rows(model), precision="float64")
-    np.testing.assert_allclose(found, np.array(EXPECTED[name], dtype=float), rtol=0, atol=1e-6)
+    result = model.log_prob(rows(model), precision="float64")
+    np.testing.assert_allclose(result, np.array(EXPECTED[name], dtype=float), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", EXPECTED)

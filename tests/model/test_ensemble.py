@@ -49,9 +49,9 @@ def test_its_density_is_the_weighted_sum(ensemble, members, double):
 def test_errors_are_those_of_flows_that_share_their_points(ensemble, members):
     """A weighted mean of relative errors: with all weight on one flow, that flow's."""
     new = values(50, 3)
-    for place, member in enumerate(members):
+    for index, member in enumerate(members):
         almost = np.full(3, 1e-12)
-        almost[place] = 1 - 2e-12
+        almost[index] = 1 - 2e-12
         error = Ensemble(members, almost).scores(new).error
         np.testing.assert_allclose(error, member.scores(new).error, rtol=1e-6)
     errors = np.stack([member.scores(new).error for member in members])

@@ -93,11 +93,11 @@ def test_any_bit_flipped(path):
     content = path.read_bytes()
     chance = random.Random(0)
     header = 8 + int.from_bytes(content[:8], "little")
-    places = [*range(16), *(chance.randrange(header) for _ in range(250))]
-    places += [chance.randrange(header, len(content)) for _ in range(100)]
-    for place in places:
+    indices = [*range(16), *(chance.randrange(header) for _ in range(250))]
+    indices += [chance.randrange(header, len(content)) for _ in range(100)]
+    for index in indices:
         damaged = bytearray(content)
-        damaged[place] ^= 1 << chance.randrange(8)
+        damaged[index] ^= 1 << chance.randrange(8)
         path.write_bytes(damaged)
         with pytest.raises(ModelFileError, match=r"model\.flow"):
             models.load(path)
@@ -157,8 +157,8 @@ def edits():
     def say(key, value):
         return lambda document, tensors: document.__setitem__(key, value(document.get(key)))
 
-    def column(place, **changes):
-        return lambda document, tensors: document["columns"][place].update(changes)
+    def column(index, **changes):
+        return lambda document, tensors: document["columns"][index].update(changes)
 
     def any_weight(change):
         def edit(document, tensors):
@@ -249,10 +249,10 @@ def test_a_column_that_depends_on_itself_is_refused(tmp_path):
     path = tmp_path / "model.flow"
     models.save(fitted(table(rows(100, 3)), "sparse"), path)
     document, tensors = container.read(path, "flowcli")
-    name = next(n for n in sorted(tensors) if n.endswith(".places"))
-    for column, place, parent in ((1, 0, 1), (1, 0, 2), (2, 0, -1), (0, 0, 10**9), (0, 1, -1)):
+    name = next(n for n in sorted(tensors) if n.endswith(".parents"))
+    for column, index, parent in ((1, 0, 1), (1, 0, 2), (2, 0, -1), (0, 0, 10**9), (0, 1, -1)):
         changed = tensors[name].clone()
-        changed[column, place] = parent
+        changed[column, index] = parent
         container.write(path, "flowcli", document, tensors | {name: changed})
         with pytest.raises(ModelFileError, match="depends on itself"):
             models.load(path)
@@ -351,8 +351,8 @@ def test_how_likely_held_out_rows_were_comes_back(path, weights) -> None:
 
 def test_of_many_held_out_rows_the_least_likely_are_told_apart() -> None:
     log_probs = np.random.default_rng(0).normal(size=300_000)
-    found = HeldOut.of(log_probs)
-    assert len(found.log_probs) <= 10_000
-    assert found.rarest() == 1 / 300_000
+    result = HeldOut.of(log_probs)
+    assert len(result.log_probs) <= 10_000
+    assert result.rarest() == 1 / 300_000
     x = np.quantile(log_probs, [0.001, 0.3, 0.9])
-    np.testing.assert_allclose(found.percentiles(x), [0.001, 0.3, 0.9], atol=2e-4)
+    np.testing.assert_allclose(result.percentiles(x), [0.001, 0.3, 0.9], atol=2e-4)

@@ -27,13 +27,13 @@ def frame(rows: int = 400, seed: int = 0) -> pd.DataFrame:
     """A category that shifts a number, an angle, a share, counts, missing cells and zeros beside other values."""
     random = np.random.default_rng(seed)
     kind = random.choice(["a", "b", "c"], rows, p=[0.5, 0.3, 0.2])
-    place = np.select([kind == "a", kind == "b"], [-1.0, 2.0], 0.5)
-    x = place + random.normal(size=rows)
+    position = np.select([kind == "a", kind == "b"], [-1.0, 2.0], 0.5)
+    x = position + random.normal(size=rows)
     x[random.random(rows) < np.where(kind == "a", 0.3, 0.05)] = np.nan
     share = random.beta(0.7, 1.5, rows)
-    wind = np.degrees(random.vonmises(0.5 * place, 2.0, rows)) % 360
-    rain = np.where(random.random(rows) < 0.4, 0.0, random.lognormal(0.3 * place, 0.8))
-    count = random.poisson(np.exp(0.4 + 0.3 * place))
+    wind = np.degrees(random.vonmises(0.5 * position, 2.0, rows)) % 360
+    rain = np.where(random.random(rows) < 0.4, 0.0, random.lognormal(0.3 * position, 0.8))
+    count = random.poisson(np.exp(0.4 + 0.3 * position))
     return pd.DataFrame({"kind": kind, "x": x, "share": share, "wind": wind, "rain": rain, "count": count})
 
 
@@ -64,13 +64,13 @@ def axis(column, density: FlowDensity) -> list[tuple[float, float]]:
         return [*points, *((360 * turn, 1.5) for turn in turns)]
     assert not column.step
     # Even in the coordinate, so that the edges of an interval are not missed.
-    place, coordinates = density.coordinates.names.index(column.name), density.coordinates
+    position, coordinates = density.coordinates.names.index(column.name), density.coordinates
     u = np.linspace(-11, 11, 331)
 
     def inverse(shift: float) -> np.ndarray:
         grid = torch.zeros(len(u), len(coordinates), dtype=torch.float64)
-        grid[:, place] = torch.from_numpy(u + shift)
-        return coordinates.inverse(grid)[:, place].numpy()
+        grid[:, position] = torch.from_numpy(u + shift)
+        return coordinates.inverse(grid)[:, position].numpy()
 
     slope = (inverse(1e-5) - inverse(-1e-5)) / 2e-5
     return [*points, *zip(inverse(0.0).tolist(), (slope * (u[1] - u[0])).tolist(), strict=True)]

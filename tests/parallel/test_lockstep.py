@@ -164,11 +164,11 @@ def test_several_processes_repeat_themselves_and_resume_exactly(three_threads):
     part = fresh()
     list(part.loop.run(lambda: part.loop.step == 8))
     document, tensors = part.loop.state()
-    rest = fresh()
-    rest.loop.restore(document, {name: tensor.clone() for name, tensor in tensors.items()})
-    list(rest.loop.run(lambda: False))
+    others = fresh()
+    others.loop.restore(document, {name: tensor.clone() for name, tensor in tensors.items()})
+    list(others.loop.run(lambda: False))
     for name, tensor in whole.loop.state()[1].items():
-        assert torch.equal(tensor, rest.loop.state()[1][name]), name
+        assert torch.equal(tensor, others.loop.state()[1][name]), name
 
 
 def test_parameters_are_views_of_one_vector():
@@ -188,5 +188,5 @@ def test_parameters_are_views_of_one_vector():
     gradients = [torch.full_like(p, number) for number, p in enumerate(flat.parameters)]
     gradient = flat.room(share=False)
     flat.gather(gradients, gradient)
-    for number, part in enumerate(flat.parts(gradient)):
+    for number, part in enumerate(flat.pieces(gradient)):
         assert (part == number).all()

@@ -52,10 +52,10 @@ def test_where_clusters_are_clear_it_ends_where_scikit_learn_does(seed):
 def test_without_clusters_it_is_about_as_good_as_scikit_learn():
     random = np.random.default_rng(0)
     z = random.standard_t(3, (4_000, 4)) @ random.standard_normal((4, 4))
-    train, rest = torch.from_numpy(z[:3_000]), torch.from_numpy(z[3_000:])
-    ours = [float(fit_mixture(train, 8, seed=seed).log_prob(rest).mean()) for seed in range(8)]
+    train, residuals = torch.from_numpy(z[:3_000]), torch.from_numpy(z[3_000:])
+    ours = [float(fit_mixture(train, 8, seed=seed).log_prob(residuals).mean()) for seed in range(8)]
     theirs = [
-        GaussianMixture(8, init_params="k-means++", random_state=seed).fit(train.numpy()).score(rest.numpy())
+        GaussianMixture(8, init_params="k-means++", random_state=seed).fit(train.numpy()).score(residuals.numpy())
         for seed in range(8)
     ]
     assert np.mean(ours) > np.mean(theirs) - 2 * np.hypot(np.std(ours), np.std(theirs)) / np.sqrt(8)

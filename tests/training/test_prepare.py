@@ -226,13 +226,13 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     monkeypatch.setattr(resolve, "TRIAL_STEPS", 40)
     reached = {}
 
-    def watched(ways, begin, notice, time_limit, best=ways_room.best):
-        def noted(way):
-            begun = begin(way)
-            reached[way.encoding.coordinates.marginal is not None] = begun.loop
+    def watched(start_candidates, begin, notice, time_limit, best=ways_room.best):
+        def noted(candidate):
+            begun = begin(candidate)
+            reached[candidate.encoding.coordinates.marginal is not None] = begun.loop
             return begun
 
-        return best(ways, noted, notice, time_limit)
+        return best(start_candidates, noted, notice, time_limit)
 
     monkeypatch.setattr(fitting_room, "best", watched)
     squares, said = checkerboard(), []

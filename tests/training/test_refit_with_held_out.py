@@ -89,7 +89,8 @@ def test_missing_cells_categories_and_weights_have_their_part():
     density = fitting.density()
     codes = copy.deepcopy(density.joint.codes.state_dict())
     weighted = [
-        RowSet(side.values, np.where(side.values[:, 0] > 4, 1.9, 0.1)) for side in (fitting.train, fitting.held_out)
+        RowSet(row_set.values, np.where(row_set.values[:, 0] > 4, 1.9, 0.1))
+        for row_set in (fitting.train, fitting.held_out)
     ]
     equal, other = (
         refit_with_held_out(density, fitting.train, fitting.held_out),
@@ -102,15 +103,15 @@ def test_missing_cells_categories_and_weights_have_their_part():
     assert all(torch.equal(tensor, equal.joint.codes.state_dict()[name]) for name, tensor in codes.items())
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_rows_that_somebody_kept_apart_stay_apart(apart):
+@pytest.mark.parametrize("difference", [False, True])
+def test_rows_that_somebody_kept_apart_stay_apart(difference):
     data, valid = table(heaps(200)), table(heaps(50, 1))
-    series = Series(Task(data, valid=valid if apart else None), SingleFit(at_the_start(data).request))
+    series = Series(Task(data, valid=valid if difference else None), SingleFit(at_the_start(data).request))
     events = series.run(lambda: False)
     list(itertools.islice(events, 2))
     events.close()
     density = series.fitting.density()
-    assert series.completed(density).summary.get("held_out_rows_fitted", False) == (not apart)
+    assert series.completed(density).summary.get("held_out_rows_fitted", False) == (not difference)
     assert "held_out_rows_fitted" not in density.summary
 
 

@@ -142,10 +142,10 @@ def test_a_flow_that_diverges_leaves_those_before_it(monkeypatch):
     with pytest.raises(NumericsError):
         run_until(2)
     monkeypatch.setattr(series_room.Fitting, "density", whole)
-    found = series.density()
-    assert isinstance(found, Ensemble)
-    assert len(found.members) == 1
-    assert np.isfinite(found.log_prob(NEW)).all()
+    result = series.density()
+    assert isinstance(result, Ensemble)
+    assert len(result.members) == 1
+    assert np.isfinite(result.log_prob(NEW)).all()
 
 
 # --- a choice within a given time -------------------------------------------------------------------------------------
@@ -256,11 +256,11 @@ def _choice(members=1):
 def test_the_best_is_chosen_where_it_is_clearly_ahead():
     series = Series(Task(heaps()), _choice())
     run(series)
-    found = series.density()
-    assert found.summary["chosen"] == "mixture"
-    assert found.config == series.fitting.config
+    result = series.density()
+    assert result.summary["chosen"] == "mixture"
+    assert result.config == series.fitting.config
     first, second = series.finished
-    assert found.summary["held_out_nats"] == second.nats > first.nats
+    assert result.summary["held_out_nats"] == second.nats > first.nats
 
 
 def test_the_first_stays_where_another_is_not_clearly_ahead(monkeypatch):
@@ -273,11 +273,11 @@ def test_the_first_stays_where_another_is_not_clearly_ahead(monkeypatch):
 def test_an_ensemble_of_the_best_is_at_least_as_good_as_any(monkeypatch):
     series = Series(Task(heaps()), _choice(members=2))
     run(series)
-    found = series.density()
+    result = series.density()
     held_out = series.fitting.held_out.values
-    assert isinstance(found, Ensemble)
-    singles = [member.log_prob(held_out).mean() for member in found.members]
-    assert found.log_prob(held_out).mean() >= max(singles) - 1e-9
+    assert isinstance(result, Ensemble)
+    singles = [member.log_prob(held_out).mean() for member in result.members]
+    assert result.log_prob(held_out).mean() >= max(singles) - 1e-9
 
 
 def test_a_choice_goes_on_where_it_stopped():

@@ -21,7 +21,7 @@ def test_the_share_is_held_out(share, columns):
 def test_copies_are_on_one_side():
     values = np.round(2 * rows(500, 2))
     mask, copies = hold_out(values, 0.2, 0)
-    held, trained = ({tuple(row) for row in values[side]} for side in (mask, ~mask))
+    held, trained = ({tuple(row) for row in values[row_set]} for row_set in (mask, ~mask))
     assert not held & trained
     assert copies == 500 - len(held | trained)
     assert 0 < mask.sum() < 500

@@ -39,10 +39,10 @@ def test_few_held_out_rows_do_not_decide_alone() -> None:
 def test_more_components_have_to_gain_what_is_asked_of_them() -> None:
     train, held = two_heaps(2000, 0), two_heaps(500, 1)
     coordinates = Encoder.fit(Schema((Column("a"), Column("b"))), train).coordinates
-    for least, found in ((0.0, 2), (0.3, 2), (3.0, 1)):  # two heaps six apart: about half a nat
+    for least, result in ((0.0, 2), (0.3, 2), (3.0, 1)):  # two heaps six apart: about half a nat
         components = {1: 0.0, 2: least}
         (start,) = choose_starts([coordinates], sample(train), sample(held), components=components, seed=0)
-        assert len(start.mixture.weights) == found
+        assert len(start.mixture.weights) == result
 
 
 def test_many_components_are_tried_where_rows_are_many() -> None:

@@ -74,8 +74,8 @@ def test_a_power_law_becomes_a_normal() -> None:
     draws = torch.from_numpy(stats.genpareto(0.4, scale=0.5).rvs(100_000, random_state=1)) + BEGIN
     z = Tails(torch.tensor([[0.0], [0.4]], dtype=torch.float64)).forward(draws[:, None])[0][:, 0]
     expected = -stats.norm.ppf(stats.norm.sf(BEGIN) * (1 - np.array([0.5, 0.9, 0.999])))
-    found = np.quantile(z.numpy(), [0.5, 0.9, 0.999])
-    np.testing.assert_allclose(found, expected, atol=0.06)
+    result = np.quantile(z.numpy(), [0.5, 0.9, 0.999])
+    np.testing.assert_allclose(result, expected, atol=0.06)
 
 
 def test_a_density_of_heavy_tails_integrates_to_one_and_reaches_far() -> None:

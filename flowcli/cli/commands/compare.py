@@ -69,7 +69,7 @@ def compare(
 
     if len(models) < 2:
         raise UsageError(f"{models[0]}: one model has nothing to be compared with; give MODEL MODEL DATA")
-    if twice := [model for place, model in enumerate(models) if model in models[:place]]:
+    if twice := [model for index, model in enumerate(models) if model in models[:index]]:
         raise UsageError(f"{twice[0]}: this model stands here twice")
     reading = read_options(sep, decimal, no_header, max_bytes)
     need_input(data)
@@ -86,9 +86,9 @@ def compare(
             raise UsageError(f"{models[0]} and {model} cannot be compared: {what}")
     tables = _read(data, loaded, reading, silent if quiet else note)
     found: list[Compared] = []
-    with StatusLine(quiet=quiet) as steps:
+    with StatusLine(quiet=quiet) as status:
         for model, each, rows in zip(models, loaded, tables, strict=True):
-            steps.show(f"scoring {len(rows):,} rows with {model}")
+            status.show(f"scoring {len(rows):,} rows with {model}")
             with each.pool(compute.processes(where, threads)) as pool:
                 log_prob = each.pooled_log_prob(rows, pool, seed=seed)
                 seconds = _seconds(each, rows)
@@ -106,14 +106,14 @@ def _read(data: str, models: list[Density], reading: ReadOptions, notice: Callab
     from flowcli.errors import UsageError
 
     tables: list[Rows] = []
-    for place, model in enumerate(models):
-        alike = [earlier for earlier in range(place) if models[earlier].schema == model.schema]
+    for index, model in enumerate(models):
+        alike = [earlier for earlier in range(index) if models[earlier].schema == model.schema]
         if alike:
             tables.append(tables[alike[0]])
             continue
-        if place and data == "-":
+        if index and data == "-":
             raise UsageError("these models read the rows in different ways: give them as a file, not as standard input")
-        tables.append(whole_rows(data, model.schema, reading, silent if place else notice))
+        tables.append(whole_rows(data, model.schema, reading, silent if index else notice))
     return tables
 
 

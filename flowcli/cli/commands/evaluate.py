@@ -88,27 +88,27 @@ def evaluate(
     from flowcli.cli.status_line import StatusLine
     from flowcli.cli.views.evaluate_view import document, lines
     from flowcli.evaluation.evaluate import DRAWS
-    from flowcli.evaluation.evaluate import evaluate as evaluated
+    from flowcli.evaluation.evaluate import evaluate as evaluate_density
 
     where = compute.set_up(device, threads)
     loaded = models.load(Path(model), where)
     say = silent if quiet else note
     rows = whole_rows(data, loaded.schema, reading, say)
     known = None if train is None else whole_rows(train, loaded.schema, reading, say)
-    with StatusLine(quiet=quiet) as steps:
-        found = evaluated(
+    with StatusLine(quiet=quiet) as status:
+        found = evaluate_density(
             loaded,
             rows,
             train=known,
             draws=draws or DRAWS,
             seed=seed,
             processes=compute.processes(where, threads),
-            progress=steps.show,
+            progress=status.show,
         )
         if report is not None:
             from flowcli.evaluation.report import page
 
-            steps.show("drawing pictures")
+            status.show("drawing pictures")
             text = page(found, Path(model).name, "standard input" if data == "-" else Path(data).name)
             with replacing(Path(report)) as file:
                 file.write(text.encode())

@@ -50,16 +50,16 @@ def measure(density: Density) -> str:
     continuous = [column for column in columns if column.continuous]
     rounded = sum(bool(column.step) for column in continuous)
     counted = len(columns) - len(continuous)
-    parts = []
+    pieces = []
     if continuous:
-        parts.append(f"Lebesgue measure on {_many(len(continuous), 'continuous column')} in the file's units")
+        pieces.append(f"Lebesgue measure on {_many(len(continuous), 'continuous column')} in the file's units")
     if counted:
-        parts.append(f"counting measure on {_many(counted, 'discrete or constant column')}")
+        pieces.append(f"counting measure on {_many(counted, 'discrete or constant column')}")
     if any(column.atoms for column in columns):
-        parts.append("counting measure on atoms")
+        pieces.append("counting measure on atoms")
     if any(column.missing for column in columns):
-        parts.append("counting measure on the pattern of missing cells")
-    text = "nats per row, relative to " + ", ".join(parts)
+        pieces.append("counting measure on the pattern of missing cells")
+    text = "nats per row, relative to " + ", ".join(pieces)
     if given := [column.name for column in density.schema.columns if column.given]:
         text += f"; given {', '.join(given)}"
     if rounded:
@@ -124,8 +124,8 @@ def _print(model: str, density: Density, document: dict[str, Any]) -> None:
     shown: list[dict[str, Any]] = []
     for member in members:
         flow = dict(member.config.to_json()["flow"])
-        for part, there in (("discrete", member.joint.codes), ("circular", member.joint.angles)):
-            if there is None:
+        for part, present in (("discrete", member.joint.codes), ("circular", member.joint.angles)):
+            if present is None:
                 del flow[part]
         if flow not in shown:
             shown.append(flow)

@@ -128,14 +128,14 @@ def plot(
     if data is not None:
         gallery.read(data, reading, bad_rows)
     if terminal:
-        from flowcli.cli.views.terminal_plot import print_sketch
+        from flowcli.cli.views.terminal_plot import print_terminal_plot
 
-        print_sketch(gallery)
+        print_terminal_plot(gallery)
     if output is not None:
         gallery.write(files, wanted)
 
 
-def _files(output: str, several: tuple[str, ...]) -> dict[str, Path]:
+def _files(output: str, pool: tuple[str, ...]) -> dict[str, Path]:
     """The files that are written, by the picture in each; by nothing where there is one file."""
     from pathlib import Path
 
@@ -149,8 +149,8 @@ def _files(output: str, several: tuple[str, ...]) -> dict[str, Path]:
         what = "is a folder" if path.is_dir() else f"the name of a picture ends with {', '.join(FORMATS[:-1])} or .pdf"
         raise UsageError(f"-o {output}: {what}")
     files = {"": path}
-    if several and path.suffix.lower() != ".pdf":
-        files = {name: path.with_name(f"{path.stem}-{name}{path.suffix}") for name in several}
+    if pool and path.suffix.lower() != ".pdf":
+        files = {name: path.with_name(f"{path.stem}-{name}{path.suffix}") for name in pool}
     for file in files.values():
         replacing_is_possible(file)
     return files

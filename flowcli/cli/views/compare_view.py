@@ -59,8 +59,8 @@ def lines(models: Sequence[Compared]) -> Iterator[str]:
     """What a person reads, in lines of 80 columns."""
     found = ordered(models)
     head = ("model", "nats a row", "behind", "params", "size", "s/100k")
-    rows = [head, *(_row(each, nats, behind, first=not place) for place, (each, nats, behind) in enumerate(found))]
-    widths = [max(cell_len(row[place]) for row in rows) for place in range(len(head))]
+    rows = [head, *(_row(each, nats, behind, first=not index) for index, (each, nats, behind) in enumerate(found))]
+    widths = [max(cell_len(row[index]) for row in rows) for index in range(len(head))]
     widths[0] = min(widths[0], WIDTH - sum(width + 2 for width in widths[1:]))
     for row in rows:
         cells = [padded(cell, ">", width) for cell, width in zip(row[1:], widths[1:], strict=True)]
@@ -110,10 +110,10 @@ def _error(error: float) -> str:
 
 
 def _size(count: float) -> str:
-    place = 0
-    while count >= 999.5 and place < len(SIZES) - 1:
-        count, place = count / 1000, place + 1
-    return f"{count:.3g} {SIZES[place]}"
+    index = 0
+    while count >= 999.5 and index < len(SIZES) - 1:
+        count, index = count / 1000, index + 1
+    return f"{count:.3g} {SIZES[index]}"
 
 
 def _short(name: str) -> str:

@@ -54,8 +54,12 @@ def lines(found: Evaluation, *, train: bool) -> Iterator[str]:
 def document(found: Evaluation) -> dict[str, Any]:
     """Everything but what there is of every row, as plain JSON values; what is not a finite number is null."""
     measures = found.measures
-    lonely = None if found.lonely is None else dict(zip(("rows", "draws"), map(_crowd, found.lonely), strict=True))
-    parts = {
+    lonely = (
+        None
+        if found.unmatched_points is None
+        else dict(zip(("rows", "draws"), map(_crowd, found.unmatched_points), strict=True))
+    )
+    pieces = {
         "verdict": found.verdict,
         "findings": found.findings,
         "rows": found.nats.rows + found.repeats,
@@ -74,7 +78,7 @@ def document(found: Evaluation) -> dict[str, Any]:
         "crowds": lonely,
         "copies": found.copies,
     }
-    return {name: _plain(value) for name, value in parts.items()}
+    return {name: _plain(value) for name, value in pieces.items()}
 
 
 def _crowd(lonely: Any) -> dict[str, Any]:
@@ -94,8 +98,8 @@ def _plain(value: Any) -> Any:
 
 
 def _wrapped(head: str, text: str, indent: int = 13) -> Iterator[str]:
-    for place, line in enumerate(wrapped(literal(text), WIDTH - indent)):
-        yield f"{head if not place else '':<{indent}}{line}"
+    for index, line in enumerate(wrapped(literal(text), WIDTH - indent)):
+        yield f"{head if not index else '':<{indent}}{line}"
 
 
 def _repeats(repeats: int, rows: int) -> Iterator[str]:
@@ -158,7 +162,7 @@ def _coverage(coverage: Coverage, rows: int, draws: int) -> Iterator[str]:
     yield f"coverage: of {counted(rows, 'row')}, how many lie where the model has its most likely ..."
     for region in coverage.regions:
         filled = round(region.inside * BAR)
-        bar = "".join("█" if place < filled else "·" for place in range(BAR))
+        bar = "".join("█" if index < filled else "·" for index in range(BAR))
         mark = round(region.level * BAR) - 1
         bar = bar[:mark] + "|" + bar[mark + 1 :]
         yield f"  {region.level:>4.0%}  {bar}  {region.inside:6.1%}  ({region.low:.1%} to {region.high:.1%})"
@@ -225,11 +229,13 @@ def _copies(copies: Copies | None, train: bool) -> Iterator[str]:
 
 def _table(rows: Sequence[Sequence[str]], sides: str) -> Iterator[str]:
     """Rows of cells below each other, the first one a heading; numbers on the right, names as long as there is room."""
-    widths = [max(cell_len(row[place]) for row in rows[1:]) for place in range(len(sides))]
+    widths = [max(cell_len(row[index]) for row in rows[1:]) for index in range(len(sides))]
     widths[0] = max(widths[0], cell_len(rows[0][0]) - 2)
     widths[0] = min(widths[0], WIDTH - 2 - sum(width + 2 for width in widths[1:]))
     for number, (first, *others) in enumerate(rows):
-        cells = [padded(cell, side, width) for cell, side, width in zip(others, sides[1:], widths[1:], strict=True)]
+        cells = [
+            padded(cell, alignment, width) for cell, alignment, width in zip(others, sides[1:], widths[1:], strict=True)
+        ]
         room = widths[0] + 2 * (not number)
         head = "  " * bool(number) + padded(shortened(first, room), "<", room)
         yield "  ".join([head, *cells]).rstrip()

@@ -58,7 +58,7 @@ class FitProgress:
         """Say what is fitted; the first time, what the columns are taken for, too."""
         first, self._fit, self._last = self._fit is None, begun, None
         fitting = begun.fitting
-        columns = len(fitting.encoding.modelled.places)
+        columns = len(fitting.encoding.modelled.indices)
         parameters = sum(p.numel() for p in fitting.loop.density.parameters())
         what = f"{describe(fitting)}, {parameters:,} parameters"
         if first:
@@ -216,7 +216,7 @@ def leaderboard(trials: Sequence[Mapping[str, Any]], chosen: str) -> list[str]:
     head = ("tried", "held-out", "", "time", "parameters")
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(5)]
     lines = [
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, "<><>>", widths, strict=True))
+        "  ".join(f"{cell:{alignment}{width}}" for cell, alignment, width in zip(row, "<><>>", widths, strict=True))
         for row in [head, *rows]
     ]
     return [*lines, f"chosen: {chosen}"]
@@ -232,20 +232,20 @@ def describe(fitting: Fitting) -> str:
     from collections import Counter
 
     joint = fitting.loop.density
-    parts = ["softmax"] if joint.codes is not None else []
-    parts += ["circular splines"] if joint.angles is not None else []
+    pieces = ["softmax"] if joint.codes is not None else []
+    pieces += ["circular splines"] if joint.angles is not None else []
     flow = joint.flow
     if flow is None:
-        return " + ".join(parts)
-    parts += ["heavy tails"] if fitting.encoding.coordinates.tails is not None else []
-    parts += ["quantile map"] if fitting.encoding.coordinates.marginal is not None else []
+        return " + ".join(pieces)
+    pieces += ["heavy tails"] if fitting.encoding.coordinates.tails is not None else []
+    pieces += ["quantile map"] if fitting.encoding.coordinates.marginal is not None else []
     layers = Counter(_spaced(type(layer).__name__) for layer in flow.layers)
-    parts += [f"{count} {name}" if count > 1 else name for name, count in layers.items()]
+    pieces += [f"{count} {name}" if count > 1 else name for name, count in layers.items()]
     base = _spaced(type(flow.base).__name__)
     components = getattr(getattr(flow.base, "gaussians", None), "log_weights", None)
     if components is not None:
         base += f" of {len(components)}"
-    return " + ".join([*parts, base])
+    return " + ".join([*pieces, base])
 
 
 def _spaced(name: str) -> str:
@@ -276,9 +276,9 @@ def _words(event: Evaluation) -> str:
 
 
 def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, others = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{hours}:{minutes:02}:{others:02}" if hours else f"{minutes}:{others:02}"
 
 
 def _mean(nats: NDArray[np.float64], weights: NDArray[np.float64]) -> str:

@@ -83,76 +83,76 @@ class Terminal:
             end = end[1:]
         return set_cell_size(set_cell_size(name, head) + dots + end, room)
 
-    def paint(self, text: str, side: str) -> str:
+    def paint(self, text: str, edge: str) -> str:
         """The text in the colour of samples or data."""
-        return click.style(text, fg=COLOURS[side]) if self.colour else text
+        return click.style(text, fg=COLOURS[edge]) if self.colour else text
 
 
-def print_sketch(gallery: PlotInputs) -> None:
+def print_terminal_plot(inputs: PlotInputs) -> None:
     """Print a rough picture of each column, and of the two that say the most of each other."""
     terminal = Terminal.here()
-    for line in sketch(gallery, terminal):
+    for line in terminal_plot(inputs, terminal):
         click.echo(line, color=terminal.colour)
 
 
-def sketch(gallery: PlotInputs, terminal: Terminal) -> list[str]:
+def terminal_plot(inputs: PlotInputs, terminal: Terminal) -> list[str]:
     """The lines of that picture."""
-    schema, names = gallery.density.schema, gallery.columns or gallery.density.schema.names
-    places = [schema.names.index(name) for name in names]
-    sides = [("samples", gallery.samples)]
-    if gallery.rows is not None:
-        sides.insert(0, ("data", gallery.rows))
-    scales = {p: Scale.of(schema.columns[p], *(values[:, p] for _, values in sides)) for p in places}
+    schema, names = inputs.density.schema, inputs.columns or inputs.density.schema.names
+    positions = [schema.names.index(name) for name in names]
+    edges = [("samples", inputs.samples)]
+    if inputs.rows is not None:
+        edges.insert(0, ("data", inputs.rows))
+    scales = {p: Scale.of(schema.columns[p], *(values[:, p] for _, values in edges)) for p in positions}
     room = terminal.width - terminal.name - SIDE - 3 * NUMBER - 2
     head = f"{'column':<{terminal.name}} {'':<{SIDE}} {'':<{room}}" + "".join(
         f"{t:>{NUMBER}}" for t in ("least", "median", "most")
     )
     lines = [head]
-    for p in places:
+    for p in positions:
         beside = [terminal.short(schema.columns[p].name, terminal.name)]
-        if note := _missing([values[:, p] for _, values in sides]):
+        if note := _missing([values[:, p] for _, values in edges]):
             beside.append(terminal.short(note, terminal.name))
         shown = []
-        for side, values in sides:
-            bars = terminal.paint(_bars(scales[p], values[:, p], room, terminal), side)
-            shown.append(f" {side:<{SIDE}} {bars}{_numbers(scales[p], values[:, p], terminal)}")
+        for edge, values in edges:
+            bars = terminal.paint(_bars(scales[p], values[:, p], room, terminal), edge)
+            shown.append(f" {edge:<{SIDE}} {bars}{_numbers(scales[p], values[:, p], terminal)}")
         beside += [" " * terminal.name] * (len(shown) - len(beside))
-        lines += ["".join(parts).rstrip() for parts in zip_longest(beside, shown, fillvalue="")]
-    numbers = [p for p in places if not scales[p].count]
+        lines += ["".join(pieces).rstrip() for pieces in zip_longest(beside, shown, fillvalue="")]
+    numbers = [p for p in positions if not scales[p].count]
     if len(numbers) >= 2:
-        pair = telling_pair(sides[0][1], schema, numbers)
-        lines += ["", *_clouds(scales, pair, sides, terminal)]
+        pair = telling_pair(edges[0][1], schema, numbers)
+        lines += ["", *_clouds(scales, pair, edges, terminal)]
     return lines
 
 
 def _bars(scale: Scale, values: Rows, room: int, terminal: Terminal) -> str:
     """A histogram in so many columns, each level in columns of its own."""
     if scale.count:
-        tops = np.repeat(shares(scale, scale.places(values)), max(1, room // scale.count))[:room]
+        tops = np.repeat(shares(scale, scale.positions(values)), max(1, room // scale.count))[:room]
     else:
-        tops = heights(scale.places(values, np.random.default_rng(0)), room)
-    steps = BLOCKS if terminal.unicode else BARS
+        tops = heights(scale.positions(values, np.random.default_rng(0)), room)
+    status = BLOCKS if terminal.unicode else BARS
     most = float(tops.max(initial=0.0))
     # What is there at all has a block, however low.
-    filled = np.ceil(tops / (most or 1.0) * (len(steps) - 1)).astype(int)
-    return "".join(steps[each] for each in filled).ljust(room)
+    filled = np.ceil(tops / (most or 1.0) * (len(status) - 1)).astype(int)
+    return "".join(status[each] for each in filled).ljust(room)
 
 
-def _missing(sides: Sequence[Rows]) -> str:
+def _missing(edges: Sequence[Rows]) -> str:
     """The shares of missing cells, if there are any."""
-    lacking = [float(np.isnan(values).mean()) if len(values) else 0.0 for values in sides]
+    lacking = [float(np.isnan(values).mean()) if len(values) else 0.0 for values in edges]
     return f" missing {' | '.join(map(words.share, lacking))}" if any(lacking) else ""
 
 
 def _numbers(scale: Scale, values: Rows, terminal: Terminal) -> str:
     """The least, the middle and the largest value, or of levels the most frequent ones."""
-    there = values[~np.isnan(values)]
-    if not len(there):
+    present = values[~np.isnan(values)]
+    if not len(present):
         return ""
     if not scale.count:
-        three = (float(there.min()), float(np.median(there)), float(there.max()))
+        three = (float(present.min()), float(np.median(present)), float(present.max()))
         return "".join(f"{words.number(each):>{NUMBER}}" for each in three)
-    tops, shown = shares(scale, scale.places(values)), ""
+    tops, shown = shares(scale, scale.positions(values)), ""
     for level in np.argsort(-tops, kind="stable"):
         label = terminal.short(scale.labels[level], LEVEL).rstrip()
         text = f"{shown}{', ' if shown else ''}{label} {words.share(float(tops[level]))}"
@@ -163,25 +163,25 @@ def _numbers(scale: Scale, values: Rows, terminal: Terminal) -> str:
 
 
 def _clouds(
-    scales: dict[int, Scale], pair: tuple[int, int], sides: Sequence[tuple[str, Rows]], terminal: Terminal
+    scales: dict[int, Scale], pair: tuple[int, int], edges: Sequence[tuple[str, Rows]], terminal: Terminal
 ) -> list[str]:
     """Two columns as clouds of dots, data and samples side by side, as many dots in each."""
     across, up = scales[pair[0]], scales[pair[1]]
-    width = (terminal.width - 3 * (len(sides) - 1)) // len(sides) if len(sides) > 1 else terminal.width // 2
-    dots = min(MOST_DOTS, *(len(values) for _, values in sides))
+    width = (terminal.width - 3 * (len(edges) - 1)) // len(edges) if len(edges) > 1 else terminal.width // 2
+    dots = min(MOST_DOTS, *(len(values) for _, values in edges))
     draw = _braille if terminal.unicode else _shades
     blocks = []
-    for side, values in sides:
+    for edge, values in edges:
         order = np.random.default_rng(0).permutation(len(values))[:dots]
         x, y = (
-            scale.places(values[order, p], np.random.default_rng(p))
+            scale.positions(values[order, p], np.random.default_rng(p))
             for p, scale in zip(pair, (across, up), strict=True)
         )
         inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
         cloud = draw(x[inside], y[inside], width, MAP_HEIGHT)
-        blocks.append([f"{side:<{width}}", *(terminal.paint(line, side) for line in cloud)])
+        blocks.append([f"{edge:<{width}}", *(terminal.paint(line, edge) for line in cloud)])
     between = " │ " if terminal.unicode else " | "
-    lines = [between.join(parts).rstrip() for parts in zip(*blocks, strict=True)]
+    lines = [between.join(pieces).rstrip() for pieces in zip(*blocks, strict=True)]
     for arrow, scale in zip("→↑" if terminal.unicode else ">^", (across, up), strict=True):
         ends = " to ".join(words.number(float(v), 4) for v in scale.values(np.array([0.0, 1.0])))
         name = terminal.short(scale.column.name, terminal.width - 36).rstrip()

@@ -21,10 +21,10 @@ def shortened_before(text: str, room: int) -> str:
     return "…" * (room > 0) + text
 
 
-def padded(text: str, side: str, room: int) -> str:
+def padded(text: str, alignment: str, room: int) -> str:
     """A text with spaces behind it, for the side ``<``, or before it, for ``>``."""
     spaces = " " * (room - cell_len(text))
-    return text + spaces if side == "<" else spaces + text
+    return text + spaces if alignment == "<" else spaces + text
 
 
 def wrapped(text: str, room: int) -> list[str]:

@@ -25,24 +25,24 @@ AT_ONCE = 4_000_000  # and at once
 def probability_sums(subject: Subject, drawn: Points) -> Iterator[Finding]:
     """Check that the probabilities of codes add up to one, at what some drawn points depend on."""
     codes = subject.joint.codes
-    if codes is not None and len(drawn.rest):
+    if codes is not None and len(drawn.residuals):
         yield _sums(subject, codes, drawn)
 
 
 def _sums(subject: Subject, codes: CategoricalDensity, drawn: Points) -> Finding:
     width = codes.one_hot.edges[-1]
-    rows = drawn.select(torch.arange(min(len(drawn.rest), MOST_ROWS, max(2, WORK // width**2))))
+    rows = drawn.select(torch.arange(min(len(drawn.residuals), MOST_ROWS, max(2, WORK // width**2))))
     before, context = _before(subject, rows)
     off = 0.0
-    for place, ends in enumerate(pairwise(codes.one_hot.edges)):
-        total = _probabilities(codes, before, context, place, list(range(*ends))).sum(0)
+    for index, ends in enumerate(pairwise(codes.one_hot.edges)):
+        total = _probabilities(codes, before, context, index, list(range(*ends))).sum(0)
         off = max(off, float((total - 1).abs().nan_to_num(math.inf).amax()))
     how = "each given those before it"
     if math.prod(subject.layout.outcomes) <= MOST_OUTCOMES:
         whole = torch.cartesian_prod(*(torch.arange(count) for count in subject.layout.outcomes))
         whole = whole.view(-1, len(subject.layout.outcomes))
         hot = codes.one_hot(whole)
-        for row in range(min(ROWS if subject.layout.given else 1, len(drawn.rest))):
+        for row in range(min(ROWS if subject.layout.given else 1, len(drawn.residuals))):
             features = drawn.features[row : row + 1].expand(len(whole), -1)
             own = Context(features) if subject.layout.given else Context()
             total = torch.exp(codes.log_prob(hot, own)).sum()
@@ -59,19 +59,19 @@ def _before(subject: Subject, points: Points) -> tuple[Tensor, Context]:
 
 
 def _probabilities(
-    codes: CategoricalDensity, before: Tensor, context: Context, place: int, values: list[int]
+    codes: CategoricalDensity, before: Tensor, context: Context, index: int, values: list[int]
 ) -> Tensor:
     """The probabilities (values, B) of values of a digit given the digits before it, those of codes (B, V)."""
-    begin, end = codes.one_hot.edges[place : place + 2]
+    begin, end = codes.one_hot.edges[index : index + 2]
     plain, rows = codes.one_hot(before), len(before)
-    possible, found = codes.possible(plain), []
-    several = max(1, AT_ONCE // plain.numel())
-    for start in range(0, len(values), several):
-        chosen = torch.tensor(values[start : start + several]).repeat_interleave(rows)
+    possible, result = codes.possible(plain), []
+    batch = max(1, AT_ONCE // plain.numel())
+    for start in range(0, len(values), batch):
+        chosen = torch.tensor(values[start : start + batch]).repeat_interleave(rows)
         hot = plain.repeat(1, len(chosen) // rows)
         hot[begin:end] = 0
         hot[chosen, torch.arange(len(chosen))] = 1
         own = context.select(torch.arange(rows).repeat(len(chosen) // rows))
-        found.append(torch.exp(codes.log_probs(hot, own)[place]).view(-1, rows))
-    every = torch.cat(found)
+        result.append(torch.exp(codes.log_probs(hot, own)[index]).view(-1, rows))
+    every = torch.cat(result)
     return every if possible is None else every.where(possible[values] > 0, 0.0)

@@ -90,9 +90,9 @@ def bridge(ours: tuple[Rows, Rows], theirs: tuple[Rows, Rows]) -> Estimate:
 def _share(one: Rows, other: Rows) -> Rows:
     """A / (a + b) from log a and log b, (B,) each; nothing where a is nothing."""
     possible = one > -math.inf
-    found = np.zeros(len(one))
-    found[possible] = expit(one[possible] - other[possible])
-    return found
+    result = np.zeros(len(one))
+    result[possible] = expit(one[possible] - other[possible])
+    return result
 
 
 def _tail_index(weights: Rows) -> float:

@@ -29,17 +29,17 @@ def far_away(subject: Subject, values: Tensor) -> Iterator[Finding]:
         subject: The density.
         values: A few rows (B, N_c) of the table, of which one column at a time, and all of them, are moved.
     """
-    places = subject.numbers[:MOST_COLUMNS]
-    if not (places and len(values)):
+    indices = subject.numbers[:MOST_COLUMNS]
+    if not (indices and len(values)):
         return
-    strange = _strange(subject, values, places)
+    strange = _strange(subject, values, indices)
     bad, where = 0, ""
     for double in (False, True):
-        found, whose = _wrong(subject, strange, double)
-        bad, where = bad + found, where or whose
+        result, whose = _wrong(subject, strange, double)
+        bad, where = bad + result, where or whose
     meaning = "Far away, on edges and next to zero, log-densities are numbers or minus infinity."
     yield within("strange rows", bad, 0, "rows", meaning, where or f"{2 * len(strange):,} rows")
-    heavy = [name for place in places for name in _heavy(subject, values[0], place)]
+    heavy = [name for position in indices for name in _heavy(subject, values[0], position)]
     meaning = "From a million spreads on, densities fall faster than distances grow."
     yield within("far away", len(heavy), 0, "columns", meaning, ", ".join(heavy[:3]) or f"out to {OUTWARD[-1]:.0e}")
 
@@ -54,47 +54,47 @@ def _wrong(subject: Subject, rows: Rows, double: bool) -> tuple[int, str]:
     return int(bad.sum()), ""
 
 
-def _strange(subject: Subject, values: Tensor, places: list[int]) -> Rows:
+def _strange(subject: Subject, values: Tensor, indices: list[int]) -> Rows:
     out = [values.numpy()]
     middles, spreads = _middles(subject)
     numbers: dict[int, list[float]] = {}
-    for place in places:
-        column = subject.encoding.schema.columns[place]
-        middle, spread = middles[place], spreads[place]
-        found = [middle + sign * spread * distance for distance in DISTANCES for sign in (-1, 1)]
-        found += [0.0, -0.0, 5e-324, -5e-324, 1e-300]
+    for position in indices:
+        column = subject.encoding.schema.columns[position]
+        middle, spread = middles[position], spreads[position]
+        result = [middle + sign * spread * distance for distance in DISTANCES for sign in (-1, 1)]
+        result += [0.0, -0.0, 5e-324, -5e-324, 1e-300]
         for edge in column.support:
             if math.isfinite(edge):
-                found += [edge, math.nextafter(edge, -math.inf), math.nextafter(edge, math.inf)]
-        found += [*column.atoms, *_at_bounds(subject, place)]
-        numbers[place] = [x for x in found if math.isfinite(x)]
-        moved = values[:1].repeat(len(numbers[place]), 1).numpy()
-        moved[:, place] = numbers[place]
+                result += [edge, math.nextafter(edge, -math.inf), math.nextafter(edge, math.inf)]
+        result += [*column.atoms, *_at_bounds(subject, position)]
+        numbers[position] = [x for x in result if math.isfinite(x)]
+        moved = values[:1].repeat(len(numbers[position]), 1).numpy()
+        moved[:, position] = numbers[position]
         out.append(moved)
     for number in range(max(map(len, numbers.values()))):  # all columns at once
         every = values[:1].numpy().copy()
-        for place in places:
-            every[0, place] = numbers[place][number % len(numbers[place])]
+        for position in indices:
+            every[0, position] = numbers[position][number % len(numbers[position])]
         out.append(every)
     return np.concatenate(out)
 
 
-def _at_bounds(subject: Subject, place: int) -> list[float]:
+def _at_bounds(subject: Subject, position: int) -> list[float]:
     """Where a column's coordinate is on the edge of a map."""
-    if place not in subject.part.on_line:
+    if position not in subject.part.continuous:
         return []
-    coordinates, d = subject.encoding.coordinates, subject.part.on_line.index(place)
-    places = [*BOUNDS, *(-b for b in BOUNDS)]
+    coordinates, d = subject.encoding.coordinates, subject.part.continuous.index(position)
+    indices = [*BOUNDS, *(-b for b in BOUNDS)]
     if coordinates.marginal is not None:
-        places += coordinates.marginal.heights[d].tolist()
-    u = torch.zeros(len(places), len(coordinates), dtype=torch.float64)
-    u[:, d] = torch.tensor(places, dtype=torch.float64)
+        indices += coordinates.marginal.heights[d].tolist()
+    u = torch.zeros(len(indices), len(coordinates), dtype=torch.float64)
+    u[:, d] = torch.tensor(indices, dtype=torch.float64)
     return [float(x) for x in coordinates.inverse(u)[:, d]]
 
 
-def _heavy(subject: Subject, row: Tensor, place: int) -> Iterator[str]:
+def _heavy(subject: Subject, row: Tensor, position: int) -> Iterator[str]:
     """The column's name, for each side on which there is more mass far away than in the middle."""
-    column = subject.encoding.schema.columns[place]
+    column = subject.encoding.schema.columns[position]
     middles, spreads = _middles(subject)
     lower, upper = column.support
     for sign, edge in ((-1.0, lower), (1.0, upper)):
@@ -102,7 +102,7 @@ def _heavy(subject: Subject, row: Tensor, place: int) -> Iterator[str]:
             continue
         distances = np.array([0.0, *OUTWARD])
         rows = row.repeat(len(distances), 1).numpy()
-        rows[:, place] = middles[place] + sign * spreads[place] * distances
+        rows[:, position] = middles[position] + sign * spreads[position] * distances
         try:
             log_prob = subject.density.scores(rows, double=True, draws=1).log_prob
         except NumericsError:
@@ -119,9 +119,9 @@ def _middles(subject: Subject) -> tuple[dict[int, float], dict[int, float]]:
     u = torch.zeros(2, len(coordinates), dtype=torch.float64)
     u[1] = 1
     near, beside = coordinates.inverse(u)
-    middles = dict(zip(subject.part.on_line, near.tolist(), strict=True))
-    spreads = dict(zip(subject.part.on_line, (beside - near).abs().tolist(), strict=True))
-    for place in subject.part.circular:
-        lower, upper = subject.encoding.schema.columns[place].support
-        middles[place], spreads[place] = (lower + upper) / 2, upper - lower
+    middles = dict(zip(subject.part.continuous, near.tolist(), strict=True))
+    spreads = dict(zip(subject.part.continuous, (beside - near).abs().tolist(), strict=True))
+    for position in subject.part.circular:
+        lower, upper = subject.encoding.schema.columns[position].support
+        middles[position], spreads[position] = (lower + upper) / 2, upper - lower
     return middles, spreads

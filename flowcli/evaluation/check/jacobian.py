@@ -21,27 +21,27 @@ Map = Callable[[Tensor, Tensor], Tensor]
 
 def log_dets(subject: Subject, points: Points) -> Iterator[Finding]:
     """The log-det of each part, and of the whole map from the table's columns to latents."""
-    if not subject.numbers or not len(points.rest):
+    if not subject.numbers or not len(points.residuals):
         return
     laid = subject.laid(points)
     flow = subject.joint.flow
     yield _of_columns(subject, points)
     if flow is not None and flow.layers:
         yield _of_layers(subject, points)
-    there = subject.there(laid.codes)
-    of_latents = there
+    present = subject.observed(laid.codes)
+    of_latents = present
     if flow is not None:
-        passed = flow.passed(subject.joint.contexts(laid.rows).coordinates).observed
+        passed = flow.output_context(subject.joint.contexts(laid.rows).coordinates).observed
         if passed is not None:
-            of_latents = torch.cat([passed > 0, there[:, subject.layout.coordinates :]], 1)
+            of_latents = torch.cat([passed > 0, present[:, subject.layout.coordinates :]], 1)
     with torch.no_grad():
         terms = subject.terms(laid)
-    turns = math.log(2 * math.pi) * there[:, subject.layout.coordinates :].double().sum(1)
-    told = laid.log_det - subject.code_masses(points, laid.codes) + terms.log_det + terms.angles_log_prob + turns
-    found = log_abs_det(jacobian(_latents(subject, points), points.rest[:, subject.numbers]), of_latents, there)
+    turns = math.log(2 * math.pi) * present[:, subject.layout.coordinates :].double().sum(1)
+    stated = laid.log_det - subject.code_masses(points, laid.codes) + terms.log_det + terms.angles_log_prob + turns
+    result = log_abs_det(jacobian(_latents(subject, points), points.residuals[:, subject.numbers]), of_latents, present)
     meaning = "The log-det from the table's columns to the latents is that of the matrix of all derivatives."
-    figure = _apart(told, found)
-    yield within("log-det of the whole", figure, limits.LOG_DET, "nats", meaning, f"{len(told)} rows")
+    figure = _apart(stated, result)
+    yield within("log-det of the whole", figure, limits.LOG_DET, "nats", meaning, f"{len(stated)} rows")
 
 
 def jacobian(function: Map, x: Tensor) -> Tensor:
@@ -51,8 +51,8 @@ def jacobian(function: Map, x: Tensor) -> Tensor:
     """
     rows, columns = x.shape
     parts = []
-    several = max(1, ROWS_AT_ONCE // columns)
-    for own in torch.split(torch.arange(rows), several):
+    batch = max(1, ROWS_AT_ONCE // columns)
+    for own in torch.split(torch.arange(rows), batch):
         index = own.repeat_interleave(columns)
         copies = x[index].detach().requires_grad_()
         with torch.enable_grad():
@@ -67,10 +67,10 @@ def log_abs_det(matrices: Tensor, there_out: Tensor, there_in: Tensor) -> Tensor
     """log|det| (B,) of what is there of matrices (B, n, n): of the rows and columns that are flagged, (B, n) each."""
     both = there_out[:, :, None] & there_in[:, None, :]
     # What is not there is paired off, so that it counts with a one.
-    ranks = [torch.cumsum(~there, 1) for there in (there_out, there_in)]
+    ranks = [torch.cumsum(~present, 1) for present in (there_out, there_in)]
     neither = ~there_out[:, :, None] & ~there_in[:, None, :] & (ranks[0][:, :, None] == ranks[1][:, None, :])
-    found: Tensor = torch.linalg.slogdet(torch.where(both, matrices, neither.to(matrices)))[1]
-    return found
+    result: Tensor = torch.linalg.slogdet(torch.where(both, matrices, neither.to(matrices)))[1]
+    return result
 
 
 def _of_columns(subject: Subject, points: Points) -> Finding:
@@ -81,11 +81,11 @@ def _of_columns(subject: Subject, points: Points) -> Finding:
         return torch.cat(subject.layout.split(laid.rows)[:2], 1)
 
     laid = subject.laid(points)
-    there = subject.there(laid.codes)
-    found = log_abs_det(jacobian(encoded, points.rest[:, subject.numbers]), there, there)
-    told = laid.log_det - subject.code_masses(points, laid.codes)
+    present = subject.observed(laid.codes)
+    result = log_abs_det(jacobian(encoded, points.residuals[:, subject.numbers]), present, present)
+    stated = laid.log_det - subject.code_masses(points, laid.codes)
     meaning = "What is done to columns before the flow (logs, scales, quantiles, angles) counts as its derivatives say."
-    return within("log-det of the columns", _apart(told, found), limits.LOG_DET, "nats", meaning)
+    return within("log-det of the columns", _apart(stated, result), limits.LOG_DET, "nats", meaning)
 
 
 def _of_layers(subject: Subject, points: Points) -> Finding:
@@ -95,11 +95,11 @@ def _of_layers(subject: Subject, points: Points) -> Finding:
     worst, where = 0.0, ""
     for name, layer, x, own in walk(flow, subject.layout.split(laid.rows)[0], context):
         with torch.no_grad():
-            told = layer(x, own)[1]
+            stated = layer(x, own)[1]
         every = torch.ones_like(x, dtype=torch.bool)
-        before, after = (every if c.observed is None else c.observed > 0 for c in (own, layer.passed(own)))
+        before, after = (every if c.observed is None else c.observed > 0 for c in (own, layer.output_context(own)))
         through: Map = lambda rows, index, layer=layer, own=own: layer(rows, own.select(index))[0]  # type: ignore[misc]  # noqa: E731
-        off = _apart(told, log_abs_det(jacobian(through, x), after, before))
+        off = _apart(stated, log_abs_det(jacobian(through, x), after, before))
         if off >= worst:
             worst, where = off, name
     meaning = "So does each layer."
@@ -126,11 +126,11 @@ def _latents(subject: Subject, points: Points) -> Map:
 def _with(subject: Subject, points: Points, x: Tensor, index: Tensor) -> Points:
     """Some of the points with other numbers."""
     chosen = points.select(index)
-    rest = chosen.rest.clone()
-    rest[:, subject.numbers] = x
-    return Points(rest, chosen.features)
+    residuals = chosen.residuals.clone()
+    residuals[:, subject.numbers] = x
+    return Points(residuals, chosen.features)
 
 
-def _apart(told: Tensor, found: Tensor) -> float:
+def _apart(stated: Tensor, result: Tensor) -> float:
     """The largest difference; infinite where one is not a number."""
-    return float((told - found).abs().nan_to_num(math.inf).amax())
+    return float((stated - result).abs().nan_to_num(math.inf).amax())

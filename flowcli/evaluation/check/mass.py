@@ -43,32 +43,32 @@ def masses(subject: Subject, drawn: Points, seed: int) -> Iterator[Finding]:
         drawn: What it drew. Codes and what is given are taken from it, and a first guess of where numbers are.
         seed: Of the guess and of points.
     """
-    if not subject.numbers or len(drawn.rest) < 2:
+    if not subject.numbers or len(drawn.residuals) < 2:
         return
-    half = len(drawn.rest) // 2
-    first, second = drawn.select(torch.arange(half)), drawn.select(torch.arange(half, len(drawn.rest)))
+    half = len(drawn.residuals) // 2
+    first, second = drawn.select(torch.arange(half)), drawn.select(torch.arange(half, len(drawn.residuals)))
     guess = Guess(subject, first, seed)
     if len(subject.numbers) <= 2:
         yield _by_quadrature(subject, guess, second)
     random = numpy_generator(seed, Stream.CHECK_MASS)
-    log_p, log_q, found = [np.empty(0)], [np.empty(0)], None
+    log_p, log_q, result = [np.empty(0)], [np.empty(0)], None
     for _ in range(ROUNDS if len(subject.numbers) > 2 else 2):
-        chosen = torch.from_numpy(random.integers(len(second.rest), size=ROUND_ROWS))
+        chosen = torch.from_numpy(random.integers(len(second.residuals), size=ROUND_ROWS))
         points, q = guess.sample(second.select(chosen), random)
         log_p.append(_log_density(subject, points, second.select(chosen)))
         log_q.append(q)
-        found = mean_weight(np.concatenate(log_p), np.concatenate(log_q))
-        if found.trusted and found.error <= limits.SURE / 2:
+        result = mean_weight(np.concatenate(log_p), np.concatenate(log_q))
+        if result.trusted and result.error <= limits.SURE / 2:
             break
-    assert found is not None
+    assert result is not None
     p, q = np.concatenate(log_p), np.concatenate(log_q)
     theirs = _log_density(subject, second, second), guess.log_prob(second)
     bridged = bridge((p, q), theirs)
     if len(subject.numbers) > 2:
-        if not found.sure and bridged.sure:
+        if not result.sure and bridged.sure:
             yield bridged.finding(NAME, MEANING, "bridge")
         else:
-            yield found.finding(NAME, MEANING, "sampling")
+            yield result.finding(NAME, MEANING, "sampling")
     meaning = "What is drawn follows the density that is told: both have the same share of any other density."
     draws = bridged.finding("draws against density", meaning, "bridge")
     yield draws
@@ -86,41 +86,45 @@ class Guess:
     def __init__(self, subject: Subject, drawn: Points, seed: int) -> None:
         self.subject = subject
         part, columns = subject.part, subject.encoding.schema.columns
-        self.circles = [Circle.fit(columns[place], drawn.rest[:, place].numpy()) for place in part.circular]
+        self.circles = [Circle.fit(columns[index], drawn.residuals[:, index].numpy()) for index in part.circular]
         self.proposal: Proposal | None = None
-        if part.on_line:
+        if part.continuous:
             laid = subject.laid(drawn)
-            x = _where_there(drawn.rest[:, part.on_line], subject.there(laid.codes)[:, : len(part.on_line)])
-            chosen = [columns[place] for place in part.on_line]
+            x = _where_there(
+                drawn.residuals[:, part.continuous], subject.observed(laid.codes)[:, : len(part.continuous)]
+            )
+            chosen = [columns[index] for index in part.continuous]
             self.proposal = Proposal.fit(chosen, x, self._features(drawn), seed)
 
     def sample(self, templates: Points, random: np.random.Generator) -> tuple[Points, Rows]:
         """Other numbers for rows (B), whose codes and given columns stay; their log-densities (B,)."""
         subject, part = self.subject, self.subject.part
-        there = subject.there(subject.laid(templates).codes)
-        rest = templates.rest.clone()
-        angles = there[:, len(part.on_line) :]
-        for circle, place, here in zip(self.circles, part.circular, angles.t(), strict=True):
-            rest[:, place] = torch.where(here, torch.from_numpy(circle.sample(len(rest), random)), math.nan)
-        points = Points(rest, templates.features)
+        observed = subject.observed(subject.laid(templates).codes)
+        residuals = templates.residuals.clone()
+        angles = observed[:, len(part.continuous) :]
+        for circle, index, here in zip(self.circles, part.circular, angles.t(), strict=True):
+            residuals[:, index] = torch.where(here, torch.from_numpy(circle.sample(len(residuals), random)), math.nan)
+        points = Points(residuals, templates.features)
         if self.proposal is not None:
-            lines = there[:, : len(part.on_line)].numpy()
+            lines = observed[:, : len(part.continuous)].numpy()
             x = torch.from_numpy(self.proposal.sample(lines, self._features(points), random))
-            rest = rest.clone()
-            rest[:, part.on_line] = torch.where(torch.from_numpy(lines), x, rest[:, part.on_line])
-            points = Points(rest, templates.features)
-        return points, self.log_prob(points, there)
+            residuals = residuals.clone()
+            residuals[:, part.continuous] = torch.where(torch.from_numpy(lines), x, residuals[:, part.continuous])
+            points = Points(residuals, templates.features)
+        return points, self.log_prob(points, observed)
 
-    def log_prob(self, points: Points, there: Tensor | None = None) -> Rows:
+    def log_prob(self, points: Points, observed: Tensor | None = None) -> Rows:
         """The log-density of the numbers of rows (B) given their codes, (B,)."""
         subject, part = self.subject, self.subject.part
-        if there is None:
-            there = subject.there(subject.laid(points).codes)
-        out = np.zeros(len(points.rest))
-        for circle, place, here in zip(self.circles, part.circular, there[:, len(part.on_line) :].t(), strict=True):
-            out += np.where(here.numpy(), circle.log_prob(points.rest[:, place].numpy()), 0.0)
+        if observed is None:
+            observed = subject.observed(subject.laid(points).codes)
+        out = np.zeros(len(points.residuals))
+        for circle, index, here in zip(
+            self.circles, part.circular, observed[:, len(part.continuous) :].t(), strict=True
+        ):
+            out += np.where(here.numpy(), circle.log_prob(points.residuals[:, index].numpy()), 0.0)
         if self.proposal is not None:
-            x = _where_there(points.rest[:, part.on_line], there[:, : len(part.on_line)])
+            x = _where_there(points.residuals[:, part.continuous], observed[:, : len(part.continuous)])
             out += self.proposal.log_prob(x, self._features(points))
         return out
 
@@ -128,44 +132,44 @@ class Guess:
     def _features(self, points: Points) -> Rows:
         """What coordinates depend on: what is given, codes and angles, (B, F)."""
         given = self.subject.joint.contexts(self.subject.laid(points).rows).coordinates.given
-        return np.empty((len(points.rest), 0)) if given is None else np.asarray(given.numpy())
+        return np.empty((len(points.residuals), 0)) if given is None else np.asarray(given.numpy())
 
 
 def _log_density(subject: Subject, points: Points, templates: Points) -> Rows:
     """The log-density of the numbers given the codes of the templates, (B,): none where a number means another code."""
     wanted = subject.laid(templates).codes
     same = (subject.laid(points).codes == wanted).all(1)
-    found = subject.given_codes(points, subject.code_masses(points, wanted))
-    return np.asarray(torch.where(same, found, -math.inf).numpy())
+    result = subject.given_codes(points, subject.code_masses(points, wanted))
+    return np.asarray(torch.where(same, result, -math.inf).numpy())
 
 
 def _by_quadrature(subject: Subject, guess: Guess, drawn: Points) -> Finding:
     """The integral for several rows' codes, each by itself; the one farthest from one is told."""
     dimensions = len(subject.numbers)
     templates = _several(subject, drawn, LABELS[dimensions - 1])
-    there = subject.there(subject.laid(templates).codes).numpy()
+    observed = subject.observed(subject.laid(templates).codes).numpy()
     maps: list[Line | Circle] = [*(guess.proposal.lines if guess.proposal else []), *guess.circles]
 
     def function(v: Rows, labels: NDArray[np.intp]) -> Rows:
         own = templates.select(torch.from_numpy(labels))
-        rest, log_volume = own.rest.clone(), np.zeros(len(v))
-        for d, (place, each) in enumerate(zip(subject.numbers, maps, strict=True)):
+        residuals, log_volume = own.residuals.clone(), np.zeros(len(v))
+        for d, (index, each) in enumerate(zip(subject.numbers, maps, strict=True)):
             x, log_width = _unrolled(each, v[:, d])
-            here = there[labels, d]
-            rest[:, place] = torch.where(torch.from_numpy(here), torch.from_numpy(x), rest[:, place])
+            here = observed[labels, d]
+            residuals[:, index] = torch.where(torch.from_numpy(here), torch.from_numpy(x), residuals[:, index])
             log_volume += np.where(here, log_width, 0.0)
-        log_p = _log_density(subject, Points(rest, own.features), own)
+        log_p = _log_density(subject, Points(residuals, own.features), own)
         return np.asarray(np.exp(log_p + log_volume))
 
     limit = (limits.MASS_1, limits.MASS_2)[dimensions - 1]
     with np.errstate(over="ignore", invalid="ignore"):
-        found, error = integrals(function, dimensions, len(templates.rest), limit / 4)
-    off = np.where(np.isfinite(found), np.abs(found - 1), math.inf)
+        result, error = integrals(function, dimensions, len(templates.residuals), limit / 4)
+    off = np.where(np.isfinite(result), np.abs(result - 1), math.inf)
     worst = int(off.argmax())
     passed: bool | None = bool(off[worst] <= limit)
     if not passed and error[worst] > off[worst]:  # of the coarser rule; the finer one is far better
         passed = None
-    where = f"{found[worst]:.6f}, quadrature"
+    where = f"{result[worst]:.6f}, quadrature"
     return Finding(NAME, float(off[worst]), limit, "", passed, MEANING, where)
 
 
@@ -188,5 +192,5 @@ def _several(subject: Subject, drawn: Points, most: int) -> Points:
     return drawn.select(torch.tensor(list(first.values())[:most]))
 
 
-def _where_there(x: Tensor, there: Tensor) -> Rows:
-    return np.asarray(x.where(there, math.nan).numpy())
+def _where_there(x: Tensor, observed: Tensor) -> Rows:
+    return np.asarray(x.where(observed, math.nan).numpy())

@@ -26,10 +26,10 @@ def precisions(subject: Subject, values: Tensor) -> Iterator[Finding]:
     else:
         where = f"{len(values):,} rows"
     with np.errstate(invalid="ignore"):
-        apart = np.where(single == double, 0.0, np.abs(single - double))
-    apart = np.where(np.isnan(apart), math.inf, apart)
+        difference = np.where(single == double, 0.0, np.abs(single - double))
+    difference = np.where(np.isnan(difference), math.inf, difference)
     meaning = "Log-densities in float32 are those in float64, on average over rows."
-    yield within("float32, mean", float(apart.mean()), limits.SINGLE_MEAN, "nats", meaning, where)
+    yield within("float32, mean", float(difference.mean()), limits.SINGLE_MEAN, "nats", meaning, where)
     meaning = "So they are for 99 of 100 rows."
-    figure = float(np.quantile(apart, 0.99, method="higher"))
+    figure = float(np.quantile(difference, 0.99, method="higher"))
     yield within("float32, 99 of 100", figure, limits.SINGLE_MOST, "nats", meaning, where)

@@ -19,9 +19,9 @@ def plausible_given(encoding: Encoder, count: int, generator: torch.Generator) -
     """
     part = encoding.given
     values = torch.full((count, len(encoding.schema.columns)), math.nan, dtype=torch.float64)
-    u = torch.randn(count, len(part.on_line), generator=generator, dtype=torch.float64)
+    u = torch.randn(count, len(part.continuous), generator=generator, dtype=torch.float64)
     angles = (2 * torch.rand(count, len(part.circular), generator=generator, dtype=torch.float64) - 1) * math.pi
-    codes = torch.zeros(count, len(part.coded), dtype=torch.long)
+    codes = torch.zeros(count, len(part.categorical), dtype=torch.long)
     for number, outcomes in enumerate(part.outcomes):
         codes[:, number] = torch.randint(outcomes.count, (count,), generator=generator)
     part.decode(Encoded(codes, angles, u, u.new_zeros(count)), values, generator)
@@ -34,10 +34,10 @@ def around(subject: Subject, points: Points, distance: float, generator: torch.G
     u, angles, _, _ = subject.layout.split(laid.rows)
     moved = u + distance * torch.randn(u.shape, generator=generator, dtype=torch.float64)
     turned = (2 * torch.rand(angles.shape, generator=generator, dtype=torch.float64) - 1) * math.pi
-    found = subject.decoded(moved, turned, laid.codes, points)
+    result = subject.decoded(moved, turned, laid.codes, points)
     # A number beside an atom is the atom.
-    same = (subject.laid(found).codes == laid.codes).all(1) & _finite(subject, found, laid.codes)
-    return found.select(same.nonzero()[:, 0])
+    same = (subject.laid(result).codes == laid.codes).all(1) & _finite(subject, result, laid.codes)
+    return result.select(same.nonzero()[:, 0])
 
 
 def finite(subject: Subject, points: Points) -> Points:
@@ -53,5 +53,5 @@ def joined(*parts: Points) -> Points:
 
 
 def _finite(subject: Subject, points: Points, codes: Tensor) -> Tensor:
-    there = subject.there(codes)
-    return (points.rest[:, subject.numbers].isfinite() | ~there).all(1)
+    observed = subject.observed(codes)
+    return (points.residuals[:, subject.numbers].isfinite() | ~observed).all(1)

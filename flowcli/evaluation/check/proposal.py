@@ -52,16 +52,16 @@ class Proposal:
         from sklearn.mixture import GaussianMixture
 
         random = np.random.default_rng(seed)
-        lines = [Line.fit(column, x[:, place]) for place, column in enumerate(columns)]
-        n = np.column_stack([line.forward(x[:, place])[0] for place, line in enumerate(lines)])
+        lines = [Line.fit(column, x[:, index]) for index, column in enumerate(columns)]
+        n = np.column_stack([line.forward(x[:, index])[0] for index, line in enumerate(lines)])
         design = np.column_stack([features, np.ones(len(n))])
         slopes = np.zeros((design.shape[1], len(lines)))
-        for place in range(len(lines)):
-            own = np.isfinite(n[:, place])
+        for index in range(len(lines)):
+            own = np.isfinite(n[:, index])
             if own.any():
                 a = design[own]
                 penalty = RIDGE * len(a) * np.eye(a.shape[1])
-                slopes[:, place] = np.linalg.solve(a.T @ a + penalty, a.T @ n[own, place])
+                slopes[:, index] = np.linalg.solve(a.T @ a + penalty, a.T @ n[own, index])
         left = n - design @ slopes
         for column in left.T:  # what is not there takes the place of another row's, and says nothing new
             absent = ~np.isfinite(column)
@@ -83,21 +83,21 @@ class Proposal:
             mixture.fit(left)
         return cls(lines, slopes, mixture.weights_, mixture.means_, WIDENED * mixture.covariances_)
 
-    def sample(self, there: Flags, features: Rows, random: np.random.Generator) -> Rows:
+    def sample(self, observed: Flags, features: Rows, random: np.random.Generator) -> Rows:
         """Draw numbers (B, D), NaN where they are not there, given features (B, F)."""
-        rows, columns = there.shape
+        rows, columns = observed.shape
         chosen = random.choice(len(self.weights), size=rows, p=self.weights / self.weights.sum())
         roots = np.linalg.cholesky(self.covariances)
         left = self.means[chosen] + np.einsum("bij,bj->bi", roots[chosen], random.normal(size=(rows, columns)))
         wide = np.flatnonzero(random.random(rows) < SHARE_WIDE)
         left[wide] = WIDE * random.standard_t(DEGREES, size=(len(wide), columns))
         n = left + self._expected(features)
-        x = np.column_stack([line.inverse(n[:, place]) for place, line in enumerate(self.lines)])
-        return np.where(there, x, np.nan)
+        x = np.column_stack([line.inverse(n[:, index]) for index, line in enumerate(self.lines)])
+        return np.where(observed, x, np.nan)
 
     def log_prob(self, x: Rows, features: Rows) -> Rows:
         """The log-density (B,) of numbers (B, D), NaN where they are not there, given features (B, F)."""
-        both = [line.forward(x[:, place]) for place, line in enumerate(self.lines)]
+        both = [line.forward(x[:, index]) for index, line in enumerate(self.lines)]
         n, log_derivative = (np.column_stack(part) for part in zip(*both, strict=True))
         left = n - self._expected(features)
         out: Rows = np.where(np.isnan(x), 0.0, log_derivative).sum(1)
@@ -122,8 +122,8 @@ class Proposal:
         return np.asarray(np.column_stack([features, np.ones(len(features))]) @ self.slopes)
 
 
-def _patterns(there: Flags) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def _patterns(observed: Flags) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """For each pattern of what is there, its columns and its rows."""
-    patterns, owner = np.unique(there, axis=0, return_inverse=True)
+    patterns, owner = np.unique(observed, axis=0, return_inverse=True)
     for number, pattern in enumerate(patterns):
         yield np.flatnonzero(pattern), np.flatnonzero(owner.reshape(-1) == number)

@@ -36,40 +36,40 @@ def integrals(
     first = np.stack(np.meshgrid(*[np.arange(count) / count] * dimensions), -1).reshape(-1, dimensions)
     corners = np.tile(first, (labels, 1))
     owners = np.repeat(np.arange(labels), len(first))
-    side = 1.0 / count
+    width = 1.0 / count
     total, error, used = np.zeros(labels), np.zeros(labels), 0
-    whole = _sums(function, corners, owners, side)
+    whole = _sums(function, corners, owners, width)
     for _ in range(MOST_ROUNDS):
-        shifts = np.stack(np.meshgrid(*[[0.0, side / 2]] * dimensions), -1).reshape(-1, dimensions)
+        shifts = np.stack(np.meshgrid(*[[0.0, width / 2]] * dimensions), -1).reshape(-1, dimensions)
         parts = (corners[:, None, :] + shifts).reshape(-1, dimensions)
         parts_owners = np.repeat(owners, len(shifts))
-        of_parts = _sums(function, parts, parts_owners, side / 2)
+        of_parts = _sums(function, parts, parts_owners, width / 2)
         used += len(parts) * POINTS**dimensions
-        found = of_parts.reshape(len(corners), -1).sum(1)
-        off = np.abs(found - whole)
+        result = of_parts.reshape(len(corners), -1).sum(1)
+        off = np.abs(result - whole)
         # The next division will be far better than this one was; the tolerance is for what is left.
-        rough = off > tolerance * np.maximum(side**dimensions, 1e-4)
+        rough = off > tolerance * np.maximum(width**dimensions, 1e-4)
         if used > MOST_POINTS:
             rough[:] = False
-        np.add.at(total, owners[~rough], found[~rough])
+        np.add.at(total, owners[~rough], result[~rough])
         np.add.at(error, owners[~rough], off[~rough])
         if not rough.any():
             break
         again = np.repeat(rough, len(shifts))
-        corners, owners, whole, side = parts[again], parts_owners[again], of_parts[again], side / 2
+        corners, owners, whole, width = parts[again], parts_owners[again], of_parts[again], width / 2
     else:
         np.add.at(total, owners, whole)
         np.add.at(error, owners, np.abs(whole))
     return total, error
 
 
-def _sums(function: Callable[[Rows, Labels], Rows], corners: Rows, owners: Labels, side: float) -> Rows:
+def _sums(function: Callable[[Rows, Labels], Rows], corners: Rows, owners: Labels, width: float) -> Rows:
     """The integrals over boxes with these lower corners (N, dimensions), (N,)."""
     dimensions = corners.shape[1]
     nodes, weights = np.polynomial.legendre.leggauss(POINTS)
     nodes, weights = (nodes + 1) / 2, weights / 2
     grid = np.stack(np.meshgrid(*[nodes] * dimensions), -1).reshape(-1, dimensions)
     shares = np.prod(np.stack(np.meshgrid(*[weights] * dimensions), -1).reshape(-1, dimensions), 1)
-    at = (corners[:, None, :] + side * grid).reshape(-1, dimensions)
+    at = (corners[:, None, :] + width * grid).reshape(-1, dimensions)
     values = function(at, np.repeat(owners, len(grid))).reshape(len(corners), -1)
-    return np.asarray(values @ shares * side**dimensions)
+    return np.asarray(values @ shares * width**dimensions)

@@ -44,8 +44,8 @@ def _encoding(subject: Subject, points: Points) -> Finding:
     laid = subject.laid(points)
     u, angles, codes, _ = subject.layout.split(laid.rows)
     back = subject.decoded(u, angles, codes, points)
-    figure, place = _farthest(_misses(subject, points, back, laid.codes))
-    where = subject.encoding.schema.columns[subject.numbers[place]].name if figure > limits.ROUND_TRIP else ""
+    figure, index = _farthest(_misses(subject, points, back, laid.codes))
+    where = subject.encoding.schema.columns[subject.numbers[index]].name if figure > limits.ROUND_TRIP else ""
     meaning = "Columns become coordinates and angles, and these the same columns again."
     return within("columns and back", figure, limits.ROUND_TRIP, UNIT, meaning, where)
 
@@ -80,8 +80,8 @@ def _single(subject: Subject, points: Points) -> Finding:
 
 def _latents(subject: Subject, flow: Flow, points: Points) -> Finding:
     _, context = _inputs(subject, subject.joint, points)
-    passed = flow.passed(context)
-    z = flow.base.sample(len(points.rest), torch.Generator().manual_seed(1), passed)
+    passed = flow.output_context(context)
+    z = flow.base.sample(len(points.residuals), torch.Generator().manual_seed(1), passed)
     again, _ = flow(flow.inverse(z, context)[0], context)
     figure = float((torch.abs(again - z) / (1 + z.abs())).nan_to_num(math.inf).amax()) if len(z) else 0.0
     meaning = "Latents become rows, and these the same latents again."
@@ -95,8 +95,8 @@ def _angles(subject: Subject, points: Points) -> Finding:
     z, _ = density.latents(angles, context)
     back, _ = density.bijection.inverse(z, density.theta(angles, context))
     turn = torch.remainder(back.t() - angles + math.pi, 2 * math.pi) - math.pi
-    there = subject.there(laid.codes)[:, subject.layout.coordinates :]
-    figure = float(turn.abs().where(there, 0.0).nan_to_num(math.inf).amax())
+    observed = subject.observed(laid.codes)[:, subject.layout.coordinates :]
+    figure = float(turn.abs().where(observed, 0.0).nan_to_num(math.inf).amax())
     meaning = "Angles become uniform ones, and these the same angles again."
     return within("angles and back", figure, limits.ROUND_TRIP, "radians", meaning)
 
@@ -108,7 +108,7 @@ def walk(flow: Flow, x: Tensor, context: Context) -> Iterator[tuple[str, Transfo
         yield f"layer {number}, {type(layer).__name__}", layer, x, context
         with torch.no_grad():
             x, _ = layer(x, context)
-        context = layer.passed(context)
+        context = layer.output_context(context)
 
 
 def _inputs(subject: Subject, joint: MixedDensity, points: Points) -> tuple[Tensor, Context]:
@@ -132,21 +132,21 @@ def _misses(subject: Subject, points: Points, back: Points, codes: Tensor) -> Te
 
     Far out the unit grows with the distance from the middle, so that digits are what counts.
     """
-    x, y = (part.rest[:, subject.numbers] for part in (points, back))
+    x, y = (part.residuals[:, subject.numbers] for part in (points, back))
     if not len(x):
         return x
-    there = subject.there(codes)
-    seen = x.where(there, math.nan)
+    observed = subject.observed(codes)
+    seen = x.where(observed, math.nan)
     middle = torch.nanmedian(seen, 0).values.nan_to_num()
     spread = torch.nanmedian((seen - middle).abs(), 0).values.nan_to_num()
     unit = torch.where(spread > 0, spread, 1.0) + (x - middle).abs()
-    for place, number in enumerate(subject.numbers):  # on a circle no number is far out, and ends are neighbours
+    for index, number in enumerate(subject.numbers):  # on a circle no number is far out, and ends are neighbours
         column = subject.encoding.schema.columns[number]
         if column.kind == "circular":
             period = column.support[1] - column.support[0]
-            turn = torch.remainder(y[:, place] - x[:, place] + period / 2, period) - period / 2
-            y[:, place], unit[:, place] = x[:, place] + turn, period
-    return ((y - x).abs() / unit).where(there, 0.0).nan_to_num(math.inf)
+            turn = torch.remainder(y[:, index] - x[:, index] + period / 2, period) - period / 2
+            y[:, index], unit[:, index] = x[:, index] + turn, period
+    return ((y - x).abs() / unit).where(observed, 0.0).nan_to_num(math.inf)
 
 
 def _farthest(misses: Tensor) -> tuple[float, int]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from flowcli.encoding.encoder import Encoded, residuals
+from flowcli.encoding.encoder import Encoded, subtract_columns
 from flowcli.flows import MixedDensity, MixedTerms
 from flowcli.model import FlowDensity
 
@@ -24,17 +24,17 @@ class Points(NamedTuple):
     A rounded number may lie anywhere in its cell here: this is the density before any cell is averaged.
     """
 
-    rest: Tensor
+    residuals: Tensor
     features: Tensor
 
     def select(self, rows: Tensor) -> Points:
         """Some of them, by their numbers."""
-        return Points(self.rest[rows], self.features[rows])
+        return Points(self.residuals[rows], self.features[rows])
 
     def blocks(self) -> Iterator[Points]:
         """A few at a time."""
-        for start in range(0, len(self.rest), BLOCK):
-            yield Points(self.rest[start : start + BLOCK], self.features[start : start + BLOCK])
+        for start in range(0, len(self.residuals), BLOCK):
+            yield Points(self.residuals[start : start + BLOCK], self.features[start : start + BLOCK])
 
 
 class Laid(NamedTuple):
@@ -57,7 +57,7 @@ class Subject:
         self.layout = density.encoding.layout
         self.joint: MixedDensity = copy.deepcopy(density.joint).cpu().double().freeze()
         # Columns with a number: coordinates first, then angles, as latents are.
-        self.numbers = [*self.part.on_line, *self.part.circular]
+        self.numbers = [*self.part.continuous, *self.part.circular]
 
     @cached_property
     def require_flow(self) -> MixedDensity:
@@ -72,11 +72,11 @@ class Subject:
     def points(self, values: Tensor) -> Points:
         """Rows (B, N_c) of the table as points; only those that the columns can hold."""
         held = values[self.encoding.possible(values)]
-        return Points(residuals(held, self.encoding.schema), self.encoding.features(held))
+        return Points(subtract_columns(held, self.encoding.schema), self.encoding.features(held))
 
     def laid(self, points: Points) -> Laid:
         """The points as the joint density takes them."""
-        encoded = self.part.encode(points.rest)
+        encoded = self.part.encode(points.residuals)
         parts = [encoded.coordinates, encoded.angles, encoded.codes.double(), points.features]
         return Laid(torch.cat(parts, 1), encoded.log_det, encoded.codes)
 
@@ -100,7 +100,7 @@ class Subject:
             laid = self.laid(block)
             terms = self.terms(laid)
             parts.append(terms.base_log_prob + terms.log_det + terms.angles_log_prob + laid.log_det)
-        return (torch.cat(parts) if parts else points.rest.new_zeros(0)) - code_masses
+        return (torch.cat(parts) if parts else points.residuals.new_zeros(0)) - code_masses
 
     @torch.no_grad()
     def draw(self, given: Tensor, generator: torch.Generator) -> Points:
@@ -120,36 +120,36 @@ class Subject:
         self, u: Tensor, angles: Tensor, codes: Tensor, points: Points, generator: torch.Generator | None = None
     ) -> Points:
         """The points (B) with other coordinates (B, D), angles (B, A) and codes (B, V)."""
-        rest = points.rest.clone()
+        residuals = points.residuals.clone()
         chance = generator or torch.Generator().manual_seed(0)
-        self.part.decode(Encoded(codes, angles, u, u.new_zeros(len(codes))), rest, chance)
-        return Points(rest, points.features)
+        self.part.decode(Encoded(codes, angles, u, u.new_zeros(len(codes))), residuals, chance)
+        return Points(residuals, points.features)
 
-    def there(self, codes: Tensor) -> Tensor:
+    def observed(self, codes: Tensor) -> Tensor:
         """Which coordinates and angles are there in rows of these codes, (B, D + A)."""
         owners = [*self.layout.coordinate_codes, *self.layout.angle_codes]
         owners = owners or [None] * len(self.numbers)
-        there = torch.ones(len(codes), len(owners), dtype=torch.bool)
-        for place, owner in enumerate(owners):
+        observed = torch.ones(len(codes), len(owners), dtype=torch.bool)
+        for index, owner in enumerate(owners):
             if owner is not None:
-                there[:, place] = codes[:, owner] == 0
-        return there
+                observed[:, index] = codes[:, owner] == 0
+        return observed
 
     def code_masses(self, points: Points, codes: Tensor) -> Tensor:
         """What the masses of these codes (B, V) are multiplied by, as logarithms, (B,): what is per unit of a grid.
 
         Numbers of a grid without an outcome of their own have the probability that ``UnseenIntegers`` gives them.
         """
-        total = points.rest.new_zeros(len(points.rest))
-        for place in self.part.constant:
-            column = self.encoding.schema.columns[place]
+        total = points.residuals.new_zeros(len(points.residuals))
+        for index in self.part.constant:
+            column = self.encoding.schema.columns[index]
             total -= math.log(column.step) if column.step and not column.text else 0.0
-        for number, (place, outcomes) in enumerate(zip(self.part.coded, self.part.outcomes, strict=True)):
+        for number, (index, outcomes) in enumerate(zip(self.part.categorical, self.part.outcomes, strict=True)):
             column, code = outcomes.column, codes[:, number]
             if column.step and not column.text:
                 own = (code >= int(column.continuous)) & ~((code == outcomes.missing) & column.missing)
                 total -= own * math.log(column.step)
             if outcomes.others is not None:
                 other = code == outcomes.missing - 1
-                total += outcomes.others.log_prob(points.rest[:, place]).where(other, 0.0)
+                total += outcomes.others.log_prob(points.residuals[:, index]).where(other, 0.0)
         return total

@@ -68,19 +68,21 @@ def _of_flow(density: FlowDensity, values: Rows | None, seed: int) -> Iterator[F
     drawn = finite(subject, subject.draw(given, generator))
     rows, refusal = _written(subject, given[:WRITTEN], drawn, seed)
     seen = rows if table is None else torch.cat([table, rows[:TRIED]])
-    points = drawn.select(torch.arange(min(TRIED, len(drawn.rest))))
+    points = drawn.select(torch.arange(min(TRIED, len(drawn.residuals))))
     if table is not None:
         points = joined(finite(subject, subject.points(table[:TRIED])), points)
     near, wide = (around(subject, points, distance, generator) for distance in (NEAR, WIDE))
     everywhere = joined(points, near, wide)
     yield from round_trips(subject, points, everywhere)
     few = max(4, DERIVED // max(1, len(subject.numbers)) // 3)
-    mixed = [part.select(torch.randperm(len(part.rest), generator=generator)[:few]) for part in (points, near, wide)]
+    mixed = [
+        part.select(torch.randperm(len(part.residuals), generator=generator)[:few]) for part in (points, near, wide)
+    ]
     yield from log_dets(subject, joined(*mixed))
     yield from probability_sums(subject, drawn)
     yield from masses(subject, drawn, seed)
     if refusal is None:
-        yield from written(subject, drawn.select(torch.arange(min(WRITTEN, len(drawn.rest)))), rows)
+        yield from written(subject, drawn.select(torch.arange(min(WRITTEN, len(drawn.residuals)))), rows)
     else:
         yield refusal
     yield from far_away(subject, seen[:50])
@@ -96,7 +98,7 @@ def _written(subject: Subject, given: torch.Tensor, drawn: Points, seed: int) ->
     except NumericsError as error:
         meaning = "Rows can be drawn."
         refusal = Finding("rows as written", None, 0, "", False, meaning, str(error))
-        rows = drawn.rest[: len(given)].numpy()
+        rows = drawn.residuals[: len(given)].numpy()
         plain = rows if any(column.subtracted_columns for column in schema.columns) else as_written(rows, schema)
         return torch.from_numpy(plain), refusal
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import ks_2samp
 from torch import Tensor
 
-from flowcli.encoding.encoder import residuals
+from flowcli.encoding.encoder import subtract_columns
 from flowcli.evaluation.check.finding import Finding, within
 from flowcli.evaluation.check.subject import Points, Subject
 from flowcli.table import as_written
@@ -26,24 +26,24 @@ def written(subject: Subject, drawn: Points, values: Tensor) -> Iterator[Finding
         values: Rows as they are written.
     """
     schema = subject.encoding.schema
-    rest = residuals(values, schema)
+    residuals = subtract_columns(values, schema)
     laid = subject.laid(drawn)
     if not subject.layout.given:  # such rows are drawn anew
         u = subject.layout.split(laid.rows)[0]
         drawn = drawn.select(subject.encoding.coordinates.plausible(u).nonzero()[:, 0])
-    plain = as_written(drawn.rest.numpy(), schema)
-    places = [place for place in subject.part.places if place not in subject.part.constant]
-    if not (len(plain) and places):
+    plain = as_written(drawn.residuals.numpy(), schema)
+    indices = [index for index in subject.part.indices if index not in subject.part.constant]
+    if not (len(plain) and indices):
         return
     worst, whose = 0.0, ""
-    for place in places:
-        ours, theirs = (x[~np.isnan(x)] for x in (plain[:, place], rest[:, place].numpy()))
+    for index in indices:
+        ours, theirs = (x[~np.isnan(x)] for x in (plain[:, index], residuals[:, index].numpy()))
         if len(ours) < 20 or len(theirs) < 20:
             continue
         distance = float(ks_2samp(ours, theirs, method="asymp").statistic)
         size = distance * math.sqrt(len(ours) * len(theirs) / (len(ours) + len(theirs)))
         if size >= worst:
-            worst, whose = size, schema.columns[place].name
-    limit = math.sqrt(-0.5 * math.log(FALSE_ALARMS / 2 / len(places)))
+            worst, whose = size, schema.columns[index].name
+    limit = math.sqrt(-0.5 * math.log(FALSE_ALARMS / 2 / len(indices)))
     meaning = "Rows that are written are distributed as the flow draws them, column by column."
     yield within("rows as written", worst, limit, "", meaning, whose if worst > limit else f"{len(values):,} rows")

@@ -37,8 +37,8 @@ def simple_log_probs(
     Yields:
         A name, and (M,), in nats, on the measure of the schema.
     """
-    if (places := whole_places(schema)) is not None:
-        train, rows = train[:, places], rows[:, places]
+    if (indices := whole_places(schema)) is not None:
+        train, rows = train[:, indices], rows[:, indices]
         yield "a single Gaussian", gaussian_log_prob(train, rows, weights)
         if weights is None and (found := mixture_log_prob(train, rows)) is not None:
             yield f"a mixture of {found[0]} Gaussians", found[1]
@@ -129,10 +129,10 @@ def _columns_log_prob(train: Rows, rows: Rows, schema: Schema, weights: Rows | N
     """Log-density of rows where the columns are independent."""
     names = schema.names
     log_prob = np.zeros(len(rows))
-    for place, column in enumerate(schema.columns):
+    for position, column in enumerate(schema.columns):
         if column.given or (column.kind == "constant" and not column.missing):
             continue
-        own, new = train[:, place], rows[:, place]
+        own, new = train[:, position], rows[:, position]
         for name, factor in column.subtracted_columns:
             own, new = own - factor * train[:, names.index(name)], new - factor * rows[:, names.index(name)]
         log_prob += _column_log_prob(own, new, column, np.ones(len(own)) if weights is None else weights)

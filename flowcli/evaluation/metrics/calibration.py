@@ -67,10 +67,10 @@ def column_ranks(rows: Rows, samples: Rows, schema: Schema, seed: int) -> Rows:
     random = numpy_generator(seed, Stream.CALIBRATION)
     ranks = np.full(rows.shape, np.nan)
     among = ranks_among if samples.ndim == 2 else ranks_among_own
-    for place, column in enumerate(schema.columns):
+    for index, column in enumerate(schema.columns):
         if not column.given:
-            values, draws = on_its_grid(rows[:, place], column), on_its_grid(samples[..., place], column)
-            ranks[:, place] = among(values, draws, random)
+            values, draws = on_its_grid(rows[:, index], column), on_its_grid(samples[..., index], column)
+            ranks[:, index] = among(values, draws, random)
     return ranks
 
 
@@ -89,10 +89,10 @@ def checks(ranks: Rows, rows: Rows, samples: Rows, schema: Schema) -> list[Check
         schema: The columns.
     """
     found: list[Check] = []
-    for place, column in enumerate(schema.columns):
+    for index, column in enumerate(schema.columns):
         if column.given:
             continue
-        values, draws = rows[:, place], samples[..., place].ravel()
+        values, draws = rows[:, index], samples[..., index].ravel()
         if column.missing:
             found.append(_missing(column, values, draws))
         if column.kind == "constant":
@@ -100,9 +100,9 @@ def checks(ranks: Rows, rows: Rows, samples: Rows, schema: Schema) -> list[Check
         if column.text:
             found.append(_shares(column, values, draws))
         else:
-            present = ~np.isnan(ranks[:, place])
+            present = ~np.isnan(ranks[:, index])
             effective = int(np.count_nonzero(~np.isnan(draws))) if samples.ndim == 2 else None
-            found.append(_values(column, ranks[present, place], effective))
+            found.append(_values(column, ranks[present, index], effective))
     return _adjusted(found)
 
 
@@ -183,8 +183,8 @@ def _chance_of_shares(common: Rows, lump: Rows) -> float:
     together = np.column_stack([common, lump])
     if _expected(together)[-1] >= LEAST_SHARE:
         return _chance(together)
-    apart = float(stats.fisher_exact(np.column_stack([common.sum(axis=1), lump])).pvalue)
-    return min(1.0, 2 * min(apart, _chance(common))) if common.shape[1] > 1 else apart
+    differences = float(stats.fisher_exact(np.column_stack([common.sum(axis=1), lump])).pvalue)
+    return min(1.0, 2 * min(differences, _chance(common))) if common.shape[1] > 1 else differences
 
 
 def _chance(table: Rows) -> float:
@@ -208,8 +208,8 @@ def _missing(column: Column, values: Rows, draws: Rows) -> Check:
 def _adjusted(found: list[Check]) -> list[Check]:
     """The checks with their chances adjusted for being many (Holm, 1979)."""
     out, least = list(found), 0.0
-    order = sorted(range(len(found)), key=lambda place: found[place].chance)
-    for rank, place in enumerate(order):
-        least = max(least, min(1.0, found[place].chance * (len(found) - rank)))
-        out[place] = replace(found[place], adjusted=least)
+    order = sorted(range(len(found)), key=lambda index: found[index].chance)
+    for rank, index in enumerate(order):
+        least = max(least, min(1.0, found[index].chance * (len(found) - rank)))
+        out[index] = replace(found[index], adjusted=least)
     return out

@@ -70,7 +70,7 @@ class Coverage:
     dimensions: float
 
     @property
-    def manner(self) -> Manner | None:
+    def miscalibration(self) -> Manner | None:
         """Which way the regions are wrong; ``None`` where too few are sure to be.
 
         A model that is too wide or too narrow as a whole is so by the same factor in its middle and far out. Were it a
@@ -79,8 +79,8 @@ class Coverage:
         sides = [int(np.sign(r.inside - r.level)) if r.chance < SURE else 0 for r in self.regions]
         center, outer = sides[0], sides[2] or sides[1]
         if center and outer in (0, center):
-            near, far = self._stretch(self.regions[0]), self._stretch(self.regions[1])
-            if not (outer and abs(far) > 2 * abs(near)):
+            near, distant = self._stretch(self.regions[0]), self._stretch(self.regions[1])
+            if not (outer and abs(distant) > 2 * abs(near)):
                 return "too wide" if center > 0 else "too narrow"
         if outer:
             return "tails too heavy" if outer > 0 else "tails too light"

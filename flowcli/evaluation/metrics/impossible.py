@@ -34,8 +34,8 @@ def impossible(log_prob: Rows, rows: Rows, schema: Schema) -> Impossible | None:
     bad = rows[~np.isfinite(log_prob)]
     if not len(bad):
         return None
-    for place, column in enumerate(schema.columns):
-        if not column.given and (reason := _reason(bad[:, place], column)):
+    for index, column in enumerate(schema.columns):
+        if not column.given and (reason := _reason(bad[:, index], column)):
             return Impossible(len(bad), len(rows), column.name, reason)
     return Impossible(len(bad), len(rows), None, "")
 

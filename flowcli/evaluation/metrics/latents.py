@@ -70,7 +70,7 @@ def latent_scores(density: FlowDensity, values: Rows, seed: int) -> LatentScores
     for block in torch.split(rows, BLOCK):
         context = joint.context(block)
         z = flow(joint.layout.split(block)[0], context)[0]
-        of_latents = flow.passed(context)
+        of_latents = flow.output_context(context)
         latents.append(_with_gaps(z, of_latents.observed))
         sampled = (flow.base.sample(len(block), generator, of_latents) for _ in range(times))
         draws.append(np.stack([_with_gaps(each, of_latents.observed) for each in sampled], axis=1))

@@ -26,14 +26,14 @@ def matched(drawn: Drawn, check: Check) -> Drawn | None:
     Returns:
         ``None`` where hardly any draws would be left.
     """
-    place = drawn.schema.names.index(check.column)
-    rows, draws = (_codes(table[:, place], check) for table in (drawn.rows, drawn.draws))
+    position = drawn.schema.names.index(check.column)
+    rows, draws = (_codes(table[:, position], check) for table in (drawn.rows, drawn.draws))
     levels, counts = np.unique(rows, return_counts=True)
-    there = [np.flatnonzero(draws == level) for level in levels]
-    scale = min(len(own) / count for own, count in zip(there, counts, strict=True))
+    present = [np.flatnonzero(draws == level) for level in levels]
+    scale = min(len(own) / count for own, count in zip(present, counts, strict=True))
     if scale * len(rows) < LEAST_DRAWS:
         return None
-    kept = np.concatenate([own[: int(scale * count)] for own, count in zip(there, counts, strict=True)])
+    kept = np.concatenate([own[: int(scale * count)] for own, count in zip(present, counts, strict=True)])
     return drawn.part(np.arange(len(rows)), np.sort(kept))
 
 

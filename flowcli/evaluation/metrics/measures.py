@@ -124,18 +124,18 @@ def measured(drawn: Drawn, seed: int) -> Measures:
 def _alone(table: Rows, schema: Schema, random: np.random.Generator) -> Rows:
     """Rows (N, C) with the ranks of numbers among their own column in the place of the numbers."""
     out = table.copy()
-    for place, column in enumerate(schema.columns):
+    for index, column in enumerate(schema.columns):
         if not column.text:
-            out[:, place] = ranks_among(table[:, place], table[:, place], random)
+            out[:, index] = ranks_among(table[:, index], table[:, index], random)
     return out
 
 
 def _pair(rows: Rows, draws: Rows, schema: Schema) -> Pair | None:
     """The pair of columns of numbers, of ranks (N, C) and (M, C), whose correlation differs most."""
-    places = [p for p, c in enumerate(schema.columns) if not (c.text or c.kind == "constant")]
+    indices = [p for p, c in enumerate(schema.columns) if not (c.text or c.kind == "constant")]
     best = None
-    for number, one in enumerate(places):
-        for other in places[number + 1 :]:
+    for number, one in enumerate(indices):
+        for other in indices[number + 1 :]:
             both = [_correlation(table[:, one], table[:, other]) for table in (rows, draws)]
             pair = Pair((schema.columns[one].name, schema.columns[other].name), *both)
             if best is None or abs(pair.rows - pair.draws) > abs(best.rows - best.draws):
@@ -144,7 +144,7 @@ def _pair(rows: Rows, draws: Rows, schema: Schema) -> Pair | None:
 
 
 def _correlation(x: Rows, y: Rows) -> float:
-    there = ~(np.isnan(x) | np.isnan(y))
-    if there.sum() < 3 or not (np.ptp(x[there]) and np.ptp(y[there])):
+    present = ~(np.isnan(x) | np.isnan(y))
+    if present.sum() < 3 or not (np.ptp(x[present]) and np.ptp(y[present])):
         return 0.0
-    return float(stats.pearsonr(x[there], y[there]).statistic)
+    return float(stats.pearsonr(x[present], y[present]).statistic)

@@ -30,14 +30,14 @@ class UnmatchedPoints:
     other set, none at all lies there once in 2^10 times if the sets are of one distribution.
 
     Attributes:
-        places: Which of the rows or draws that were looked at they are.
+        indices: Which of the rows or draws that were looked at they are.
         looked_at: Which rows or draws were looked at.
         share: The share of lonely points.
         company: The share of their neighbours that are lonely too.
         outlying: The rank correlation of their spacing with their distance from the other set.
     """
 
-    places: NDArray[np.int64]
+    indices: NDArray[np.int64]
     looked_at: NDArray[np.int64]
     share: float
     company: float
@@ -46,16 +46,18 @@ class UnmatchedPoints:
     @property
     def is_mode(self) -> bool:
         """Whether these are a crowd."""
-        enough = len(self.places) >= LEAST_LONELY and self.share >= LEAST_SHARE
+        enough = len(self.indices) >= LEAST_LONELY and self.share >= LEAST_SHARE
         return enough and self.company >= COMPANY and self.outlying < TAIL
 
     @property
     def others(self) -> NDArray[np.int64]:
         """Those that were looked at and are not lonely."""
-        return np.setdiff1d(self.looked_at, self.places)
+        return np.setdiff1d(self.looked_at, self.indices)
 
 
-def lonely(rows: Rows, draws: Rows, schema: Schema, seed: int) -> tuple[UnmatchedPoints, UnmatchedPoints] | None:
+def unmatched_points(
+    rows: Rows, draws: Rows, schema: Schema, seed: int
+) -> tuple[UnmatchedPoints, UnmatchedPoints] | None:
     """Rows that are far from all draws, and draws that are far from all rows; ``None`` where there are too few.
 
     Args:
@@ -78,9 +80,9 @@ def _lonely(own: Rows, others: Rows, looked_at: NDArray[np.int64]) -> UnmatchedP
     distances, neighbours = nearest(own, own, NEIGHBOURS, itself=True)
     reach, away = distances[:, -1], nearest(own, others, 1)[0][:, 0]
     alone = away > reach
-    places = np.flatnonzero(alone)
-    company = float(alone[neighbours[places]].mean()) if len(places) else 0.0
+    indices = np.flatnonzero(alone)
+    company = float(alone[neighbours[indices]].mean()) if len(indices) else 0.0
     outlying = 0.0
-    if len(places) > 2 and np.ptp(reach[places]) > 0 and np.ptp(away[places]) > 0:
-        outlying = float(stats.spearmanr(reach[places], away[places]).statistic)
-    return UnmatchedPoints(looked_at[places], looked_at, len(places) / len(own), company, outlying)
+    if len(indices) > 2 and np.ptp(reach[indices]) > 0 and np.ptp(away[indices]) > 0:
+        outlying = float(stats.spearmanr(reach[indices], away[indices]).statistic)
+    return UnmatchedPoints(looked_at[indices], looked_at, len(indices) / len(own), company, outlying)

@@ -35,23 +35,23 @@ class Points:
 
     def __call__(self, rows: Rows) -> Rows:
         """The points of rows (N, C), (N, P)."""
-        parts = [part for place, column in self._columns for part in self._parts(rows[:, place], place, column)]
+        parts = [part for index, column in self._columns for part in self._parts(rows[:, index], index, column)]
         return np.column_stack(parts) if parts else np.zeros((len(rows), 1))
 
-    def _parts(self, cells: Rows, place: int, column: Column) -> list[Rows]:
-        there = ~np.isnan(cells)
+    def _parts(self, cells: Rows, index: int, column: Column) -> list[Rows]:
+        present = ~np.isnan(cells)
         if column.text:
-            own = [cells == level for level in self._levels[place]]
-            other = there & ~np.any(own, axis=0) if own else there
-            return [part * np.sqrt(0.5) for part in (*own, other, ~there)]
+            own = [cells == level for level in self._levels[index]]
+            other = present & ~np.any(own, axis=0) if own else present
+            return [part * np.sqrt(0.5) for part in (*own, other, ~present)]
         if column.kind == "circular":
             lower, upper = column.support
             angle = (np.nan_to_num(cells) - lower) / (upper - lower) * 2 * np.pi
-            parts = [np.cos(angle) * there, np.sin(angle) * there]
+            parts = [np.cos(angle) * present, np.sin(angle) * present]
         else:
-            center, unit = self._units[place]
-            parts = [FAR * np.arcsinh(np.where(there, cells / unit - center / unit, 0.0) / FAR)]
-        return parts if there.all() and not column.missing else [*parts, ~there * 1.0]
+            center, unit = self._units[index]
+            parts = [FAR * np.arcsinh(np.where(present, cells / unit - center / unit, 0.0) / FAR)]
+        return parts if present.all() and not column.missing else [*parts, ~present * 1.0]
 
 
 def _frequent(cells: Rows, levels: int) -> NDArray[np.int64]:
@@ -83,10 +83,12 @@ def nearest(points: Rows, among: Rows, count: int, *, itself: bool = False) -> t
         itself: Each point has one among them that does not count, at the same place: itself, or what belongs to it.
     """
     found = NearestNeighbors(n_neighbors=min(count + itself, len(among))).fit(among)
-    places = found.kneighbors(points, return_distance=False)
+    indices = found.kneighbors(points, return_distance=False)
     # Again by differences: of points nearly the same, products leave no digit.
-    distances = np.stack([np.linalg.norm(points - among[places[:, k]], axis=1) for k in range(places.shape[1])], axis=1)
+    distances = np.stack(
+        [np.linalg.norm(points - among[indices[:, k]], axis=1) for k in range(indices.shape[1])], axis=1
+    )
     if itself:
-        distances[places == np.arange(len(points))[:, None]] = np.inf
-    order = np.argsort(distances, axis=1, kind="stable")[:, : places.shape[1] - itself]
-    return np.take_along_axis(distances, order, 1), np.take_along_axis(places, order, 1).astype(np.int64)
+        distances[indices == np.arange(len(points))[:, None]] = np.inf
+    order = np.argsort(distances, axis=1, kind="stable")[:, : indices.shape[1] - itself]
+    return np.take_along_axis(distances, order, 1), np.take_along_axis(indices, order, 1).astype(np.int64)

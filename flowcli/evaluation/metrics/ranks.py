@@ -23,7 +23,7 @@ def ranks_among(values: Rows, draws: Rows, random: np.random.Generator) -> Rows:
         random: Of the v.
     """
     draws = np.sort(draws[~np.isnan(draws)])
-    below, upto = (np.searchsorted(draws, values, side) for side in ("left", "right"))
+    below, upto = (np.searchsorted(draws, values, edge) for edge in ("left", "right"))
     return _share(values, below, upto - below, np.full(len(values), len(draws)), random)
 
 

@@ -105,21 +105,21 @@ class _Simple:
     def __init__(self, schema: Schema, seed: int) -> None:
         self._schema, self._seed = schema, seed
         self._places = whole_places(schema)
-        self._given = [place for place, column in enumerate(schema.columns) if column.given]
+        self._given = [index for index, column in enumerate(schema.columns) if column.given]
         self._sizes: Sequence[int] = COMPONENTS
         self._bandwidths: Sequence[float] = BANDWIDTHS
 
     def of(self, train: Rows, rows: Rows) -> Iterator[tuple[str, Rows]]:
         """Each density's name, and its log-density of rows (M, C) after training rows (N, C), (M,)."""
-        places = self._places
-        if places is None:
+        indices = self._places
+        if indices is None:
             yield from simple_log_probs(train, rows, self._schema)
             return
-        if not places:
+        if not indices:
             return
         if self._given:
-            yield from self._given_the_rest(train, rows, places)
-        train, rows = train[:, places], rows[:, places]
+            yield from self._given_the_rest(train, rows, indices)
+        train, rows = train[:, indices], rows[:, indices]
         looking_away = ", unconditional" if self._given else ""
         yield f"a Gaussian{looking_away}", gaussian_log_prob(train, rows)
         if (found := mixture_log_prob(train, rows, self._sizes)) is not None:
@@ -129,10 +129,10 @@ class _Simple:
             self._bandwidths = (kernels[0],)
             yield f"a kernel density{looking_away}", kernels[1]
 
-    def _given_the_rest(self, train: Rows, rows: Rows, places: list[int]) -> Iterator[tuple[str, Rows]]:
+    def _given_the_rest(self, train: Rows, rows: Rows, indices: list[int]) -> Iterator[tuple[str, Rows]]:
         """A linear regression with Gaussian errors: a Gaussian of all columns over that of the given ones."""
-        columns = [self._schema.columns[place] for place in self._given]
+        columns = [self._schema.columns[index] for index in self._given]
         if all(c.continuous and not (c.atoms or c.missing or c.subtracted_columns) for c in columns):
-            both, given = [*places, *self._given], self._given
+            both, given = [*indices, *self._given], self._given
             joint, alone = (gaussian_log_prob(train[:, which], rows[:, which]) for which in (both, given))
             yield "a linear regression", joint - alone

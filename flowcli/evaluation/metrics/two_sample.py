@@ -78,9 +78,9 @@ def two_sample(rows: Rows, draws: Rows, schema: Schema, seed: int, *, least_chan
         return None
     chosen = random.permutation(len(rows))[:pairs]
     own = chosen if paired else random.permutation(len(draws))[:pairs]
-    places = [p for p, c in enumerate(schema.columns) if c.kind != "constant" or c.missing]
-    categorical = [schema.columns[p].text and len(schema.columns[p].levels) <= MOST_LEVELS for p in places]
-    ours, theirs = rows[chosen][:, places], draws[own][:, places]
+    indices = [p for p, c in enumerate(schema.columns) if c.kind != "constant" or c.missing]
+    categorical = [schema.columns[p].text and len(schema.columns[p].levels) <= MOST_LEVELS for p in indices]
+    ours, theirs = rows[chosen][:, indices], draws[own][:, indices]
     folds = np.arange(pairs) % FOLDS
     random.shuffle(folds)
     odds = np.empty(pairs), np.empty(pairs)
@@ -110,7 +110,7 @@ def two_sample(rows: Rows, draws: Rows, schema: Schema, seed: int, *, least_chan
     edge = np.log(SURE / (1 - SURE))
     telling: tuple[tuple[str, float], ...] = ()
     if chance < least_chance:
-        names = [schema.columns[place].name for place in places]
+        names = [schema.columns[index].name for index in indices]
         telling = _telling(models, ours, theirs, folds, names, random)
     return TwoSample(
         pairs, auc, error, max(0.0, auc - reach), min(1.0, auc + reach), chance, nats,
@@ -140,11 +140,11 @@ def _telling(
         test = np.flatnonzero(folds == fold)[: MOST_PERMUTED // len(models)]
         whole = np.concatenate([rows[test], draws[test]])
         before = _auc(model.decision_function(whole))
-        for place in range(len(names)):
+        for index in range(len(names)):
             shuffled = whole.copy()
-            shuffled[:, place] = random.permutation(shuffled[:, place])
-            lost[place] += (before - _auc(model.decision_function(shuffled))) / len(models)
-    return tuple((names[place], float(lost[place])) for place in np.argsort(-lost) if lost[place] > 0)
+            shuffled[:, index] = random.permutation(shuffled[:, index])
+            lost[index] += (before - _auc(model.decision_function(shuffled))) / len(models)
+    return tuple((names[index], float(lost[index])) for index in np.argsort(-lost) if lost[index] > 0)
 
 
 def _auc(scores: Rows) -> float:

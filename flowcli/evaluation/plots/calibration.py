@@ -171,12 +171,12 @@ def _heading(model: str, lines: list[_Line], missing: bool, rows: str, samples: 
 def _draw_lines(axes: Axes, lines: list[_Line], up: Scale, band: float) -> None:
     """The lines upon the band, the worst in front and in colours of their own if they leave it."""
     axes.spines["bottom"].set_visible(False)
-    axes.axhspan(*up.places(np.array([-band, band])), color=BAND, linewidth=0, zorder=0)
+    axes.axhspan(*up.positions(np.array([-band, band])), color=BAND, linewidth=0, zorder=0)
     axes.axhline(0.5, color="#999999", linewidth=0.6, zorder=1)
     for number, line in reversed(list(enumerate(lines))):
         named = line.worst > 1 and number < len(COLOURS)
         colour, width = (COLOURS[number], 1.6) if named else (LINES, 0.8)
-        axes.plot(GRID, up.places(line.gap), color=colour, linewidth=width, zorder=2)
+        axes.plot(GRID, up.positions(line.gap), color=colour, linewidth=width, zorder=2)
 
 
 def _is_constant(column: Column) -> bool:
@@ -230,11 +230,16 @@ def _draw_missing(axes: Axes, missing: list[_Missing], total: int) -> None:
     names = []
     for number, each in enumerate(missing):
         y = 1 - (number + 0.5) / height
-        ends = scale.places(np.clip([each.samples - each.chance, each.samples + each.chance], 0, None))
+        ends = scale.positions(np.clip([each.samples - each.chance, each.samples + each.chance], 0, None))
         axes.plot(ends, [y, y], color=PALE, linewidth=5, solid_capstyle="butt", zorder=1)
         off = abs(each.rows - each.samples) > each.chance
         axes.plot(
-            scale.places(np.array([each.rows])), [y], marker="o", markersize=4.5, color=DATA if off else INK, zorder=2
+            scale.positions(np.array([each.rows])),
+            [y],
+            marker="o",
+            markersize=4.5,
+            color=DATA if off else INK,
+            zorder=2,
         )
         names.append((y, words.fitted(each.name, SMALL, NAME_ROOM / POINT)))
     axes.spines["left"].set_visible(False)

@@ -23,13 +23,13 @@ class Choice:
     """Some columns of a table.
 
     Attributes:
-        places: Which, in the order of the table.
-        apart: Those of them that were chosen since samples and data differ there, the worst first.
+        positions: Which, in the order of the table.
+        differing: Those of them that were chosen since samples and data differ there, the worst first.
         total: How many there are in all.
     """
 
-    places: tuple[int, ...]
-    apart: tuple[int, ...]
+    positions: tuple[int, ...]
+    differing: tuple[int, ...]
     total: int
 
 
@@ -45,48 +45,48 @@ def telling(samples: Rows, rows: Rows | None, schema: Schema, most: int) -> Choi
         most: How many columns are wanted at most.
     """
     total = len(schema.columns)
-    places = [place for place, column in enumerate(schema.columns) if not _says_nothing(column)]
-    if not places:
-        places = list(range(min(1, total)))
-    if len(places) <= most:
-        return Choice(tuple(places), (), total)
+    positions = [index for index, column in enumerate(schema.columns) if not _says_nothing(column)]
+    if not positions:
+        positions = list(range(min(1, total)))
+    if len(positions) <= most:
+        return Choice(tuple(positions), (), total)
     worst: list[int] = []
     if rows is not None and len(rows) and len(samples):
-        found = {p: distance(samples[:, p], rows[:, p]) for p in places}
-        chance = kolmogi((1 - CERTAIN) / len(places)) * math.sqrt(1 / len(samples) + 1 / len(rows))
-        worst = [p for p in sorted(places, key=lambda p: -found[p]) if found[p] > max(chance, LEAST_APART)]
+        found = {p: distance(samples[:, p], rows[:, p]) for p in positions}
+        chance = kolmogi((1 - CERTAIN) / len(positions)) * math.sqrt(1 / len(samples) + 1 / len(rows))
+        worst = [p for p in sorted(positions, key=lambda p: -found[p]) if found[p] > max(chance, LEAST_APART)]
         worst = worst[: most // 2]
     chosen = set(worst)
-    tells = dependence(samples if rows is None or len(rows) < len(places) else rows, schema)
-    for first, second in _strongest(tells, places):
+    tells = dependence(samples if rows is None or len(rows) < len(positions) else rows, schema)
+    for first, second in _strongest(tells, positions):
         new = {first, second} - chosen
         if len(chosen) + len(new) <= most:
             chosen |= new
-    for place in places:  # an odd one is left
+    for index in positions:  # an odd one is left
         if len(chosen) < most:
-            chosen.add(place)
+            chosen.add(index)
     return Choice(tuple(sorted(chosen)), tuple(worst), total)
 
 
-def telling_pair(values: Rows, schema: Schema, places: list[int]) -> tuple[int, int]:
+def telling_pair(values: Rows, schema: Schema, positions: list[int]) -> tuple[int, int]:
     """Of some columns the two that say the most of each other."""
-    return _strongest(dependence(values, schema), places)[0]
+    return _strongest(dependence(values, schema), positions)[0]
 
 
 def distance(samples: Rows, rows: Rows) -> float:
-    """How far samples (M,) and data (N,) are apart: the largest difference of the shares that lie below a value.
+    """How far samples (M,) and data (N,) are difference: the largest difference of the shares that lie below a value.
 
     Texts are taken in their order. A difference of what is missing counts, too.
     """
     both = [samples, rows]
     lacking = [float(np.isnan(values).mean()) for values in both]
-    apart = abs(lacking[0] - lacking[1])
-    there = [np.sort(values[~np.isnan(values)]) for values in both]
-    if not all(len(values) for values in there):
-        return apart
-    every = np.unique(np.concatenate(there))
-    below = [np.searchsorted(values, every, side="right") / len(values) for values in there]
-    return max(apart, float(np.abs(below[0] - below[1]).max()))
+    difference = abs(lacking[0] - lacking[1])
+    present = [np.sort(values[~np.isnan(values)]) for values in both]
+    if not all(len(values) for values in present):
+        return difference
+    every = np.unique(np.concatenate(present))
+    below = [np.searchsorted(values, every, side="right") / len(values) for values in present]
+    return max(difference, float(np.abs(below[0] - below[1]).max()))
 
 
 def dependence(values: Rows, schema: Schema) -> NDArray[np.float64]:
@@ -95,7 +95,7 @@ def dependence(values: Rows, schema: Schema) -> NDArray[np.float64]:
     It is sqrt(1 - exp(-2 I)) with I their mutual information over eighths of the rows (or levels), less what chance
     alone makes of it: for two normals nearly the size of their correlation (Linfoot, 1957).
     """
-    parts = [_binned(values[:, place], column) for place, column in enumerate(schema.columns)]
+    parts = [_binned(values[:, index], column) for index, column in enumerate(schema.columns)]
     widths = [int(part.max(initial=-1)) + 1 for part in parts]
     starts = np.concatenate([[0], np.cumsum(widths)])
     hot = np.zeros((len(values), int(starts[-1])), dtype=np.float32)
@@ -108,8 +108,8 @@ def dependence(values: Rows, schema: Schema) -> NDArray[np.float64]:
         for j in range(i):
             table = joint[starts[i] : starts[i + 1], starts[j] : starts[j + 1]]
             expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True)
-            there = table > 0
-            information = float((table[there] * np.log(table[there] / expected[there])).sum())
+            present = table > 0
+            information = float((table[present] * np.log(table[present] / expected[present])).sum())
             chance = (widths[i] - 1) * (widths[j] - 1) / (2 * max(1, len(values)))
             found[i, j] = found[j, i] = math.sqrt(1 - math.exp(-2 * max(0.0, information - chance)))
     return found
@@ -120,17 +120,17 @@ def _says_nothing(column: Column) -> bool:
     return column.kind == "constant" and not column.missing and not column.subtracted_columns
 
 
-def _strongest(tells: NDArray[np.float64], places: list[int]) -> list[tuple[int, int]]:
+def _strongest(tells: NDArray[np.float64], positions: list[int]) -> list[tuple[int, int]]:
     """All pairs of some columns, the strongest first."""
-    pairs = [(a, b) for number, a in enumerate(places) for b in places[number + 1 :]]
+    pairs = [(a, b) for number, a in enumerate(positions) for b in positions[number + 1 :]]
     return sorted(pairs, key=lambda pair: -tells[pair])
 
 
 def _binned(values: Rows, column: Column) -> NDArray[np.int64]:
     """Values (N,) as numbers of bins: eighths of those that are there, or frequent levels; one more for missing."""
     out = np.zeros(len(values), dtype=np.int64)
-    there = ~np.isnan(values)
-    own = values[there]
+    present = ~np.isnan(values)
+    own = values[present]
     if not len(own):
         return out
     if column.text:
@@ -138,9 +138,9 @@ def _binned(values: Rows, column: Column) -> NDArray[np.int64]:
         frequent = np.sort(levels[np.argsort(-counts, kind="stable")][: BINS - 1])
         found = np.searchsorted(frequent, own)
         known = np.isin(own, frequent)
-        out[there] = np.where(known, found, len(frequent))
+        out[present] = np.where(known, found, len(frequent))
     else:
         edges = np.unique(np.quantile(own, np.linspace(0, 1, BINS + 1)[1:-1]))
-        out[there] = np.searchsorted(edges, own, side="left")
-    out[~there] = out[there].max() + 1
+        out[present] = np.searchsorted(edges, own, side="left")
+    out[~present] = out[present].max() + 1
     return out

@@ -69,49 +69,49 @@ def corner(
         The picture.
     """
     if columns is None:
-        choice = telling(samples, rows, schema, MOST)
+        selection = telling(samples, rows, schema, MOST)
     else:
-        choice = Choice(tuple(schema.names.index(name) for name in columns), (), len(columns))
+        selection = Choice(tuple(schema.names.index(name) for name in columns), (), len(columns))
     if rows is not None:
         rows = rows[
             numpy_generator(seed, Stream.POINTS_ORDER).permutation(len(rows))
         ]  # the first of them are drawn as points
-    side = SIDES[min(len(choice.places), len(SIDES)) - 1]
-    points = points_for(side, side)
+    edge = SIDES[min(len(selection.positions), len(SIDES)) - 1]
+    points = points_for(edge, edge)
     shown = [
         _Column.of(
-            schema.columns[place],
-            samples[:, place],
-            None if rows is None else rows[:, place],
-            side,
+            schema.columns[position],
+            samples[:, position],
+            None if rows is None else rows[:, position],
+            edge,
             points,
             seed + number,
         )
-        for number, place in enumerate(choice.places)
+        for number, position in enumerate(selection.positions)
     ]
     lines = [column.lines for column in shown]
-    said = (_chosen(choice, schema), _legend(shown, rows, points), *notes.explained(lines, rows))
+    said = (_chosen(selection, schema), _legend(shown, rows, points), *notes.explained(lines, rows))
     heading = Heading(
         notes.titled(model, "samples over data" if rows is not None else "samples"),
         notes.keys(samples, rows, total),
         tuple(note for note in said if note),
     )
-    sheet = Sheet(len(shown), len(shown), (side, side), _room(shown), heading)
+    sheet = Sheet(len(shown), len(shown), (edge, edge), _room(shown), heading)
     beside_all = max((tick_room(text for _, text in column.left) for column in shown[1:]), default=0.0)
     for i, up in enumerate(shown):
         for j, across in enumerate(shown[: i + 1]):
             axes = sheet.panel(i, j)
             if i == j:
-                draw_one(axes, up.places)
-                name_above(axes, up.name, up.lines, side, side)
+                draw_one(axes, up.positions)
+                name_above(axes, up.name, up.lines, edge, edge)
             else:
-                draw_two(axes, across.places, up.places, seed)
+                draw_two(axes, across.positions, up.positions, seed)
             if up is shown[-1]:
                 label_x(axes, across.under.ticks, across.under.turned)
-                name_below(axes, words.fitted(across.name, LABEL, side / POINT), across.under.height, side)
+                name_below(axes, words.fitted(across.name, LABEL, edge / POINT), across.under.height, edge)
             if j == 0 < i:
                 label_y(axes, up.left)
-                name_left(axes, words.fitted(up.name, LABEL, side / POINT), beside_all, side)
+                name_left(axes, words.fitted(up.name, LABEL, edge / POINT), beside_all, edge)
     return sheet.figure
 
 
@@ -123,22 +123,22 @@ class _Column:
     lines: list[str]
     under: Below
     left: Ticks
-    places: Places
+    positions: Places
 
     @classmethod
-    def of(cls, column: Column, samples: Rows, rows: Rows | None, side: float, points: int, seed: int) -> _Column:
+    def of(cls, column: Column, samples: Rows, rows: Rows | None, edge: float, points: int, seed: int) -> _Column:
         scale = Scale.of(column, *(group for group in (samples, rows) if group is not None))
         return cls(
             column.name,
             notes.beside_name(scale, samples, rows),
-            below(scale, side),
-            beside(scale, side),
+            below(scale, edge),
+            beside(scale, edge),
             Places.of(scale, samples, rows, seed, points),
         )
 
     @property
     def levels(self) -> bool:
-        return bool(self.places.scale.count)
+        return bool(self.positions.scale.count)
 
 
 def _legend(shown: Sequence[_Column], rows: Rows | None, points: int) -> str:
@@ -170,15 +170,15 @@ def _room(shown: Sequence[_Column]) -> Room:
     )
 
 
-def _chosen(choice: Choice, schema: Schema) -> str:
+def _chosen(selection: Choice, schema: Schema) -> str:
     """Which columns are shown and why, if they are not all."""
-    shown = len(choice.places)
-    if shown == choice.total:
+    shown = len(selection.positions)
+    if shown == selection.total:
         return ""
-    if choice.total - shown and shown < MOST:
-        return f"{shown} of {choice.total} columns; the others always are the same."
+    if selection.total - shown and shown < MOST:
+        return f"{shown} of {selection.total} columns; the others always are the same."
     why = "those that depend the most on each other"
-    if choice.apart:
-        apart = words.listed([schema.columns[place].name for place in choice.apart])
-        why = f"where samples and data differ the most ({apart}), and {why}"
-    return f"{shown} of {choice.total} columns: {why}."
+    if selection.differing:
+        distance = words.listed([schema.columns[position].name for position in selection.differing])
+        why = f"where samples and data differ the most ({distance}), and {why}"
+    return f"{shown} of {selection.total} columns: {why}."

@@ -79,14 +79,14 @@ def density_map(
         UsageError: The model is one of other columns.
     """
     schema = density.schema
-    places = _continuous(schema)
+    positions = _continuous(schema)
     groups = [group for group in (samples, rows) if group is not None and len(group)]
     if not groups:
         groups = [density.sample(1000, seed=seed)]
-    scales = [Scale.of(schema.columns[p], *(group[:, p] for group in groups)) for p in places]
-    if len(places) == 1:
-        return _curve(density, rows, places[0], scales[0], model, total, seed)
-    return _map(density, rows, places, scales, model, total, seed)
+    scales = [Scale.of(schema.columns[p], *(group[:, p] for group in groups)) for p in positions]
+    if len(positions) == 1:
+        return _curve(density, rows, positions[0], scales[0], model, total, seed)
+    return _map(density, rows, positions, scales, model, total, seed)
 
 
 def _continuous(schema: Schema) -> list[int]:
@@ -106,26 +106,26 @@ def _continuous(schema: Schema) -> list[int]:
     return plain
 
 
-def _log_density(density: Density, places: list[int], scales: list[Scale], at: Rows, seed: int) -> Rows:
+def _log_density(density: Density, positions: list[int], scales: list[Scale], at: Rows, seed: int) -> Rows:
     """The log-density (B,) per unit of the axes, at points (B, len(places)) between 0 and 1."""
     values = np.empty((len(at), len(density.schema.columns)))
-    for place, column in enumerate(density.schema.columns):
-        values[:, place] = np.nan if column.value is None else column.value
+    for index, column in enumerate(density.schema.columns):
+        values[:, index] = np.nan if column.value is None else column.value
     log_slope = np.zeros(len(at))
-    for place, scale, own in zip(places, scales, at.T, strict=True):
-        values[:, place] = scale.values(own)
+    for index, scale, own in zip(positions, scales, at.T, strict=True):
+        values[:, index] = scale.values(own)
         log_slope += np.log(scale.high - scale.low)
         if scale.log:
-            log_slope += np.log(np.log(10) * values[:, place])
+            log_slope += np.log(np.log(10) * values[:, index])
     return density.log_prob(values, seed=seed) + log_slope
 
 
 def _curve(
-    density: Density, rows: Rows | None, place: int, scale: Scale, model: str, total: int | None, seed: int
+    density: Density, rows: Rows | None, index: int, scale: Scale, model: str, total: int | None, seed: int
 ) -> Figure:
     width, height = 5.4, 2.8
     at = (np.arange(CURVE) + 0.5) / CURVE
-    curve = np.exp(_log_density(density, [place], [scale], at[:, None], seed))
+    curve = np.exp(_log_density(density, [index], [scale], at[:, None], seed))
     under = below(scale, width)
     keys = [Key(SAMPLES, "density of the model", "line")]
     if rows is not None:
@@ -135,13 +135,13 @@ def _curve(
         1,
         (width, height),
         Room(left=0.1, right=0.1, bottom=under.height + LABEL_HEIGHT),
-        Heading(notes.titled(model, "density"), tuple(keys), (_measure(density, [scale], rows, [place]),)),
+        Heading(notes.titled(model, "density"), tuple(keys), (_measure(density, [scale], rows, [index]),)),
     )
     axes = sheet.panel(0, 0)
     axes.spines["left"].set_visible(False)
     top = float(curve[np.isfinite(curve)].max(initial=0.0))
     if rows is not None:
-        own = scale.places(rows[:, place], numpy_generator(seed, Stream.JITTER))
+        own = scale.positions(rows[:, index], numpy_generator(seed, Stream.JITTER))
         # As the density is one of all rows, so is the histogram.
         bars = heights(own, bins_for(max(1, len(rows)))) * float((~np.isnan(own)).mean())
         axes.stairs(bars, np.linspace(0, 1, len(bars) + 1), fill=True, color="#F1C9AD", linewidth=0)
@@ -156,7 +156,7 @@ def _curve(
 def _map(
     density: Density,
     rows: Rows | None,
-    places: list[int],
+    positions: list[int],
     scales: list[Scale],
     model: str,
     total: int | None,
@@ -164,14 +164,15 @@ def _map(
 ) -> Figure:
     middles = (np.arange(GRID) + 0.5) / GRID
     at = np.stack(np.meshgrid(middles, middles, indexing="xy"), axis=-1).reshape(-1, 2)
-    found = _log_density(density, places, scales, at, seed).reshape(GRID, GRID)
+    found = _log_density(density, positions, scales, at, seed).reshape(GRID, GRID)
     peak = float(found[np.isfinite(found)].max(initial=-1e300))
     below_peak = np.clip(np.nan_to_num(found - peak, nan=-DEEPEST, neginf=-DEEPEST), -DEEPEST, 0.0)
     under, left = below(scales[0], SIDE), beside(scales[1], SIDE)
     ticks = tick_room(text for _, text in left)
     points = points_for(SIDE, SIDE)
     said = [
-        f"Colours are log-densities, down to {DEEPEST:g} nats below the peak. {_measure(density, scales, rows, places)}"
+        f"Colours are log-densities, down to {DEEPEST:g} nats below the peak."
+        f" {_measure(density, scales, rows, positions)}"
     ]
     keys: tuple[Key, ...] = (Key("#2C7FB8", "density of the model"),)
     if rows is not None:
@@ -205,7 +206,9 @@ def _map(
     if rows is not None:
         order = numpy_generator(seed, Stream.POINTS_ORDER).permutation(len(rows))[:points]
         random = numpy_generator(seed, Stream.JITTER)
-        draw_points(axes, *(scale.places(rows[order, p], random) for p, scale in zip(places, scales, strict=True)))
+        draw_points(
+            axes, *(scale.positions(rows[order, p], random) for p, scale in zip(positions, scales, strict=True))
+        )
     label_x(axes, under.ticks)
     label_y(axes, left)
     across, up = (words.fitted(scale.column.name, LABEL, SIDE / POINT) for scale in scales)
@@ -224,16 +227,16 @@ def _draw_bar(axes: Axes) -> None:
         write(axes, 1.35, float(part), text, SMALL, color=INK, ha="left", va="center")
 
 
-def _measure(density: Density, scales: list[Scale], rows: Rows | None, places: list[int]) -> str:
+def _measure(density: Density, scales: list[Scale], rows: Rows | None, positions: list[int]) -> str:
     """What the density is one of, beside the numbers themselves."""
     parts = []
     if any(scale.log for scale in scales):
         parts.append("per decade on a logarithmic axis")
-    columns = [density.schema.columns[place] for place in places]
+    columns = [density.schema.columns[index] for index in positions]
     if any(column.atoms or column.missing for column in columns):
         parts.append("of the rows whose cells are numbers with a density")
     lines = (
-        [] if rows is None else [notes.beside_name(s, rows[:, p], None) for s, p in zip(scales, places, strict=True)]
+        [] if rows is None else [notes.beside_name(s, rows[:, p], None) for s, p in zip(scales, positions, strict=True)]
     )
     for scale, own in zip(scales, lines, strict=False):
         parts += [f"{words.drawable(scale.column.name)}: {line}" for line in own]

@@ -93,8 +93,8 @@ def latents(density: Density, rows: Rows, *, model: str = "", total: int | None 
     """
     if isinstance(density, Ensemble):
         heaviest = np.argsort(-density.weights, kind="stable")[:MOST_FLOWS]
-        flows = [density.members[int(place)] for place in heaviest]
-        names = [f"flow {place + 1}, weight {density.weights[place]:.2g}" for place in heaviest]
+        flows = [density.members[int(index)] for index in heaviest]
+        names = [f"flow {index + 1}, weight {density.weights[index]:.2g}" for index in heaviest]
     else:
         flows, names = [require_flow(density)], [""]
     found = [latent_scores(flow, rows, seed) for flow in flows]
@@ -147,7 +147,7 @@ def latents(density: Density, rows: Rows, *, model: str = "", total: int | None 
 
 def _lines(scores: Rows) -> list[_Line]:
     found = []
-    for place, own in enumerate(scores.T):
+    for index, own in enumerate(scores.T):
         z = np.sort(own[~np.isnan(own)])
         if not len(z):
             continue
@@ -156,14 +156,14 @@ def _lines(scores: Rows) -> list[_Line]:
         chance = float(kolmogi((1 - CERTAIN) / scores.shape[1])) * math.sqrt(1 / len(z) + 1 / DRAWS)
         inside = np.abs(at) <= FARTHEST
         worst = float(np.abs(ndtr(z) - ranks).max()) / chance
-        found.append(_Line(f"z{place + 1}", at[inside], (z - at)[inside], worst))
+        found.append(_Line(f"z{index + 1}", at[inside], (z - at)[inside], worst))
     return sorted(found, key=lambda line: -line.worst)
 
 
 def _band(rows: int, ranks: Rows) -> tuple[Rows, Rows]:
     """Between what the quantiles of so many rows of a normal lie in 95 of 100 cases: order statistics are beta."""
-    place = ranks * rows + 0.5
-    ends = (betaincinv(place, rows - place + 1, p) for p in ((1 - CERTAIN) / 2, (1 + CERTAIN) / 2))
+    index = ranks * rows + 0.5
+    ends = (betaincinv(index, rows - index + 1, p) for p in ((1 - CERTAIN) / 2, (1 + CERTAIN) / 2))
     low, high = (np.asarray(ndtri(end)) for end in ends)
     return low, high
 
@@ -174,13 +174,15 @@ def _draw_worms(axes: Axes, lines: list[_Line], across: Scale, up: Scale, rows: 
     ranks = ranks[:: max(1, rows // 2000)]
     at = ndtri(ranks)
     low, high = _band(rows, ranks)
-    x = across.places(at)
-    axes.fill_between(x, up.places(low - at), up.places(high - at), color=BAND, linewidth=0, zorder=0)
+    x = across.positions(at)
+    axes.fill_between(x, up.positions(low - at), up.positions(high - at), color=BAND, linewidth=0, zorder=0)
     axes.axhline(0.5, color="#999999", linewidth=0.6, zorder=1)
     for number, line in reversed(list(enumerate(lines))):
         named = number < len(colours) and line.worst > 1
         colour, width = (colours[number], 1.5) if named else (LINES, 0.9)
-        axes.plot(across.places(line.at), np.clip(up.places(line.gap), -9, 9), color=colour, linewidth=width, zorder=2)
+        axes.plot(
+            across.positions(line.at), np.clip(up.positions(line.gap), -9, 9), color=colour, linewidth=width, zorder=2
+        )
     axes.set(xlim=(0, 1), ylim=(0, 1))
 
 
@@ -190,7 +192,7 @@ def _draw_distances(axes: Axes, scores: LatentScores) -> None:
     high = max(float(np.quantile(each, 0.998)) for each in both if len(each)) * 1.1
     scale = Scale(Column("distance"), low=0.0, high=high)
     edges = np.linspace(0, 1, BINS + 1)
-    tops = [heights(scale.places(each), BINS) for each in both]
+    tops = [heights(scale.positions(each), BINS) for each in both]
     axes.stairs(tops[0], edges, fill=True, color=PALE, linewidth=0)
     axes.stairs(tops[1], edges, color=DATA, linewidth=1.2)
     axes.set_ylim(0, 1.08 * max(float(top.max()) for top in tops))
@@ -200,8 +202,8 @@ def _draw_distances(axes: Axes, scores: LatentScores) -> None:
 
 def _distances(scores: Rows) -> Rows:
     """The root of the mean square of the scores that are there, of each row that has any, (n,)."""
-    there = ~np.isnan(scores).all(axis=1)
-    return np.asarray(np.sqrt(np.nanmean(np.square(scores[there]), axis=1)))
+    present = ~np.isnan(scores).all(axis=1)
+    return np.asarray(np.sqrt(np.nanmean(np.square(scores[present]), axis=1)))
 
 
 def _said(density: Density, flows: Sequence[FlowDensity], lines: list[list[_Line]]) -> tuple[str, ...]:

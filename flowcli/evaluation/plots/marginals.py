@@ -48,17 +48,18 @@ def marginals(
     Returns:
         The picture.
     """
-    places = [schema.names.index(name) for name in columns or schema.names]
-    across = min(MOST_ACROSS, math.ceil(math.sqrt(len(places))))
-    down = math.ceil(len(places) / across)
-    width, height = (WIDE, LARGE[1] * 1.4) if len(places) == 1 else LARGE if len(places) <= 6 else SMALL
-    groups = [(samples[:, p], None if rows is None else rows[:, p]) for p in places]
+    positions = [schema.names.index(name) for name in columns or schema.names]
+    across = min(MOST_ACROSS, math.ceil(math.sqrt(len(positions))))
+    down = math.ceil(len(positions) / across)
+    width, height = (WIDE, LARGE[1] * 1.4) if len(positions) == 1 else LARGE if len(positions) <= 6 else SMALL
+    groups = [(samples[:, p], None if rows is None else rows[:, p]) for p in positions]
     scales = [
-        Scale.of(schema.columns[p], *(g for g in both if g is not None)) for p, both in zip(places, groups, strict=True)
+        Scale.of(schema.columns[p], *(g for g in both if g is not None))
+        for p, both in zip(positions, groups, strict=True)
     ]
     lines = [notes.beside_name(scale, *both) for scale, both in zip(scales, groups, strict=True)]
     under = [below(scale, width) for scale in scales]
-    by_row = [range(first, min(first + across, len(places))) for first in range(0, len(places), across)]
+    by_row = [range(first, min(first + across, len(positions))) for first in range(0, len(positions), across)]
     heads = [max(room_above(lines[i]) for i in row) for row in by_row]
     feet = [max(under[i].height for i in row) for row in by_row]
     sheet = Sheet(
@@ -84,5 +85,5 @@ def marginals(
         axes.spines["left"].set_visible(False)  # heights are densities, and their numbers say nothing
         draw_one(axes, Places.of(scale, *both, seed + number))
         label_x(axes, under[number].ticks, under[number].turned)
-        name_above(axes, schema.columns[places[number]].name, lines[number], width, height)
+        name_above(axes, schema.columns[positions[number]].name, lines[number], width, height)
     return sheet.figure

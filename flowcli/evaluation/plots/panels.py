@@ -49,20 +49,22 @@ class Places:
     def of(cls, scale: Scale, samples: Rows, rows: Rows | None, seed: int, points: int = 0) -> Places:
         """The places of samples (M,) and data (N,), with rounded numbers spread over their cells."""
         random = numpy_generator(seed, Stream.JITTER)
-        return cls(scale, scale.places(samples, random), None if rows is None else scale.places(rows, random), points)
+        return cls(
+            scale, scale.positions(samples, random), None if rows is None else scale.positions(rows, random), points
+        )
 
 
-def shares(scale: Scale, places: Rows) -> Rows:
+def shares(scale: Scale, positions: Rows) -> Rows:
     """The share of all cells, missing ones too, that has each level, (levels,)."""
-    levels = places[~np.isnan(places)] * scale.count - 0.5
+    levels = positions[~np.isnan(positions)] * scale.count - 0.5
     counts = np.bincount(np.rint(levels).astype(np.int64), minlength=scale.count)
-    return np.asarray(counts / max(1, len(places)))
+    return np.asarray(counts / max(1, len(positions)))
 
 
-def heights(places: Rows, bins: int) -> Rows:
+def heights(positions: Rows, bins: int) -> Rows:
     """The density of the cells that are there, along the axis, in so many bins, (bins,)."""
-    counts = np.histogram(places, bins=bins, range=(0.0, 1.0))[0]
-    return np.asarray(counts * bins / max(1, np.count_nonzero(~np.isnan(places))))
+    counts = np.histogram(positions, bins=bins, range=(0.0, 1.0))[0]
+    return np.asarray(counts * bins / max(1, np.count_nonzero(~np.isnan(positions))))
 
 
 def bins_for(count: int) -> int:
@@ -77,7 +79,7 @@ def draw_one(axes: Axes, column: Places) -> None:
 
 def _draw_levels(axes: Axes, column: Places) -> None:
     groups = [(SAMPLES, column.samples)] + ([] if column.rows is None else [(DATA, column.rows)])
-    tops = [shares(column.scale, places) for _, places in groups]
+    tops = [shares(column.scale, positions) for _, positions in groups]
     slot = 1 / column.scale.count
     width = 0.76 * slot / len(groups)
     for number, ((colour, _), top) in enumerate(zip(groups, tops, strict=True)):
@@ -88,12 +90,12 @@ def _draw_levels(axes: Axes, column: Places) -> None:
 
 def _draw_numbers(axes: Axes, column: Places) -> None:
     groups = [column.samples] if column.rows is None else [column.samples, column.rows]
-    sizes = [int(np.count_nonzero(~np.isnan(places))) for places in groups]
+    sizes = [int(np.count_nonzero(~np.isnan(positions))) for positions in groups]
     bins = bins_for(min([size for size in sizes if size], default=1))  # the same for both
     tops = [0.0]
-    for number, (places, size) in enumerate(zip(groups, sizes, strict=True)):
+    for number, (positions, size) in enumerate(zip(groups, sizes, strict=True)):
         if size:
-            top = heights(places, bins)
+            top = heights(positions, bins)
             edges = np.linspace(0, 1, bins + 1)
             axes.stairs(top, edges, fill=number == 0, color=PALE if number == 0 else DATA, linewidth=1.1)
             tops.append(float(top.max()))
@@ -185,9 +187,9 @@ def _draw_table(axes: Axes, across: Places, up: Places) -> None:
         boxes = []
         for (i, j), share in np.ndenumerate(table):
             if share > 0:
-                side = 0.9 * np.sqrt(share / largest)
-                corner = ((i + 0.5 - side / 2) * slots[0], (j + 0.5 - side / 2) * slots[1])
-                boxes.append(Rectangle(corner, side * slots[0], side * slots[1]))
+                edge = 0.9 * np.sqrt(share / largest)
+                corner = ((i + 0.5 - edge / 2) * slots[0], (j + 0.5 - edge / 2) * slots[1])
+                boxes.append(Rectangle(corner, edge * slots[0], edge * slots[1]))
         inside, around = (PALE, "none") if number == 0 else ("none", DATA)
         axes.add_collection(
             PatchCollection(boxes, linewidths=1.0, zorder=1 + number, facecolor=inside, edgecolor=around)
@@ -196,8 +198,8 @@ def _draw_table(axes: Axes, across: Places, up: Places) -> None:
 
 def _joint(x: Rows, y: Rows, across: int, up: int) -> Rows:
     """The shares of pairs of levels, (across, up)."""
-    there = ~np.isnan(x) & ~np.isnan(y)
+    present = ~np.isnan(x) & ~np.isnan(y)
     found = np.zeros((across, up))
-    pairs = (np.rint(v[there] * n - 0.5).astype(np.int64) for v, n in ((x, across), (y, up)))
+    pairs = (np.rint(v[present] * n - 0.5).astype(np.int64) for v, n in ((x, across), (y, up)))
     np.add.at(found, tuple(pairs), 1.0)
     return found / max(1, len(x))

@@ -47,28 +47,28 @@ class Scale:
     @classmethod
     def of(cls, column: Column, *groups: Rows) -> Scale:
         """The scale for all values (N,) of some groups, such as samples and data, each NaN where a cell is missing."""
-        there = [group[~np.isnan(group)] for group in groups]
-        there = [group for group in there if len(group)]
+        present = [group[~np.isnan(group)] for group in groups]
+        present = [group for group in present if len(group)]
         if not column.subtracted_columns:
             if column.text:
-                return _of_texts(column, there)
+                return _of_texts(column, present)
             if column.kind in ("discrete", "constant"):
                 values = column.values or (column.value or 0.0,)
                 if len(values) <= MOST_LEVELS:
                     labels = tuple(words.number(value, 6) for value in values)
-                    return cls(column, values, _with_others(labels, values, there))
+                    return cls(column, values, _with_others(labels, values, present))
         step = _step(column)
         if not column.subtracted_columns and column.kind in ("bounded", "circular"):
             assert column.lower is not None
             assert column.upper is not None
             return cls(column, low=column.lower, high=column.upper, step=step)
-        log = _skewed(column, there)
+        log = _skewed(column, present)
         if log:
-            there = [np.log10(group[group > 0]) for group in there]
-        low, high = _ends(there)
+            present = [np.log10(group[group > 0]) for group in present]
+        low, high = _ends(present)
         if log and high - low < DECADES:
             log = False
-            low, high = _ends([10**group for group in there])
+            low, high = _ends([10**group for group in present])
         low, high = _padded(low, high)
         return cls(column, low=low, high=high, log=log, step=step)
 
@@ -82,7 +82,7 @@ class Scale:
         """Whether the end is the beginning."""
         return self.column.kind == "circular" and not self.column.subtracted_columns
 
-    def places(self, values: Rows, random: np.random.Generator | None = None) -> Rows:
+    def positions(self, values: Rows, random: np.random.Generator | None = None) -> Rows:
         """Places (N,) of values (N,): below 0 or above 1 for what lies beyond, NaN for a missing cell.
 
         Args:
@@ -112,15 +112,15 @@ class Scale:
             found = (values - self.low) / (self.high - self.low)
         return np.where(absent, np.nan, found)
 
-    def values(self, places: Rows) -> Rows:
-        """The numbers at places, the inverse of ``places``."""
-        found = self.low + places * (self.high - self.low)
+    def values(self, positions: Rows) -> Rows:
+        """The numbers at places, the inverse of ``positions``."""
+        found = self.low + positions * (self.high - self.low)
         return np.asarray(10**found if self.log else found)
 
     def beyond(self, values: Rows) -> float:
         """The share of the values that are there which lie beyond the ends."""
-        places = self.places(values[~np.isnan(values)])
-        return float(((places < 0) | (places > 1)).mean()) if len(places) else 0.0
+        positions = self.positions(values[~np.isnan(values)])
+        return float(((positions < 0) | (positions > 1)).mean()) if len(positions) else 0.0
 
     def ticks(self, most: int) -> list[tuple[float, str]]:
         """Places and what stands beside them, at most about so many; all levels, where there are any."""
@@ -143,13 +143,13 @@ class Scale:
 
 def _of_texts(column: Column, groups: list[Rows]) -> Scale:
     """The levels of a column of text, the most frequent of them where they are many."""
-    places = tuple(float(place) for place in range(len(column.levels)))
-    if len(places) > MOST_LEVELS:
-        shares = sum((np.bincount(g[g >= 0].astype(np.int64), minlength=len(places)) / len(g) for g in groups), 0.0)
-        order = np.argsort(-np.broadcast_to(np.asarray(shares), len(places)), kind="stable")
-        places = tuple(float(place) for place in np.sort(order[: MOST_LEVELS - 1]))
-    labels = tuple(column.levels[int(place)] for place in places)
-    return Scale(column, places, _with_others(labels, places, groups))
+    positions = tuple(float(index) for index in range(len(column.levels)))
+    if len(positions) > MOST_LEVELS:
+        shares = sum((np.bincount(g[g >= 0].astype(np.int64), minlength=len(positions)) / len(g) for g in groups), 0.0)
+        order = np.argsort(-np.broadcast_to(np.asarray(shares), len(positions)), kind="stable")
+        positions = tuple(float(index) for index in np.sort(order[: MOST_LEVELS - 1]))
+    labels = tuple(column.levels[int(index)] for index in positions)
+    return Scale(column, positions, _with_others(labels, positions, groups))
 
 
 def _with_others(labels: tuple[str, ...], values: tuple[float, ...], groups: list[Rows]) -> tuple[str, ...]:

@@ -126,8 +126,8 @@ class Sheet:
             (left / self.width, bottom / self.height, width / self.width, height / self.height), facecolor="none"
         )
         axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[])
-        for side, spine in axes.spines.items():
-            spine.set(color="#999999", linewidth=0.6, visible=side in ("left", "bottom"))
+        for edge, spine in axes.spines.items():
+            spine.set(color="#999999", linewidth=0.6, visible=edge in ("left", "bottom"))
         return axes
 
     def _write(self, heading: Heading, lines: list[tuple[str | tuple[Key, ...], float]]) -> None:
@@ -212,12 +212,12 @@ def _titles(title: str, room: float) -> list[str]:
     if words.width(title, HEADING, bold=True) * POINT <= room:
         return [title]
     kept: list[str] = []
-    rest = title.split()
-    while rest and words.width(" ".join([*kept, rest[0]]), HEADING, bold=True) * POINT <= room:
-        kept.append(rest.pop(0))
+    others = title.split()
+    while others and words.width(" ".join([*kept, others[0]]), HEADING, bold=True) * POINT <= room:
+        kept.append(others.pop(0))
     if not kept:
         return [words.fitted(title, HEADING, room / POINT, bold=True)]
-    return [" ".join(kept), *words.wrapped(" ".join(rest), TEXT, room / POINT)]
+    return [" ".join(kept), *words.wrapped(" ".join(others), TEXT, room / POINT)]
 
 
 def label_x(axes: Axes, ticks: Iterable[tuple[float, str]], turned: bool = False) -> None:

@@ -122,11 +122,11 @@ def training_curve(*summaries: Mapping[str, Any], model: str = "") -> Figure:
 
 
 def _draw(axes: Axes, curve: _Curve, across: Scale, up: Scale) -> None:
-    x = across.places(curve.epochs)
-    there = np.isfinite(curve.train)
+    x = across.positions(curve.epochs)
+    present = np.isfinite(curve.train)
     # What lies far below would make the numbers of the renderer overflow.
-    train, held_out = (np.clip(up.places(nats), -9, 9) for nats in (curve.train, curve.held_out))
-    axes.plot(x[there], train[there], color=TRAIN, linewidth=1.1, zorder=2)
+    train, held_out = (np.clip(up.positions(nats), -9, 9) for nats in (curve.train, curve.held_out))
+    axes.plot(x[present], train[present], color=TRAIN, linewidth=1.1, zorder=2)
     axes.plot(x, held_out, color=SAMPLES, linewidth=1.4, zorder=3)
     best = (x[curve.best : curve.best + 1], held_out[curve.best : curve.best + 1])
     axes.plot(*best, color=SAMPLES, marker="o", markersize=5.5, markeredgecolor="white", zorder=4, clip_on=False)

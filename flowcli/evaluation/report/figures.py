@@ -32,8 +32,8 @@ def coverage_curve(coverage: Coverage, draws: int | None) -> str:
     else:
         below = np.clip(np.round((1 - levels) * (draws + 1)), 1, draws)
         low, high = (stats.betabinom.ppf(tail, count, draws + 1 - below, below) / count for tail in (0.025, 0.975))
-    with drawing(4.2, 3.4) as made:
-        axes = made.axes
+    with drawing(4.2, 3.4) as drawn:
+        axes = drawn.axes
         axes.fill_between(levels, low, high, color=FAINT, alpha=0.5, linewidth=0)
         axes.plot(levels, inside, color=ROWS, linewidth=1.8)
         for region in coverage.regions:
@@ -42,20 +42,20 @@ def coverage_curve(coverage: Coverage, draws: int | None) -> str:
         axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="share of the model in the region", ylabel="share of the rows")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1.0))
-        return made.svg("coverage", "share of rows in each of the regions of the model")
+        return drawn.svg("coverage", "share of rows in each of the regions of the model")
 
 
 def gains(rivals: tuple[Rival, ...]) -> str:
     """How many nats the model has more than each simple one, with two standard errors."""
-    with drawing(4.2, 0.7 + 0.42 * len(rivals)) as made:
-        axes = made.axes
-        for place, each in enumerate(rivals):
-            axes.errorbar(each.gain.mean, -place, xerr=2 * each.gain.error, color=DRAWS, fmt="o", capsize=3)
+    with drawing(4.2, 0.7 + 0.42 * len(rivals)) as drawn:
+        axes = drawn.axes
+        for index, each in enumerate(rivals):
+            axes.errorbar(each.gain.mean, -index, xerr=2 * each.gain.error, color=DRAWS, fmt="o", capsize=3)
         axes.axvline(0, color=INK, linewidth=0.8)
-        axes.set_yticks([-place for place in range(len(rivals))], [str(place + 1) for place in range(len(rivals))])
+        axes.set_yticks([-index for index in range(len(rivals))], [str(index + 1) for index in range(len(rivals))])
         axes.set_ylim(-len(rivals) + 0.4, 0.6)
         axes.set_xlabel("nats a row that the model has more")
-        return made.svg("gains", "nats that the model has more than each simple model")
+        return drawn.svg("gains", "nats that the model has more than each simple model")
 
 
 def rank_histogram(ranks: Rows, name: str, draws: int | None) -> str:
@@ -66,17 +66,17 @@ def rank_histogram(ranks: Rows, name: str, draws: int | None) -> str:
     heights = np.histogram(ranks, bars, (0, 1))[0] / max(count, 1) * bars
     # Of draws that all rows share, so that few of them move the bars too.
     effective = count if draws is None else count * draws / (count + draws)
-    spread = 1.96 * np.sqrt((bars - 1) / max(effective, 1))
-    with drawing(*SMALL) as made:
-        axes = made.axes
-        axes.axhspan(max(0.0, 1 - spread), 1 + spread, color=FAINT, alpha=0.5, linewidth=0)
+    scale = 1.96 * np.sqrt((bars - 1) / max(effective, 1))
+    with drawing(*SMALL) as drawn:
+        axes = drawn.axes
+        axes.axhspan(max(0.0, 1 - scale), 1 + scale, color=FAINT, alpha=0.5, linewidth=0)
         axes.bar((np.arange(bars) + 0.5) / bars, heights, 0.86 / bars, color=ROWS)
         axes.set(xlim=(0, 1), ylim=(0, max(2.0, heights.max() * 1.05)), yticks=[])
         axes.set_xlabel("rank among draws")
         axes.set_xticks([0, 0.5, 1])
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.spines["left"].set_visible(False)
-        return made.svg(name, "histogram of the ranks of rows among draws")
+        return drawn.svg(name, "histogram of the ranks of rows among draws")
 
 
 def values_histogram(rows: Rows, draws: Rows, name: str) -> str:
@@ -87,8 +87,8 @@ def values_histogram(rows: Rows, draws: Rows, name: str) -> str:
     if not high > low:
         low, high = low - 0.5, high + 0.5
     edges = _edges(both, float(low), float(high), len(rows))
-    with drawing(*SMALL) as made:
-        axes = made.axes
+    with drawing(*SMALL) as drawn:
+        axes = drawn.axes
         shares = [
             np.histogram(each, edges)[0] / max(len(each), 1) / np.diff(edges) * (high - low) for each in (rows, draws)
         ]
@@ -98,39 +98,39 @@ def values_histogram(rows: Rows, draws: Rows, name: str) -> str:
         axes.set_ylim(0, None)
         axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.spines["left"].set_visible(False)
-        return made.svg(name, "histogram of rows, and of draws")
+        return drawn.svg(name, "histogram of rows, and of draws")
 
 
 def scatter(rows: Rows, draws: Rows, name: str) -> str:
     """Two columns against each other, (N, 2): rows as dots and draws as dots of another colour."""
-    there = [each[~np.isnan(each).any(axis=1)][:POINTS] for each in (rows, draws)]
-    with drawing(4.2, 3.4) as made:
-        for each, colour in zip(there, (ROWS, DRAWS), strict=True):
-            made.axes.plot(*each.T, ".", color=colour, markersize=3, alpha=0.6, markeredgewidth=0)
-        for axis in (made.axes.xaxis, made.axes.yaxis):
+    present = [each[~np.isnan(each).any(axis=1)][:POINTS] for each in (rows, draws)]
+    with drawing(4.2, 3.4) as drawn:
+        for each, colour in zip(present, (ROWS, DRAWS), strict=True):
+            drawn.axes.plot(*each.T, ".", color=colour, markersize=3, alpha=0.6, markeredgewidth=0)
+        for axis in (drawn.axes.xaxis, drawn.axes.yaxis):
             axis.set_major_locator(MaxNLocator(5))
-        for set_limits, column in ((made.axes.set_xlim, 0), (made.axes.set_ylim, 1)):
-            both = np.concatenate([each[:, column] for each in there])
+        for set_limits, column in ((drawn.axes.set_xlim, 0), (drawn.axes.set_ylim, 1)):
+            both = np.concatenate([each[:, column] for each in present])
             if len(both):
                 low, high = np.quantile(both, [OUTSIDE, 1 - OUTSIDE])
                 margin = 0.05 * (high - low) or 0.5
                 set_limits(low - margin, high + margin)
-        return made.svg(name, "dots for rows and draws in two columns")
+        return drawn.svg(name, "dots for rows and draws in two columns")
 
 
 def odds(test: TwoSample) -> str:
     """What the classifier takes rows and draws for: two heaps that coincide for a right model."""
     chances = [1 / (1 + np.exp(-each)) for each in test.odds]
     edges = np.linspace(0, 1, 41)
-    with drawing(4.2, 2.4) as made:
-        axes = made.axes
+    with drawing(4.2, 2.4) as drawn:
+        axes = drawn.axes
         shares = [np.histogram(each, edges)[0] / len(each) for each in chances]
         axes.stairs(shares[0], edges, fill=True, color=ROWS, alpha=0.45)
         axes.stairs(shares[1], edges, color=DRAWS, linewidth=1.6, baseline=None)
         axes.set(xlim=(0, 1), yticks=[], xlabel="chance of being a row, says the classifier")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.spines["left"].set_visible(False)
-        return made.svg("odds", "histogram of the classifier's chances, of rows and of draws")
+        return drawn.svg("odds", "histogram of the classifier's chances, of rows and of draws")
 
 
 def _edges(both: Rows, low: float, high: float, rows: int) -> Rows:

@@ -58,8 +58,8 @@ def _head(found: Evaluation) -> Iterator[str]:
             " counted once.</p>"
         )
     if found.findings:
-        told, more = grouped(found.findings)
-        yield f"<ol>{''.join(_finding(each) for each in told)}</ol>"
+        stated, more = grouped(found.findings)
+        yield f"<ol>{''.join(_finding(each) for each in stated)}</ol>"
         if more:
             yield f"<p>So it is for {len(more)} more: {shown('; '.join(more))}.</p>"
         yield (
@@ -148,20 +148,20 @@ def _columns(found: Evaluation) -> Iterator[str]:
     yield KEY
     yield '<div class="grid">'
     for number, name in enumerate(named[:MOST_COLUMNS]):
-        place = names.index(name)
-        yield _column(found, drawn.schema.columns[place], place, number)
+        position = names.index(name)
+        yield _column(found, drawn.schema.columns[position], position, number)
     yield "</div>"
     if len(named) > MOST_COLUMNS:
         yield f'<p class="quiet">Shown are the {MOST_COLUMNS} columns that are most off, of {len(named)}.</p>'
 
 
-def _column(found: Evaluation, column: Column, place: int, number: int) -> str:
-    rows, draws = found.drawn.rows[:, place], found.drawn.draws[:, place]
+def _column(found: Evaluation, column: Column, position: int, number: int) -> str:
+    rows, draws = found.drawn.rows[:, position], found.drawn.draws[:, position]
     head = f'<div class="card"><h3>{shown(column.name)}</h3>'
     if column.text:
         return head + _levels(rows, draws, column) + "</div>"
     ranks = figures.rank_histogram(
-        found.measures.ranks[:, place], f"ranks{number}", None if found.drawn.each else len(draws)
+        found.measures.ranks[:, position], f"ranks{number}", None if found.drawn.each else len(draws)
     )
     return f'{head}<div class="pair">{figures.values_histogram(rows, draws, f"values{number}")}{ranks}</div></div>'
 
@@ -201,7 +201,7 @@ def _dependence(found: Evaluation) -> Iterator[str]:
     if pair is None:
         return
     names = found.drawn.schema.names
-    places = [names.index(name) for name in pair.columns]
+    positions = [names.index(name) for name in pair.columns]
     yield "<h2>Dependence</h2>"
     one, other = (shown(name) for name in pair.columns)
     yield (
@@ -209,7 +209,7 @@ def _dependence(found: Evaluation) -> Iterator[str]:
         f" {pair.rows:.2f} in the rows and {pair.draws:.2f} in the draws.</p>"
     )
     yield KEY
-    svg = figures.scatter(found.drawn.rows[:, places], found.drawn.singles[:, places], "pair")
+    svg = figures.scatter(found.drawn.rows[:, positions], found.drawn.singles[:, positions], "pair")
     yield f"<figure>{svg}<figcaption>Up to {figures.POINTS} rows, and as many draws.</figcaption></figure>"
     if (test := found.measures.dependence) is not None:
         yield (
@@ -271,12 +271,12 @@ def _chance(check: Check) -> str:
     return f"{check.adjusted:.2g}" if check.adjusted >= 1e-4 else "< 0.0001"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], sides: str) -> str:
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], edges: str) -> str:
     """A table; of its columns ``n`` are numbers, ``w`` words, ``d`` details, ``L`` names, ``l`` anything."""
     kinds = {"n": ' class="n"', "w": ' class="word"', "d": ' class="detail"', "L": ' class="name"', "l": ""}
-    top = "".join(f"<th{kinds[side]}>{shown(cell)}</th>" for cell, side in zip(head, sides, strict=True))
+    top = "".join(f"<th{kinds[edge]}>{shown(cell)}</th>" for cell, edge in zip(head, edges, strict=True))
     body = "".join(
-        f"<tr>{''.join(f'<td{kinds[side]}>{shown(cell)}</td>' for cell, side in zip(row, sides, strict=True))}</tr>"
+        f"<tr>{''.join(f'<td{kinds[side]}>{shown(cell)}</td>' for cell, side in zip(row, edges, strict=True))}</tr>"
         for row in rows
     )
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

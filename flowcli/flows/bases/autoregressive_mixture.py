@@ -83,7 +83,7 @@ class AutoregressiveMixture(Base):
             gaussians.weights(context),
             marginals.log_diagonal,
             self.network.theta(columns, context),
-            marginals.there,
+            marginals.present,
         )
 
     def _draw_whole(self, numbers: Tensor, context: Context) -> Tensor:
@@ -133,7 +133,7 @@ class AutoregressiveMixture(Base):
         z = torch.zeros_like(noise)
         differences = gaussians.means.new_zeros(components, len(z), rows)  # m - z of the columns so far
         log_weights = gaussians.weights(context).view(components, -1).expand(-1, rows)
-        for i, there in enumerate(marginals.there):
+        for i, present in enumerate(marginals.present):
             extra, shift, raw = stepper.parameters(i, z).chunk(3)
             # The part of every residual that the columns before i fix, for z_i at the component's mean.
             known = torch.einsum("bkj,kjb->kb", marginals.factors[marginals.own, :, i, :i], differences[:, :i])
@@ -141,10 +141,10 @@ class AutoregressiveMixture(Base):
             component = torch.lt(edges, draws[i] * edges[-1]).sum(0, keepdim=True)
             scale = soft_clip(raw, LARGEST_LOG_SCALE).exp()
             away = (noise[i] * scale + shift + known) * torch.exp(-log_diagonal[:, i])
-            z[i] = (gaussians.means[:, i : i + 1] + away).gather(0, component)[0] * there
-            differences[:, i] = (gaussians.means[:, i : i + 1] - z[i]) * there
+            z[i] = (gaussians.means[:, i : i + 1] + away).gather(0, component)[0] * present
+            differences[:, i] = (gaussians.means[:, i : i + 1] - z[i]) * present
             e = known + torch.exp(log_diagonal[:, i]) * differences[:, i]
-            log_weights = log_weights + (log_diagonal[:, i] - 0.5 * e.square()) * there
+            log_weights = log_weights + (log_diagonal[:, i] - 0.5 * e.square()) * present
         return z.t().contiguous()
 
 

@@ -29,12 +29,12 @@ class Marginals(NamedTuple):
         factors: Inverse Cholesky factors, with the identity's rows and columns where nothing is there, of each pattern
             of columns, (patterns, K, D, D).
         own: Each row's pattern, (B,).
-        there: One for what is there and zero for what is not, (D, B).
+        present: One for what is there and zero for what is not, (D, B).
     """
 
     factors: Tensor
     own: Tensor
-    there: Tensor
+    present: Tensor
 
     @property
     def log_diagonal(self) -> Tensor:
@@ -43,7 +43,7 @@ class Marginals(NamedTuple):
 
     def residuals(self, means: Tensor, x: Tensor) -> Tensor:
         """The residuals e (K, D, B), zero where nothing is there, of rows given column by column, x (D, B)."""
-        differences = (means.unsqueeze(2) - x) * self.there
+        differences = (means.unsqueeze(2) - x) * self.present
         patterns = len(self.factors)
         if patterns * FEWEST_ALIKE > len(self.own):
             return torch.einsum("bkij,kjb->kib", self.factors[self.own], differences)
@@ -133,13 +133,13 @@ class Gaussians(nn.Module):
         patterns, own = torch.unique(observed, dim=0, return_inverse=True)
         # The covariances of narrow Gaussians are beyond float32, which Apple's GPUs have nothing above.
         exact = torch.float32 if observed.device.type == "mps" else torch.float64
-        there = patterns.to(exact)
+        present = patterns.to(exact)
         below = torch.tril(self.below_diagonal.to(exact), -1)
         factors = below + torch.diag_embed(torch.exp(self.log_diagonal.to(exact)))
         identity = torch.eye(factors.shape[2], dtype=exact, device=factors.device)
         roots = torch.linalg.solve_triangular(factors, identity.expand_as(factors), upper=False)
-        both = there[:, None, :, None] * there[:, None, None, :]
-        covariances = (roots @ roots.mT) * both + torch.diag_embed(1 - there)[:, None]
+        both = present[:, None, :, None] * present[:, None, None, :]
+        covariances = (roots @ roots.mT) * both + torch.diag_embed(1 - present)[:, None]
         lower, failed = torch.linalg.cholesky_ex(covariances)
         lower = lower.where((failed == 0)[..., None, None], math.nan)
         inverse = torch.linalg.solve_triangular(lower, identity.expand_as(lower), upper=False)

@@ -48,9 +48,9 @@ class MixtureCdf(Bijection[SavedMixtureCdf]):
         k = self.components
         shares = (torch.arange(k, dtype=x.dtype, device=x.device) + 0.5) / k
         locations = torch.quantile(x[:100_000], shares, dim=0)
-        spread = torch.std(x, dim=0).clamp_min(torch.finfo(x.dtype).tiny).expand_as(locations)
-        gaps = torch.gradient(locations, dim=0)[0] if k > 1 else spread
-        scales = torch.maximum(gaps, 0.1 * spread) * 0.6
+        deviation = torch.std(x, dim=0).clamp_min(torch.finfo(x.dtype).tiny).expand_as(locations)
+        gaps = torch.gradient(locations, dim=0)[0] if k > 1 else deviation
+        scales = torch.maximum(gaps, 0.1 * deviation) * 0.6
         gains = self._gains(x)[:, None]
         log_scales = scales.log().clamp(-0.8 * self.bound, 0.8 * self.bound)
         raw = log_scales / (1 - log_scales.abs() / self.bound)
@@ -63,5 +63,5 @@ class MixtureCdf(Bijection[SavedMixtureCdf]):
     def _mixture(self, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-weights, locations and log-scales, (K, ...)."""
         gains = self._gains(theta).view(-1, *[1] * (theta.ndim - 1))
-        components = mixture_cdf.spread(theta, gains, self.bound)
+        components = mixture_cdf.components_at(theta, gains, self.bound)
         return torch.log_softmax(components.bits / BITS, 0), components.locations, -components.minus_log_scales

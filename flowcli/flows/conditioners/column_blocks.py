@@ -13,12 +13,12 @@ class Source(NamedTuple):
     """What the first layer reads.
 
     Attributes:
-        places: The inputs of each block, (D, I).
-        there: One for each of them that is read, zero for those that fill the block up, (D, I).
+        parents: The inputs of each block, (D, I).
+        observed: One for each of them that is read, zero for those that fill the block up, (D, I).
     """
 
-    places: Tensor
-    there: Tensor
+    parents: Tensor
+    observed: Tensor
 
 
 class BlockAffine(NamedTuple):
@@ -51,21 +51,21 @@ class BlockAffine(NamedTuple):
         if self.source is None:
             return by_block
         out = grad.new_zeros(blocks, grad.shape[1])
-        return out.index_add_(0, self.source.places.view(-1), by_block)
+        return out.index_add_(0, self.source.parents.view(-1), by_block)
 
     def outer(self, grad: Tensor, value: Tensor) -> Tensor:
         """Return the gradient of the blocks as (D O, I), from those of the outputs (D O, B) and the values."""
         blocks, outputs, _ = self.weight.shape
         out = torch.bmm(grad.view(blocks, outputs, grad.shape[1]), self._blocks(value).transpose(1, 2))
         if self.source is not None:
-            out.mul_(self.source.there[:, None])
+            out.mul_(self.source.observed[:, None])
         return out.flatten(0, 1)
 
     def _blocks(self, value: Tensor) -> Tensor:
         """What each block reads, (D, I, B)."""
         blocks, _, inputs = self.weight.shape
         if self.source is not None:
-            value = value.index_select(0, self.source.places.view(-1))
+            value = value.index_select(0, self.source.parents.view(-1))
         return value.view(blocks, inputs, value.shape[1])
 
 
@@ -104,7 +104,7 @@ class ChosenLinear(BlockLinear):
     """The same, of which block i reads some of the columns before column i: all while these are few.
 
     Attributes:
-        places: Which ones, (D, I); those before it at the start. What fills a row up is a column that has no weight.
+        parents: Which ones, (D, I); those before it at the start. What fills a row up is a column that has no weight.
 
     Args:
         columns: D.
@@ -112,30 +112,30 @@ class ChosenLinear(BlockLinear):
         outputs: O of each block.
     """
 
-    places: Tensor
-    there: Tensor
+    parents: Tensor
+    present: Tensor
 
     def __init__(self, columns: int, most: int, outputs: int) -> None:
         super().__init__(columns, most, outputs)
         before = torch.arange(columns)[:, None] - 1 - torch.arange(most)
-        self.register_buffer("places", before.clamp_min(0))
-        self.register_buffer("there", (before >= 0).to(self.weight.dtype), persistent=False)
+        self.register_buffer("parents", before.clamp_min(0))
+        self.register_buffer("present", (before >= 0).to(self.weight.dtype), persistent=False)
         with torch.no_grad():  # as wide as those of a layer with the inputs that there are
-            share = torch.sqrt(most / self.there.sum(1).clamp_min(1))
+            share = torch.sqrt(most / self.present.sum(1).clamp_min(1))
             self.weight.mul_(share.repeat_interleave(outputs)[:, None])
 
     def affine(self) -> BlockAffine:
         """The map to compute with, zero for what fills up; without gradients."""
-        weight = self.weight.view(self.blocks, -1, self.weight.shape[1]) * self.there[:, None]
-        return BlockAffine(weight, self.bias[:, None], Source(self.places, self.there))
+        weight = self.weight.view(self.blocks, -1, self.weight.shape[1]) * self.present[:, None]
+        return BlockAffine(weight, self.bias[:, None], Source(self.parents, self.present))
 
     def choose(self, strength: Tensor) -> None:
         """Let each block read the columns that say most, by the strengths (D, D) of which row i is column i's."""
         for column in range(1, self.blocks):
-            count = min(column, self.places.shape[1])
-            self.places[column, :count] = strength[column, :column].topk(count).indices.sort().values
+            count = min(column, self.parents.shape[1])
+            self.parents[column, :count] = strength[column, :column].topk(count).indices.sort().values
 
-    def looks_ahead(self) -> bool:
+    def sees_later_columns(self) -> bool:
         """Whether a block reads its own column, a later one, or one that is not there: no density can come of that."""
-        own = torch.arange(self.blocks, device=self.places.device)[:, None]
-        return bool(((self.places < 0) | (self.places >= own.clamp_min(1))).any())
+        own = torch.arange(self.blocks, device=self.parents.device)[:, None]
+        return bool(((self.parents < 0) | (self.parents >= own.clamp_min(1))).any())

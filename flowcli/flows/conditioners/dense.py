@@ -76,5 +76,5 @@ class DenseNetwork(Network):
 
     def _joined(self, x: Tensor, given: Tensor | None) -> Tensor:
         """Columns and context as one input; a column of zeros where there are neither."""
-        parts = [x] if given is None else [x, given.t()]
-        return torch.cat(parts) if self.inputs else x.new_zeros(1, x.shape[1])
+        columns_seen = [x] if given is None else [x, given.t()]
+        return torch.cat(columns_seen) if self.inputs else x.new_zeros(1, x.shape[1])

@@ -22,10 +22,10 @@ def mutual_information(x: Tensor) -> Tensor:
     """
     x = x[:MOST_ROWS]
     rows, columns = x.shape
-    there = ~x.isnan()
+    observed = ~x.isnan()
     ranks = x.nan_to_num(torch.inf).argsort(dim=0, stable=True).argsort(dim=0)
-    bins = ranks * BINS // there.sum(0).clamp_min(1)
-    hot = torch.nn.functional.one_hot(bins.clamp_max(BINS - 1), BINS).float() * there[:, :, None]
+    bins = ranks * BINS // observed.sum(0).clamp_min(1)
+    hot = torch.nn.functional.one_hot(bins.clamp_max(BINS - 1), BINS).float() * observed[:, :, None]
     hot = hot.view(rows, columns * BINS)
     counts = (hot.t() @ hot).view(columns, BINS, columns, BINS)
     total = counts.sum((1, 3)).clamp_min(1)

@@ -91,7 +91,7 @@ class SparseSteps:
     def parameters(self, column: int, x: Tensor) -> Tensor:  # noqa: D102
         network = self._network
         first, *others = self._affines
-        parents = network.first.places[column, : min(column, first.weight.shape[2])]
+        parents = network.first.parents[column, : min(column, first.weight.shape[2])]
         value = self._block(first, column, x.index_select(0, parents))
         if self._from_context is not None:
             value += self._from_context.view(network.columns, len(value), -1)[column]

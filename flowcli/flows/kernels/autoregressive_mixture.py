@@ -168,7 +168,7 @@ def gradient(saved: SavedConditionals, grad: Tensor) -> Gradients:
     return Gradients(of_e, of_weights, of_diagonal.t(), of_theta.transpose(0, 1))
 
 
-def where_observed(e: Tensor, log_weights: Tensor, log_diagonal: Tensor, theta: Tensor, there: Tensor) -> Tensor:
+def where_observed(e: Tensor, log_weights: Tensor, log_diagonal: Tensor, theta: Tensor, observed: Tensor) -> Tensor:
     """The same sum (B,) over the columns that are there, with the gradient left to autograd.
 
     Args:
@@ -176,7 +176,7 @@ def where_observed(e: Tensor, log_weights: Tensor, log_diagonal: Tensor, theta: 
         log_weights: (K,) or (K, B).
         log_diagonal: Of each row, zero where a column is not there, (K, D, B).
         theta: The network's parameters (3 K, D, B).
-        there: One for each column that is there, zero for the others, (D, B).
+        observed: One for each column that is there, zero for the others, (D, B).
     """
     extra, shift, raw = theta.chunk(3)
     log_normals = log_diagonal - 0.5 * e.square()
@@ -188,7 +188,7 @@ def where_observed(e: Tensor, log_weights: Tensor, log_diagonal: Tensor, theta: 
     corrected = (e + shift) * torch.exp(-log_scale)
     posterior = prior + log_diagonal - log_scale - 0.5 * corrected.square()
     columns = torch.logsumexp(posterior, 0) - torch.logsumexp(prior, 0) - LOG_SQRT_2PI
-    return (columns * there).sum(0)
+    return (columns * observed).sum(0)
 
 
 def _block_columns(e: Tensor) -> int:

@@ -91,7 +91,7 @@ def forward(
     gains = gains.view(-1, *[1] * x.ndim)
     values, log_derivatives, blocks = [], [], []
     for block in _blocks(x, len(gains)):
-        components = spread(_once(theta[:, block]), gains, bound)
+        components = components_at(_once(theta[:, block]), gains, bound)
         sums = evaluate(x[block], components)
         z, log_derivative = _logit(sums.logs)
         values.append(z)
@@ -105,7 +105,7 @@ def forward(
 
 def gradient(saved: SavedMixtureCdf, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor]:
     """The gradients of x and of theta, from those of z and of log dz/dx, which broadcast with x."""
-    z, gains, parts, strides = saved
+    z, gains, columns_seen, strides = saved
     minus_gains = torch.neg(gains)
     grad_theta = planes_like(strides, 3 * len(gains), z)
     # Of A, C and E.
@@ -114,7 +114,7 @@ def gradient(saved: SavedMixtureCdf, grad_z: Tensor, grad_log: Tensor) -> tuple[
     torch.add(of_logs[1], grad_log, out=of_logs[0]).neg_()
     of_logs[2] = grad_log
     of_x = []
-    for block, (components, sums) in zip(_blocks(z, len(gains)), parts, strict=True):
+    for block, (components, sums) in zip(_blocks(z, len(gains)), columns_seen, strict=True):
         of_weights, of_locations, of_scales = grad_theta[:, block].chunk(3)
         of_bits, of_distance, of_width = _of_planes(of_logs[:, block], components.inverse_scales, sums)
         of_x.append(of_distance.sum(0))
@@ -129,14 +129,14 @@ def inverse(z: Tensor, theta: Tensor, gains: Tensor, bound: float) -> tuple[Tens
     gains = gains.view(-1, *[1] * z.ndim)
     values, log_derivatives = [], []
     for block in _blocks(z, len(gains)):
-        components = spread(_once(theta[:, block]), gains, bound)
+        components = components_at(_once(theta[:, block]), gains, bound)
         x = _solve(z[block], components)
         values.append(x)
         log_derivatives.append(_logit(evaluate(x, components).logs)[1].neg_())
     return _joined(values), _joined(log_derivatives)
 
 
-def spread(theta: Tensor, gains: Tensor, bound: float) -> Components:
+def components_at(theta: Tensor, gains: Tensor, bound: float) -> Components:
     """The components that parameters (3 K, ...) stand for, for gains (K, ...)."""
     # Whatever theta's order in memory is, planes lie one behind the other from here on.
     bits, locations, scaled, squeeze = theta.new_empty(4, len(gains), *theta.shape[1:]).unbind()

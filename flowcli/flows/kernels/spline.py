@@ -216,9 +216,9 @@ def locate(value: Tensor, theta: Tensor, bins: int, bound: float, axis: int, *, 
     clamped = ratio.clamp(0, 1)
     # A circle has no outside; rounding must not make one at its ends.
     inside = ratio.fill_(1) if len(theta) == 3 * bins else torch.eq(clamped, ratio, out=ratio)
-    place = torch.mul(clamped, total[axis])
+    position = torch.mul(clamped, total[axis])
     reached = value.new_empty(bins + 1, *shape)
-    torch.le(edges[:, axis], place, out=reached[:-1])
+    torch.le(edges[:, axis], position, out=reached[:-1])
     reached[-1].zero_()
     bin = reached[1:].sum(0).view(-1).long()
 
@@ -242,7 +242,7 @@ def locate(value: Tensor, theta: Tensor, bins: int, bound: float, axis: int, *, 
     ends_squeeze = torch.abs(ends)
     torch.add(one, ends_squeeze, alpha=1 / LARGEST_LOG_SLOPE, out=ends_squeeze).reciprocal_()
     ends.mul_(ends_squeeze).exp_()
-    share = place.sub_(edge[axis]).div_(size[axis])
+    share = position.sub_(edge[axis]).div_(size[axis])
     steep = torch.div(size, total)
     slope = torch.div(steep[OUTPUT], steep[INPUT])
     return Located(inside, clamped, share, edge, size, total, slope, ends, ends_squeeze, sizes, squeeze, reached)

@@ -37,8 +37,8 @@ class Autoregressive(Transform):
         self.network.select_parents(x.flip(1) if self.reverse else x)
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        there = None if context.observed is None else self._by_column(context.observed)
-        z, log_det = transform_columns(self._by_column(x), self.network, self.bijection, ALL, context, there)
+        present = None if context.observed is None else self._by_column(context.observed)
+        z, log_det = transform_columns(self._by_column(x), self.network, self.bijection, ALL, context, present)
         return self._by_row(z), log_det
 
     @torch.no_grad()
@@ -47,10 +47,10 @@ class Autoregressive(Transform):
         x = torch.empty_like(columns)
         log_det = z.new_zeros(len(z))
         stepper = self.network.steps(len(z), context)
-        there = [None] * len(columns) if context.observed is None else self._by_column(context.observed)
+        present = [None] * len(columns) if context.observed is None else self._by_column(context.observed)
         for i in range(len(columns)):
-            bent = self.bijection.inverse(columns[i : i + 1], stepper.parameters(i, x)[:, None])
-            x[i : i + 1], log_derivative = summed(*bent, there[i])
+            transformed = self.bijection.inverse(columns[i : i + 1], stepper.parameters(i, x)[:, None])
+            x[i : i + 1], log_derivative = summed(*transformed, present[i])
             log_det += log_derivative
         return self._by_row(x), log_det
 

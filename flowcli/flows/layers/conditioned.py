@@ -21,7 +21,7 @@ class Parts(NamedTuple):
     """Which of the columns the network sees, and which are bent; ``None`` stands for all."""
 
     seen: Tensor | None = None
-    bent: Tensor | None = None
+    transformed: Tensor | None = None
 
 
 ALL = Parts()
@@ -33,7 +33,7 @@ def transform_columns(
     bijection: Bijection[Any],
     parts: Parts,
     context: Context,
-    there: Tensor | None = None,
+    observed: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Bend columns.
 
@@ -43,30 +43,30 @@ def transform_columns(
         bijection: How a column is bent.
         parts: Which columns are which.
         context: What the density depends on besides the row.
-        there: One for each of the columns to be bent that is there and zero for the others, (A, B); ``None`` where all
-            are.
+        observed: One for each transformed column that is observed and zero for the others, (A, B); ``None`` where
+            all are.
 
     Returns:
         The columns (D, B), and the sums of the log-derivatives (B,).
     """
     if torch.is_grad_enabled() and tracks(columns, context.given, *network.weights):
         inputs = (columns, context.given, *network.weights)
-        z, log_det = _Bend.apply(network, bijection, parts, there, *inputs)  # type: ignore[no-untyped-call]
+        z, log_det = _Bend.apply(network, bijection, parts, observed, *inputs)  # type: ignore[no-untyped-call]
         return z, log_det
     with torch.no_grad():
         outputs = network.evaluate(_pick(columns, parts.seen), context)
-        bent, log_derivative = bijection.evaluate(
-            _pick(columns, parts.bent), network.planes(outputs, bijection.parameters)
+        transformed, log_derivative = bijection.evaluate(
+            _pick(columns, parts.transformed), network.planes(outputs, bijection.parameters)
         )
-        bent, log_det = summed(bent, log_derivative, there)
-        return _put(columns, parts.bent, bent), log_det
+        transformed, log_det = summed(transformed, log_derivative, observed)
+        return _put(columns, parts.transformed, transformed), log_det
 
 
-def summed(bent: Tensor, log_derivative: Tensor, there: Tensor | None) -> tuple[Tensor, Tensor]:
+def summed(transformed: Tensor, log_derivative: Tensor, observed: Tensor | None) -> tuple[Tensor, Tensor]:
     """Bent columns (A, B) and the sum of their log-derivatives (B,), with zeros for what is not there."""
-    if there is not None:
-        bent, log_derivative = torch.mul(bent, there), torch.mul(log_derivative, there)
-    return bent, log_derivative.sum(0)
+    if observed is not None:
+        transformed, log_derivative = torch.mul(transformed, observed), torch.mul(log_derivative, observed)
+    return transformed, log_derivative.sum(0)
 
 
 class _Bend(torch.autograd.Function):
@@ -78,34 +78,34 @@ class _Bend(torch.autograd.Function):
         network: Network,
         bijection: Bijection[Any],
         parts: Parts,
-        there: Tensor | None,
+        observed: Tensor | None,
         columns: Tensor,
         given: Tensor | None,
         *weights: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         outputs, network_saved = network.forward_saving(_pick(columns, parts.seen), given)
         theta = network.planes(outputs, bijection.parameters)
-        bent, log_derivative, saved = bijection.forward_saving(_pick(columns, parts.bent), theta)
-        ctx.network, ctx.bijection, ctx.parts, ctx.there = network, bijection, parts, there
+        transformed, log_derivative, saved = bijection.forward_saving(_pick(columns, parts.transformed), theta)
+        ctx.network, ctx.bijection, ctx.parts, ctx.observed = network, bijection, parts, observed
         ctx.saved = network_saved, saved
-        bent, log_det = summed(bent, log_derivative, there)
-        return _put(columns, parts.bent, bent), log_det
+        transformed, log_det = summed(transformed, log_derivative, observed)
+        return _put(columns, parts.transformed, transformed), log_det
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_z: Tensor, grad_log_det: Tensor) -> tuple[Tensor | None, ...]:
         network, parts, (network_saved, saved) = ctx.network, ctx.parts, ctx.saved
         of_x, of_given = ctx.needs_input_grad[4:6]
-        of_bent = _pick(grad_z, parts.bent)
-        if ctx.there is not None:
-            of_bent, grad_log_det = torch.mul(of_bent, ctx.there), torch.mul(grad_log_det, ctx.there)
+        of_bent = _pick(grad_z, parts.transformed)
+        if ctx.observed is not None:
+            of_bent, grad_log_det = torch.mul(of_bent, ctx.observed), torch.mul(grad_log_det, ctx.observed)
         grad_bent, grad_theta = ctx.bijection.gradient(saved, of_bent, grad_log_det)
         grad_seen, grad_given, of_weights = network.gradient(
             network_saved, network.units(grad_theta), of_x=of_x, of_given=of_given
         )
         grad_x = None
         if of_x:
-            grad_x = _put(grad_z, parts.bent, grad_bent)
+            grad_x = _put(grad_z, parts.transformed, grad_bent)
             if parts.seen is None:
                 grad_x.add_(grad_seen)
             else:

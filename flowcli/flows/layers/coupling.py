@@ -38,9 +38,9 @@ class Coupling(Transform):
         self.network = network
 
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
-        parts = Parts(seen=self.passive, bent=self.active)
+        columns_seen = Parts(seen=self.passive, transformed=self.active)
         z, log_det = transform_columns(
-            x.t().contiguous(), self.network, self.bijection, parts, context, self._there(context)
+            x.t().contiguous(), self.network, self.bijection, columns_seen, context, self._there(context)
         )
         return z.t(), log_det
 
@@ -49,10 +49,10 @@ class Coupling(Transform):
         columns = z.t().contiguous()
         outputs = self.network.evaluate(columns.index_select(0, self.passive), context)
         theta = self.network.planes(outputs, self.bijection.parameters)
-        bent, log_det = summed(
+        transformed, log_det = summed(
             *self.bijection.inverse(columns.index_select(0, self.active), theta), self._there(context)
         )
-        return columns.index_copy(0, self.active, bent).t(), log_det
+        return columns.index_copy(0, self.active, transformed).t(), log_det
 
     def _there(self, context: Context) -> Tensor | None:
         """Which of the active columns are there, (A, B)."""

@@ -27,7 +27,7 @@ class Permutation(Transform):
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
         return _Reorder.apply(x, self.order), x.new_zeros(len(x))  # type: ignore[no-untyped-call]
 
-    def passed(self, context: Context) -> Context:  # noqa: D102
+    def output_context(self, context: Context) -> Context:  # noqa: D102
         return context.reordered(self.order)
 
     def inverse(self, z: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102

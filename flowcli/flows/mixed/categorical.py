@@ -44,11 +44,11 @@ class CategoricalDensity(nn.Module):
         # Where each digit's one-hot values, and the numbers that they stand for, lie among the network's inputs.
         hot_rows: list[int] = []
         number_rows: list[int] = []
-        for place, (begin, end) in enumerate(pairwise(self._edges)):
-            groups[place, begin:end] = 1
-            first = network.input_edges[place]
+        for index, (begin, end) in enumerate(pairwise(self._edges)):
+            groups[index, begin:end] = 1
+            first = network.input_edges[index]
             hot_rows.extend(range(first, first + end - begin))
-            if place in one_hot.numbered:
+            if index in one_hot.numbered:
                 number_rows.append(first + end - begin)
         for name, values in (("_hot_rows", hot_rows), ("_number_rows", number_rows)):
             self.register_buffer(name, torch.tensor(values, dtype=torch.long), persistent=False)
@@ -78,20 +78,20 @@ class CategoricalDensity(nn.Module):
         hot = self.smoothing.new_zeros(self._edges[-1], rows)
         inputs = hot.new_zeros(self.network.input_edges[-1], rows)
         codes = torch.zeros(rows, 1 + self.digits[-1].code, dtype=torch.long, device=hot.device)
-        for place, digit in enumerate(self.digits):
-            weights = torch.exp(soft_clip(stepper.parameters(place, inputs), LARGEST_LOGIT))
+        for index, digit in enumerate(self.digits):
+            weights = torch.exp(soft_clip(stepper.parameters(index, inputs), LARGEST_LOGIT))
             possible = torch.ones_like(weights)
             if digit.above is not None:
                 possible[digit.last :] -= hot[self._edges[digit.above + 1] - 1]
             weights = weights * possible
-            smoothing = self.smoothing[place]
+            smoothing = self.smoothing[index]
             shares = (1 - smoothing) * weights / weights.sum(0) + smoothing * possible / possible.sum(0)
             edges = shares.cumsum(0)
             # The last possible value takes what rounding leaves.
-            chosen = torch.lt(edges, draws[place] * edges[-1]).sum(0)
+            chosen = torch.lt(edges, draws[index] * edges[-1]).sum(0)
             chosen = torch.minimum(chosen, possible.sum(0).long() - 1)
             codes[:, digit.code] += digit.divisor * chosen
-            hot[self._edges[place] : self._edges[place + 1]].scatter_(0, chosen[None], 1.0)
+            hot[self._edges[index] : self._edges[index + 1]].scatter_(0, chosen[None], 1.0)
             inputs = self._inputs(hot)
         return codes
 
@@ -106,12 +106,12 @@ class CategoricalDensity(nn.Module):
         counts = torch.zeros(self._edges[-1], dtype=torch.float64)
         for part, share in zip(*(torch.split(whole, 16_384) for whole in (codes, weights)), strict=True):
             counts += self.one_hot(part).double() @ share.double()
-        for place, digit in enumerate(self.digits):
-            begin, end = self._edges[place : place + 2]
+        for index, digit in enumerate(self.digits):
+            begin, end = self._edges[index : index + 2]
             logs = torch.log(counts[begin:end].clamp_min(LEAST_COUNT))
             logits = (logs - logs.mean()).clamp(-0.9 * LARGEST_LOGIT, 0.9 * LARGEST_LOGIT)
             self.network.last.bias[begin:end] = logits / (1 - logits.abs() / LARGEST_LOGIT)
-            self.smoothing[place] = digit.size / (2 * len(codes) + digit.size)
+            self.smoothing[index] = digit.size / (2 * len(codes) + digit.size)
 
     def _inputs(self, hot: Tensor) -> Tensor:
         """What the network reads."""
@@ -126,8 +126,8 @@ class CategoricalDensity(nn.Module):
         if all(digit.above is None or digit.last == digit.size for digit in self.digits):
             return None
         possible = torch.ones_like(hot)
-        for place, digit in enumerate(self.digits):
+        for index, digit in enumerate(self.digits):
             if digit.above is not None:
-                begin, end = self._edges[place : place + 2]
+                begin, end = self._edges[index : index + 2]
                 possible[begin + digit.last : end] -= hot[self._edges[digit.above + 1] - 1]
         return possible

@@ -146,7 +146,7 @@ class MixedDensity(nn.Module):
         z, log_det, base_log_prob = coordinates, nothing, nothing
         if self.flow is not None:
             z, log_det = self.flow(coordinates, contexts.coordinates)
-            base_log_prob = self.flow.base.log_prob(z, self.flow.passed(contexts.coordinates))
+            base_log_prob = self.flow.base.log_prob(z, self.flow.output_context(contexts.coordinates))
         return MixedTerms(
             z,
             base_log_prob,

@@ -32,11 +32,11 @@ class OneHot(nn.Module):
         self.edges = [0, *accumulate(digit.size for digit in self.digits)]  # of the digits among the one-hot values
         tables: list[Tensor] = []
         self.numbered: list[int] = []  # the digits that stand for numbers
-        for place, digit in enumerate(self.digits):
+        for index, digit in enumerate(self.digits):
             table = numbers[digit.code]
             if table is not None and digit.size == outcomes[digit.code]:
-                begin, end = self.edges[place : place + 2]
-                self.numbered.append(place)
+                begin, end = self.edges[index : index + 2]
+                self.numbered.append(index)
                 tables.append(torch.zeros(self.edges[-1]).index_copy_(0, torch.arange(begin, end), table.float()))
         for name, values in (
             ("_offsets", self.edges[:-1]),
@@ -56,7 +56,7 @@ class OneHot(nn.Module):
     @property
     def widths(self) -> list[int]:
         """How many numbers say what each digit is."""
-        return [digit.size + (place in self.numbered) for place, digit in enumerate(self.digits)]
+        return [digit.size + (index in self.numbered) for index, digit in enumerate(self.digits)]
 
     def forward(self, codes: Tensor) -> Tensor:
         """The digits of codes (B, V), one-hot, one below the other, (sum of sizes, B)."""

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from flowcli.atomic import replacing, told
+from flowcli.atomic import file_errors, replacing
 from flowcli.errors import ModelFileError, ResourceError, UsageError
 
 Tensors = dict[str, Tensor]
@@ -34,7 +34,7 @@ def write(path: Path, kind: str, document: Mapping[str, Any], tensors: Mapping[s
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
     content = serialize(stored, {kind: text, "sha256": _digest(text, stored)})
-    with replacing(path) as file, told(str(path)):
+    with replacing(path) as file, file_errors(str(path)):
         file.write(content)
 
 

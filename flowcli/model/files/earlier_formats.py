@@ -13,7 +13,7 @@ from torch import Tensor
 
 FIRST_OF_TODAY = 4
 COLUMN_KEYS = {"bend": "linear_below", "minus": "subtracted_columns", "other": "has_unseen_values"}
-TENSORS = {"codes.guard": "codes.smoothing"}
+LAST_NAMES = {"guard": "smoothing", "places": "parents"}  # of tensors, whatever module they belong to
 
 
 def in_todays_words(
@@ -38,8 +38,6 @@ def _document(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tensor_name(name: str) -> str:
-    """Return today's name of a tensor; those of an ensemble's flows begin with the flow's number."""
-    number, _, rest = name.partition(".")
-    if number.isdecimal():
-        return f"{number}.{TENSORS.get(rest, rest)}"
-    return TENSORS.get(name, name)
+    """Return today's name of a tensor, ``module.name``."""
+    module, dot, last = name.rpartition(".")
+    return f"{module}{dot}{LAST_NAMES.get(last, last)}"

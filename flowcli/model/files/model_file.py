@@ -87,8 +87,8 @@ def pack(density: Density) -> container.Tensors:
     """The tensors of a model file, by name."""
     if isinstance(density, Ensemble):
         return {
-            f"{place}.{name}": tensor
-            for place, member in enumerate(density.members)
+            f"{position}.{name}": tensor
+            for position, member in enumerate(density.members)
             for name, tensor in pack(member).items()
         } | _pack_held_out(density)
     assert isinstance(density, FlowDensity)
@@ -114,7 +114,7 @@ def pack_encoding(encoding: Encoder) -> container.Tensors:
     """The inverse of ``unpack_encoding``."""
     tensors: container.Tensors = {}
     for name, part in (("coordinates", encoding.modelled), ("given", encoding.given)):
-        if name == "given" and not part.places:
+        if name == "given" and not part.indices:
             continue
         coordinates = part.coordinates
         tensors |= {f"{name}.center": coordinates.center, f"{name}.scale": coordinates.scale}
@@ -174,10 +174,10 @@ def _restore_ensemble(document: Mapping[str, Any], tensors: Mapping[str, Tensor]
     for name, tensor in tensors.items():
         if name == HELD_OUT:
             continue
-        place, _, rest = name.partition(".")
-        if not (place.isdecimal() and int(place) < count):
+        position, _, residuals = name.partition(".")
+        if not (position.isdecimal() and int(position) < count):
             raise ModelFileError(f"{name} is superfluous")
-        of_members[int(place)][rest] = tensor
+        of_members[int(position)][residuals] = tensor
     members = [restore_flow(*both) for both in zip(document["members"], of_members, strict=True)]
     if any(member.schema != members[0].schema for member in members):
         raise ModelFileError("its flows are over different columns")
@@ -243,21 +243,21 @@ def _is_possible(column: Column) -> bool:
 def unpack_encoding(schema: Schema, tensors: Mapping[str, Tensor]) -> Encoder:
     """The encoding among the tensors of a model file."""
     modelled, given = (
-        _unpack_part(schema, places, name, tensors)
-        for places, name in zip(divided(schema), ("coordinates", "given"), strict=True)
+        _unpack_part(schema, indices, name, tensors)
+        for indices, name in zip(divided(schema), ("coordinates", "given"), strict=True)
     )
     return Encoder(schema, modelled, given)
 
 
-def _unpack_part(schema: Schema, places: list[int], name: str, tensors: Mapping[str, Tensor]) -> ColumnEncoder:
+def _unpack_part(schema: Schema, indices: list[int], name: str, tensors: Mapping[str, Tensor]) -> ColumnEncoder:
     nothing = Standardizer((), torch.zeros(0, dtype=torch.float64), torch.ones(0, dtype=torch.float64))
-    if name == "given" and not places:
-        return ColumnEncoder(schema, places, nothing)
-    others = sum(schema.columns[place].has_unseen_values for place in places)
+    if name == "given" and not indices:
+        return ColumnEncoder(schema, indices, nothing)
+    others = sum(schema.columns[position].has_unseen_values for position in indices)
     spreads = _expect(tensors, f"{name}.spreads", (others,), torch.float64).tolist() if others else []
     if not all(spread > 0 for spread in spreads):
         raise ModelFileError(f"{name}.spreads is not positive")
-    columns = [schema.columns[place] for place in ColumnEncoder(schema, places, nothing, spreads).on_line]
+    columns = [schema.columns[position] for position in ColumnEncoder(schema, indices, nothing, spreads).continuous]
     center, scale = (_expect(tensors, f"{name}.{each}", (len(columns),), torch.float64) for each in ("center", "scale"))
     if not (scale > 0).all():
         raise ModelFileError(f"{name}.scale is not positive")
@@ -286,18 +286,20 @@ def _unpack_part(schema: Schema, places: list[int], name: str, tensors: Mapping[
         ):
             raise ModelFileError("the quantile map is not increasing")
         marginal = QuantileMap(positions, heights, slopes)
-    return ColumnEncoder(schema, places, Standardizer(columns, center, scale, tails, marginal, limits), spreads)
+    return ColumnEncoder(schema, indices, Standardizer(columns, center, scale, tails, marginal, limits), spreads)
 
 
 def unpack_joint(config: Config, encoding: Encoder, tensors: Mapping[str, Tensor]) -> MixedDensity:
     """The joint density of that config, with its weights among the tensors of a model file."""
     stored, layout, numbers = _of_joint(tensors), encoding.layout, encoding.numbers
-    needed, found = (
+    needed, result = (
         count_mixed_parameters(config.flow, layout, numbers),
         sum(tensor.numel() for tensor in stored.values()),
     )
-    if needed > found:  # found out before anything is made, so that no config can ask for more memory than its file has
-        raise ModelFileError(f"its tensors do not fit its config: {found:,} numbers for {needed:,} parameters")
+    if (
+        needed > result
+    ):  # found out before anything is made, so that no config can ask for more memory than its file has
+        raise ModelFileError(f"its tensors do not fit its config: {result:,} numbers for {needed:,} parameters")
     with torch.random.fork_rng(devices=[]):
         joint = build_mixed(config.flow, layout, numbers)
     expected = joint.state_dict()
@@ -309,8 +311,8 @@ def unpack_joint(config: Config, encoding: Encoder, tensors: Mapping[str, Tensor
     for name, layer in joint.named_modules():
         if isinstance(layer, Permutation) and layer.order.sort().values.tolist() != list(range(layout.coordinates)):
             raise ModelFileError(f"{name}.order is no order of {layout.coordinates} columns")
-        if isinstance(layer, ChosenLinear) and layer.looks_ahead():
-            raise ModelFileError(f"{name}.places: a column depends on itself or on a later one")
+        if isinstance(layer, ChosenLinear) and layer.sees_later_columns():
+            raise ModelFileError(f"{name}.parents: a column depends on itself or on a later one")
     return joint
 
 

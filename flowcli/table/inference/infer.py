@@ -70,12 +70,12 @@ def infer_schema(
                 raise UsageError(f"{flag}: there is no column {quoted(name)}{hint}")
     if given and set(given) >= set(names):
         raise UsageError("--given: all columns are given; leave at least one to be modelled")
-    wishes = {name: parse_kind(text) for name, text in kinds.items()}
-    relations = {r.target: r for r in _relations(names, values, written, {*wishes, *given})}
+    request = {name: parse_kind(text) for name, text in kinds.items()}
+    relations = {r.target: r for r in _relations(names, values, written, {*request, *given})}
     columns: list[Column] = []
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         column = _described(
-            name, values, place, written[place], wishes.get(name), relations.get(place), names, source, line
+            name, values, index, written[index], request.get(name), relations.get(index), names, source, line
         )
         columns.append(replace(column, given=name in given))
     _say(columns, values, relations, notice)
@@ -85,7 +85,7 @@ def infer_schema(
 def _described(
     name: str,
     values: Numbers,
-    place: int,
+    index: int,
     written: Written,
     wish: Column | None,
     relation: Relation | None,
@@ -94,7 +94,7 @@ def _described(
     line: Line | None,
 ) -> Column:
     """One column."""
-    cells = values[:, place]
+    cells = values[:, index]
     numbers = np.ascontiguousarray(cells[~np.isnan(cells)])
     if not len(numbers):
         remedy = f"leave it out with {exclude_flag([name])}"
@@ -149,14 +149,14 @@ def _of_text(column: Column, codes: Numbers, written: Written, wish: Column | No
 
 def _of_remainder(column: Column, values: Numbers, relation: Relation, names: Sequence[str]) -> Column:
     """A column that is a sum of others, but for a few rows: what is left is described."""
-    rest = remainder(values, relation.target, relation.parts, relation.step)
-    found = values_of(rest)
+    remaining = remainder(values, relation.target, relation.parts, relation.step)
+    found = values_of(remaining)
     column = replace(
-        column, step=relation.step, subtracted_columns=tuple((names[place], factor) for place, factor in relation.parts)
+        column, step=relation.step, subtracted_columns=tuple((names[index], factor) for index, factor in relation.parts)
     )
     if len(found.values) == 1:
         return replace(column, kind="constant", value=float(found.values[0]))
-    usual = found.counts >= max(REMAINDER_ROWS, REMAINDER_SHARE * len(rest))
+    usual = found.counts >= max(REMAINDER_ROWS, REMAINDER_SHARE * len(remaining))
     return replace(column, kind="discrete", values=tuple(found.values[usual].tolist()), has_unseen_values=True)
 
 
@@ -189,9 +189,9 @@ def _of_numbers(column: Column, numbers: Numbers, written: Written) -> Column:
     atom = atom_of(numbers, found, step)
     if atom is None:
         return _continuous(column, numbers, step)
-    rest = numbers[numbers != atom]
-    step = grid_step(rest, written) if repeated(rest) >= REPEATED else None
-    column = _continuous(replace(column, atoms=(atom,)), rest, step)
+    remaining = numbers[numbers != atom]
+    step = grid_step(remaining, written) if repeated(remaining) >= REPEATED else None
+    column = _continuous(replace(column, atoms=(atom,)), remaining, step)
     if atom != found.values[0]:
         return column
     # The density of the rest begins where the atom's cell ends, so that none of it is rounded to the atom.
@@ -232,11 +232,11 @@ def _relations(
 ) -> list[Relation]:
     """Columns that are sums of others, among those that nothing was said about."""
     numeric = values.copy()
-    for place, how in enumerate(written):
+    for index, how in enumerate(written):
         if how.levels:
-            numeric[:, place] = np.nan
+            numeric[:, index] = np.nan
     steps = [None if how.levels else how.finest for how in written]
-    targets = [place for place, name in enumerate(names) if steps[place] is not None and name not in spoken_for]
+    targets = [index for index, name in enumerate(names) if steps[index] is not None and name not in spoken_for]
     return find_relations(numeric, steps, targets)
 
 
@@ -274,14 +274,14 @@ def _outside(
 def _say(
     columns: Sequence[Column], values: Numbers, relations: Mapping[int, Relation], notice: Callable[[str], None]
 ) -> None:
-    for place, relation in relations.items():
-        column = columns[place]
+    for index, relation in relations.items():
+        column = columns[index]
         if relation.holds < 1:
             held = f"{relation.holds:.1%} of the rows"
             notice(f"column {column.name!r} is {shown_sum(column)} in {held}; what is left is modelled")
     ties = []
-    for place, column in enumerate(columns):
-        cells = values[:, place]
+    for index, column in enumerate(columns):
+        cells = values[:, index]
         if column.continuous and column.step is None and not column.atoms:
             share = repeated(cells[~np.isnan(cells)])
             if share >= REPEATED:

@@ -76,24 +76,24 @@ def find_relations(values: Numbers, steps: Sequence[float | None], targets: Sequ
 
 def remainder(values: Numbers, target: int, parts: Sequence[tuple[int, float]], step: float) -> Numbers:
     """What is left of a column (N,) once others are taken from it, on its grid."""
-    rest = values[:, target].copy()
-    for place, factor in parts:
-        rest -= factor * values[:, place]
-    return on_grid(rest, step)
+    remaining = values[:, target].copy()
+    for index, factor in parts:
+        remaining -= factor * values[:, index]
+    return on_grid(remaining, step)
 
 
-def on_grid(rest: Numbers, step: float) -> Numbers:
+def on_grid(remaining: Numbers, step: float) -> Numbers:
     """Numbers (…) rounded to a grid, halves always up.
 
     Whatever is taken from a column of that grid, neighbours then stay neighbours: halves that went up and down would
     bring two values to one.
     """
-    return np.asarray(np.floor(rest / step + (0.5 + HALF)) * step)
+    return np.asarray(np.floor(remaining / step + (0.5 + HALF)) * step)
 
 
-def off_grid(rest: Numbers, taken: Numbers, step: float) -> Numbers:
+def off_grid(remaining: Numbers, taken: Numbers, step: float) -> Numbers:
     """The numbers of the grid of which ``on_grid`` leaves the rest (…), once so much is taken from them."""
-    return np.asarray(np.ceil((rest + taken) / step - (0.5 + HALF)) * step)
+    return np.asarray(np.ceil((remaining + taken) / step - (0.5 + HALF)) * step)
 
 
 def _sparse(others: Numbers, target: Numbers, step: float) -> Numbers | None:
@@ -117,12 +117,12 @@ def _factors(others: Numbers, target: Numbers, step: float) -> Numbers | None:
     size = np.abs(others).max(axis=0)
     size = np.where(size > 0, size, 1.0)
     unit = np.column_stack([others / size, np.ones(len(others))])
-    spread = float(np.subtract(*np.quantile(target, [0.95, 0.05]))) or float(np.ptp(target))
+    scale = float(np.subtract(*np.quantile(target, [0.95, 0.05]))) or float(np.ptp(target))
     kept = np.ones(len(target), dtype=np.bool_)
     for trimming in range(TRIMMINGS):
         solution = np.linalg.lstsq(unit[kept], target[kept], rcond=None)[0]
         off = np.abs(target - unit @ solution)
-        if trimming == 0 and np.median(off) > CLOSE * spread:
+        if trimming == 0 and np.median(off) > CLOSE * scale:
             return None
         kept = off <= np.quantile(off, HOLDS)
     factors = solution[:-1] / size
@@ -132,12 +132,12 @@ def _factors(others: Numbers, target: Numbers, step: float) -> Numbers | None:
     simple = np.array([float(f"{factor:.{DIGITS - 1}e}") for factor in factors])
     whole = np.round(simple)
     for each in (np.where(np.abs(simple - whole) < 1e-3, whole, simple), simple):
-        rest = target - others @ each
-        if _held(on_grid(rest, step)) >= HOLDS:
+        remaining = target - others @ each
+        if _held(on_grid(remaining, step)) >= HOLDS:
             return each
     return None
 
 
-def _held(rest: Numbers) -> float:
+def _held(remaining: Numbers) -> float:
     """The share of the rows in which the usual remainder is left."""
-    return float(np.unique(rest, return_counts=True)[1].max() / len(rest))
+    return float(np.unique(remaining, return_counts=True)[1].max() / len(remaining))

@@ -43,8 +43,8 @@ def _rest(column: Column) -> str:
             return "but for a few rows"
         case (value,):
             return f"but for {value:g} or another"
-        case several:
-            return f"but for one of {len(several)} values or another"
+        case multiple:
+            return f"but for one of {len(multiple)} values or another"
 
 
 def _kind(column: Column) -> str:

@@ -58,11 +58,11 @@ def is_discrete(numbers: Numbers, found: Values, step: float) -> bool:
 
 def spikiness(numbers: Numbers, step: float) -> float:
     """By how many nats a row the frequencies of values predict other rows better than a smooth histogram does."""
-    places = np.round(numbers / step)
-    half = np.random.default_rng(0).permutation(len(places)) < len(places) // 2
-    seen, counts = np.unique(places[half], return_counts=True)
-    others = places[~half]
-    total, levels = counts.sum(), len(np.unique(places))
+    indices = np.round(numbers / step)
+    half = np.random.default_rng(0).permutation(len(indices)) < len(indices) // 2
+    seen, counts = np.unique(indices[half], return_counts=True)
+    others = indices[~half]
+    total, levels = counts.sum(), len(np.unique(indices))
     at = np.searchsorted(seen, others).clip(max=len(seen) - 1)
     own = np.where(seen[at] == others, counts[at], 0)
     raw = np.log((own + 0.5) / (total + 0.5 * levels)).mean()
@@ -84,16 +84,16 @@ def atom_of(numbers: Numbers, found: Values, step: float | None) -> float | None
     if len(found.values) < 3:
         return None
     order = np.argsort(found.counts)
-    for place in (int(order[-1]), 0):
-        rows = int(found.counts[place])
-        rest = np.delete(found.counts, place)
-        stands_out = rows >= ATOM_ROWS and rows >= ATOM_FACTOR * rest.max()
+    for index in (int(order[-1]), 0):
+        rows = int(found.counts[index])
+        remaining = np.delete(found.counts, index)
+        stands_out = rows >= ATOM_ROWS and rows >= ATOM_FACTOR * remaining.max()
         enough = rows >= ATOM_SHARE * len(numbers)
         inner = step is None and rows >= INNER_ATOM_SHARE * len(numbers)
-        if stands_out and place == 0 and (enough or _positive_without(found)):
+        if stands_out and index == 0 and (enough or _positive_without(found)):
             return float(found.values[0])
         if stands_out and inner:
-            return float(found.values[place])
+            return float(found.values[index])
     return None
 
 
@@ -138,9 +138,9 @@ def log_normal_gain(numbers: Numbers) -> float:
     """By how many nats a row a log-normal explains positive numbers better than a normal does."""
     logs = np.log(numbers)
     size = numbers.max()
-    spread, log_spread = float((numbers / size).std()), float(logs.std())
-    if not (spread > 0 and log_spread > 0):
+    scale, log_spread = float((numbers / size).std()), float(logs.std())
+    if not (scale > 0 and log_spread > 0):
         return 0.0
-    normal = -np.log(spread) - float(np.log(size))
+    normal = -np.log(scale) - float(np.log(size))
     log_normal = -np.log(log_spread) - float(logs.mean())
     return float(log_normal - normal)

@@ -136,19 +136,19 @@ class CsvReader:
                 line=1,
             )
 
-    def chunks(self, asked: Sequence[int], kept: Sequence[int]) -> Iterator[Chunk]:
+    def chunks(self, positions: Sequence[int], kept: Sequence[int]) -> Iterator[Chunk]:
         """Read the rows, once.
 
         Args:
-            asked: The positions of the columns to convert to numbers.
+            positions: The positions of the columns to convert to numbers.
             kept: The positions of the columns to keep as text.
 
         Raises:
             DataError: Bytes that are not UTF-8, or a quote that is never closed.
         """
-        return (chunk for chunk in self.arriving(asked, kept) if not isinstance(chunk, Waiting))
+        return (chunk for chunk in self.arriving(positions, kept) if not isinstance(chunk, Waiting))
 
-    def arriving(self, asked: Sequence[int], kept: Sequence[int]) -> Iterator[Chunk | Waiting]:
+    def arriving(self, positions: Sequence[int], kept: Sequence[int]) -> Iterator[Chunk | Waiting]:
         """Like ``chunks``, and a ``Waiting`` wherever the next one has not been written into a pipe yet."""
         line, row = self._first_line, 0
         first, self._rest = self._rest, b""
@@ -156,18 +156,18 @@ class CsvReader:
             if isinstance(data, Waiting):
                 yield data
                 continue
-            chunk = self._convert(data, list(asked), list(kept), line, row)
+            chunk = self._convert(data, list(positions), list(kept), line, row)
             yield chunk
             line += count_lines(data) if b'"' in data else len(chunk.values)
             row += len(chunk.values)
 
-    def fault(self, chunk: Chunk, row: int, position: int, place: int) -> Fault:
+    def fault(self, chunk: Chunk, row: int, position: int, index: int) -> Fault:
         """What is wrong with a cell that is no number, by its column's position, and its place among those asked."""
         record = next(islice(records(chunk.data, self._separator), row, None))
         cell = record.cells[position].decode()
         missing = is_missing(cell)
         problem = "" if missing else explain(cell, self._options)
-        return Fault("missing" if missing else "bad", row, chunk.line(row), place, cell, problem)
+        return Fault("missing" if missing else "bad", row, chunk.line(row), index, cell, problem)
 
     def text(self, chunk: Chunk, position: int) -> pa.ChunkedArray:
         """A column of a chunk as text, though it was not kept."""
@@ -178,40 +178,40 @@ class CsvReader:
 
     def _whole_records(self) -> Iterator[bytes | Waiting]:
         """Cut the stream between records, and check that it is UTF-8 text."""
-        rest = yield from self._stream.read(CHUNK_BYTES)
-        ended = len(rest) < CHUNK_BYTES
-        rest = rest.removeprefix(_BOM)
+        remaining = yield from self._stream.read(CHUNK_BYTES)
+        ended = len(remaining) < CHUNK_BYTES
+        remaining = remaining.removeprefix(_BOM)
         line = 1
-        while rest:
-            fault = _encoding_fault(rest, ended)
+        while remaining:
+            fault = _encoding_fault(remaining, ended)
             if fault is not None:
                 position, problem = fault
                 # The rows before it come first, so that the first fault of the file is the one that is told.
-                before, _ = last_end(rest[:position], self._separator)
+                before, _ = last_end(remaining[:position], self._separator)
                 if before:
-                    yield rest[:before]
-                raise DataError(problem, source=self._name, line=line + count_lines(rest[:position]))
+                    yield remaining[:before]
+                raise DataError(problem, source=self._name, line=line + count_lines(remaining[:position]))
             # A CR at the end may be half of a CRLF.
-            closed = rest if ended or not rest.endswith(b"\r") else rest[:-1]
+            closed = remaining if ended or not remaining.endswith(b"\r") else remaining[:-1]
             whole, open_quote = last_end(closed, self._separator)
             if ended and open_quote is None:
-                whole = len(rest)
+                whole = len(remaining)
             if whole:
-                yield rest[:whole]
-                line += count_lines(rest[:whole])
-                rest = rest[whole:]
-            if (ended and rest) or len(rest) > MAX_RECORD_BYTES:
+                yield remaining[:whole]
+                line += count_lines(remaining[:whole])
+                remaining = remaining[whole:]
+            if (ended and remaining) or len(remaining) > MAX_RECORD_BYTES:
                 if open_quote is None:
                     raise DataError(f"a row longer than {MAX_RECORD_BYTES} bytes", source=self._name, line=line)
                 raise DataError(
                     "a quote opens on this line and is never closed",
                     source=self._name,
-                    line=line + count_lines(rest[: open_quote - whole]),
+                    line=line + count_lines(remaining[: open_quote - whole]),
                 )
             if not ended:
                 more = yield from self._stream.read(CHUNK_BYTES)
                 ended = len(more) < CHUNK_BYTES
-                rest += more
+                remaining += more
 
     def _check_header(self, cells: list[str]) -> None:
         if cells == [""]:
@@ -263,10 +263,10 @@ class CsvReader:
             words = {b";": "semicolons", b"\t": "tabs", b",": "commas", b" ": "spaces"}.get(mark, repr(mark.decode()))
             raise DataError(f"the columns seem to be separated by {words}; give {flag}", source=self._name, line=1)
 
-    def _convert(self, data: bytes, asked: list[int], kept: list[int], line: int, row: int) -> Chunk:
-        quick = None if data.startswith(_BOM) else self._convert_quickly(data, asked, kept)
+    def _convert(self, data: bytes, positions: list[int], kept: list[int], line: int, row: int) -> Chunk:
+        quick = None if data.startswith(_BOM) else self._convert_quickly(data, positions, kept)
         if quick is None:
-            return self._convert_by_cells(data, asked, kept, line, row)
+            return self._convert_by_cells(data, positions, kept, line, row)
         values, bad, table = quick
         lines = None
         if b'"' in data and count_lines(data) + (not data.endswith((b"\n", b"\r"))) != len(values):
@@ -275,43 +275,43 @@ class CsvReader:
         return Chunk(values, bad, table, lines, line, row, [], data)
 
     def _convert_quickly(
-        self, data: bytes, asked: list[int], kept: list[int]
+        self, data: bytes, positions: list[int], kept: list[int]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None, pa.Table] | None:
         """Numbers, what is none, and texts; ``None`` where a record has, or may have, the wrong length."""
         if _may_have_a_blank_line(data):  # pyarrow would take it for a row of missing cells
             return None
         names = [self.header[i] for i in kept]
         table = None
-        if not set(asked) <= set(kept):  # what nobody wants to see as text is read as numbers, if it can be
+        if not set(positions) <= set(kept):  # what nobody wants to see as text is read as numbers, if it can be
             try:
-                table = self._parse(data, dict.fromkeys(asked, pa.float64()) | dict.fromkeys(kept, pa.string()))
+                table = self._parse(data, dict.fromkeys(positions, pa.float64()) | dict.fromkeys(kept, pa.string()))
             except pa.ArrowInvalid:
                 table = None
             if table is not None:
-                values = self._numbers(table, asked, set(kept))
+                values = self._numbers(table, positions, set(kept))
                 if values is not None:
                     return values, None, table.select([str(i) for i in kept]).rename_columns(names)
         try:
-            table = self._parse(data, dict.fromkeys([*asked, *kept], pa.string()))
+            table = self._parse(data, dict.fromkeys([*positions, *kept], pa.string()))
         except pa.ArrowInvalid:
             return None
-        values, bad = np.empty((table.num_rows, len(asked))), None
-        for place, position in enumerate(asked):
-            values[:, place], wrong = read_numbers(table.column(str(position)), self._options.decimal)
+        values, bad = np.empty((table.num_rows, len(positions))), None
+        for index, position in enumerate(positions):
+            values[:, index], wrong = read_numbers(table.column(str(position)), self._options.decimal)
             if wrong is not None:
                 bad = np.zeros(values.shape, dtype=np.bool_) if bad is None else bad
-                bad[:, place] = wrong
+                bad[:, index] = wrong
         return values, bad, table.select([str(i) for i in kept]).rename_columns(names)
 
-    def _numbers(self, table: pa.Table, asked: list[int], kept: set[int]) -> NDArray[np.float64] | None:
+    def _numbers(self, table: pa.Table, positions: list[int], kept: set[int]) -> NDArray[np.float64] | None:
         """The columns as numbers; ``None`` where a cell is missing or none."""
-        values = np.empty((table.num_rows, len(asked)))
-        for place, position in enumerate(asked):
+        values = np.empty((table.num_rows, len(positions)))
+        for index, position in enumerate(positions):
             column = table.column(str(position))
             numbers = convert_text(column, self._options.decimal) if position in kept else finite_values(column)
             if numbers is None:
                 return None
-            values[:, place] = numbers
+            values[:, index] = numbers
         return values
 
     def _parse(self, data: bytes, types: Mapping[int, pa.DataType]) -> pa.Table:
@@ -339,27 +339,27 @@ class CsvReader:
                     raise
         raise AssertionError
 
-    def _convert_by_cells(self, data: bytes, asked: list[int], kept: list[int], line: int, row: int) -> Chunk:
+    def _convert_by_cells(self, data: bytes, positions: list[int], kept: list[int], line: int, row: int) -> Chunk:
         width = len(self.header)
         faults: list[Fault] = []
         rows: list[list[float]] = []
         wrong: list[list[bool]] = []
         texts: list[list[str]] = []
         lines: list[int] = []
-        for place, record in enumerate(records(data, self._separator, line)):
+        for index, record in enumerate(records(data, self._separator, line)):
             cells = [cell.decode() for cell in record.cells]
             if cells == [""] or len(cells) != width:
-                faults.append(Fault("shape", place, record.line, None, "", self._explain_shape(cells)))
+                faults.append(Fault("shape", index, record.line, None, "", self._explain_shape(cells)))
                 cells = [""] * width
-            found = [number(cells[position], self._options.decimal) for position in asked]
+            found = [number(cells[position], self._options.decimal) for position in positions]
             values = [math.nan if value is None or not math.isfinite(value) else value for value in found]
             rows.append(values)
-            wrong.append([v != v and not is_missing(cells[p]) for v, p in zip(values, asked, strict=True)])
+            wrong.append([v != v and not is_missing(cells[p]) for v, p in zip(values, positions, strict=True)])
             texts.append([cells[i] for i in kept])
             lines.append(record.line)
         columns = list(zip(*texts, strict=True)) or [()] * len(kept)
         table = pa.table([pa.array(c, pa.string()) for c in columns], names=[self.header[i] for i in kept])
-        array = np.array(rows, dtype=np.float64).reshape(len(rows), len(asked))
+        array = np.array(rows, dtype=np.float64).reshape(len(rows), len(positions))
         bad = np.array(wrong, dtype=np.bool_).reshape(array.shape)
         return Chunk(array, bad if bad.any() else None, table, np.array(lines, dtype=np.int64), line, row, faults, data)
 

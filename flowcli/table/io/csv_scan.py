@@ -76,11 +76,11 @@ def records(data: bytes, separator: bytes, first_line: int = 1) -> Iterator[Reco
         while not ended:
             match = match_cell(data, position)
             assert match is not None
-            quoted, _, rest, end = match.groups()
+            quoted, _, remaining, end = match.groups()
             if quoted is None:
-                cells.append(rest)
+                cells.append(remaining)
             else:
-                cells.append(quoted.replace(b'""', b'"') + rest)
+                cells.append(quoted.replace(b'""', b'"') + remaining)
                 line += count_lines(quoted)
             position = match.end()
             ended = end != separator

@@ -27,25 +27,25 @@ class InexactIntegers:
         self._notice = notice
         self._said: set[int] = set()
 
-    def look(self, chunk: Chunk, asked: Sequence[int]) -> None:
+    def inspect(self, chunk: Chunk, positions: Sequence[int]) -> None:
         """Look at the next rows; only rows with a value above 2^53 cost anything."""
         large = np.abs(chunk.values) >= LARGEST_EXACT
-        columns = [place for place in np.flatnonzero(large.any(axis=0)).tolist() if place not in self._said]
+        columns = [index for index in np.flatnonzero(large.any(axis=0)).tolist() if index not in self._said]
         if not columns:
             return
         rows = np.flatnonzero(large[:, columns].any(axis=1)).tolist()
         wanted = set(rows)
         cells = [r.cells for i, r in enumerate(records(chunk.data, self._separator)) if i in wanted]
-        for place in columns:
-            texts = [row[asked[place]].decode() for row in cells]
-            found = rounded_integer(texts, chunk.values[rows, place])
+        for index in columns:
+            texts = [row[positions[index]].decode() for row in cells]
+            found = rounded_integer(texts, chunk.values[rows, index])
             if found is not None:
-                self._said.add(place)
+                self._said.add(index)
                 say_rounded(
-                    f"{place_name(self._source)}:{chunk.line(rows[found])}",
-                    self._names[place],
+                    f"{source_name(self._source)}:{chunk.line(rows[found])}",
+                    self._names[index],
                     texts[found].strip(),
-                    chunk.values[rows[found], place],
+                    chunk.values[rows[found], index],
                     self._notice,
                 )
 
@@ -59,22 +59,22 @@ class InexactTypedIntegers:
         self._notice = notice
         self._said: set[int] = set()
 
-    def look(self, table: pa.Table, values: NDArray[np.float64], first_row: int) -> None:
+    def inspect(self, table: pa.Table, values: NDArray[np.float64], first_row: int) -> None:
         """Look at the next rows."""
-        for place, name in enumerate(self._names):
+        for index, name in enumerate(self._names):
             column = table.column(name)
-            if place in self._said or not pa.types.is_integer(column.type) or column.type.bit_width < 64:
+            if index in self._said or not pa.types.is_integer(column.type) or column.type.bit_width < 64:
                 continue
-            rows = np.flatnonzero(np.abs(values[:, place]) >= LARGEST_EXACT)
+            rows = np.flatnonzero(np.abs(values[:, index]) >= LARGEST_EXACT)
             exact = column.take(pa.array(rows)).to_pylist()
-            found = rounded_integer([str(cell) for cell in exact], values[rows, place])
+            found = rounded_integer([str(cell) for cell in exact], values[rows, index])
             if found is not None:
-                self._said.add(place)
-                where = f"{place_name(self._source)}, row {first_row + int(rows[found]) + 1}"
-                say_rounded(where, name, str(exact[found]), values[rows[found], place], self._notice)
+                self._said.add(index)
+                where = f"{source_name(self._source)}, row {first_row + int(rows[found]) + 1}"
+                say_rounded(where, name, str(exact[found]), values[rows[found], index], self._notice)
 
 
-def place_name(source: str) -> str:
+def source_name(source: str) -> str:
     """A source as the start of a notice."""
     return "standard input" if source == "-" else printable(source)
 

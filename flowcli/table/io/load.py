@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flowcli.errors import DataError, UsageError
-from flowcli.table.column_selection import chosen, positions
+from flowcli.table.column_selection import positions, selected
 from flowcli.table.inference.infer import infer_schema
 from flowcli.table.inference.lattice import MAX_DECIMALS, Written
 from flowcli.table.io.csv_reader import Chunk, CsvReader
@@ -24,7 +24,7 @@ from flowcli.table.read_options import ReadOptions
 from flowcli.table.schema import Column, Schema
 from flowcli.table.values.numbers import PADDING, from_arrow, is_text
 from flowcli.table.values.support import first_invalid
-from flowcli.table.values.texts import as_text, is_boolean, levels_of, places
+from flowcli.table.values.texts import as_text, indices, is_boolean, levels_of
 from flowcli.text import did_you_mean, printable, quoted
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ColumnRequest:
 
     def names(self, header: Sequence[str]) -> list[str]:
         """The columns to read, the weights' among them."""
-        names = chosen(header, self.columns, self.exclude)
+        names = selected(header, self.columns, self.exclude)
         if self.weights is None:
             return names
         if self.weights not in header:
@@ -121,27 +121,27 @@ def read_table(
         ResourceError: A source that cannot be read.
         DataError: Rows that cannot be used, or none.
     """
-    wishes = ColumnRequest(columns, exclude, kinds, given, weights)
+    request = ColumnRequest(columns, exclude, kinds, given, weights)
     if is_parquet(source):
         with open_file(source) as file:
             reader = ParquetReader(file, source)
-            names = wishes.names(reader.header)
+            names = request.names(reader.header)
             tables = list(reader.tables(_BLOCK, names))
         table = pa.concat_tables(tables) if tables else reader.schema.empty_table().select(names)
-        return _from_typed(table, names, source, wishes, notice)
+        return _from_typed(table, names, source, request, notice)
     with open_bytes(source, options) as stream:
         text = CsvReader(stream, source, options)
         text.refuse_numeric_header()
-        names = wishes.names(text.header)
+        names = request.names(text.header)
         asked = positions(text.header, names, printable(source), lambda _: None)
         watch = InexactIntegers(names, source, options, notice)
-        gathered = _Gathered(text, names, asked, source, options.decimal, wishes)
+        gathered = _Gathered(text, names, asked, source, options.decimal, request)
         for chunk in text.chunks(asked, asked):
             gathered.add(chunk)
             if not chunk.faults:
-                watch.look(chunk, asked)
+                watch.inspect(chunk, asked)
     values, written = gathered.values()
-    return _table(names, values, written, wishes, notice, source, gathered.line_of)
+    return _table(names, values, written, request, notice, source, gathered.line_of)
 
 
 def from_frame(
@@ -160,10 +160,10 @@ def from_frame(
         UsageError: A column or a kind that makes no sense.
         DataError: Rows that cannot be used, or none.
     """
-    wishes = ColumnRequest(columns, exclude, kinds, given, weights)
+    request = ColumnRequest(columns, exclude, kinds, given, weights)
     header = _frame_header(frame)
-    names = wishes.names(header)
-    return _from_typed(_typed(frame, header, names), names, _FRAME, wishes, notice)
+    names = request.names(header)
+    return _from_typed(_typed(frame, header, names), names, _FRAME, request, notice)
 
 
 def read_like(source: str, schema: Schema, *, weights: str | None = None, options: ReadOptions) -> Table:
@@ -221,19 +221,19 @@ def frame_values(frame: pd.DataFrame, columns: Sequence[Column], *, notice: Noti
     positions(header, names, _FRAME, notice)
     table = _typed(frame, header, names)
     values = np.empty((table.num_rows, len(names)))
-    for place, column in enumerate(columns):
+    for column_index, column in enumerate(columns):
         cells = table.column(column.name)
         if column.text:
-            values[:, place] = places(as_text(cells), column.levels)
+            values[:, column_index] = indices(as_text(cells), column.levels)
         else:
-            values[:, place] = from_arrow(cells, column.name, _FRAME)
-        absent = np.isnan(values[:, place])
+            values[:, column_index] = from_arrow(cells, column.name, _FRAME)
+        absent = np.isnan(values[:, column_index])
         if absent.any() and not column.missing:
             problem = f"row {int(np.argmax(absent)) + 1} has a missing cell, and none was missing in the rows fitted to"
             raise DataError(f"{problem}: drop the row, or fill the cell in", source=_FRAME, column=column.name)
     _refuse_infinite(names, values, _FRAME)
-    InexactTypedIntegers([c.name for c in columns if not c.text], _FRAME, notice).look(
-        table, values[:, [place for place, c in enumerate(columns) if not c.text]], 0
+    InexactTypedIntegers([c.name for c in columns if not c.text], _FRAME, notice).inspect(
+        table, values[:, [column_index for column_index, c in enumerate(columns) if not c.text]], 0
     )
     return values
 
@@ -248,10 +248,10 @@ class _Gathered:
         asked: Sequence[int],
         source: str,
         decimal: str,
-        wishes: ColumnRequest,
+        request: ColumnRequest,
     ) -> None:
         self._reader, self._names, self._asked = reader, names, asked
-        self._source, self._decimal, self._wishes = source, decimal, wishes
+        self._source, self._decimal, self._wishes = source, decimal, request
         self._chunks: list[Chunk] = []  # without their texts, but for those that may be wanted
         self._kept: list[dict[int, pa.ChunkedArray]] = []
         width = len(names)
@@ -268,18 +268,20 @@ class _Gathered:
             DataError: A row of the wrong length.
         """
         kept: dict[int, pa.ChunkedArray] = {}
-        for place, name in enumerate(self._names):
-            values = chunk.values[:, place]
-            bad = None if chunk.bad is None else chunk.bad[:, place]
-            self._present[place] += np.count_nonzero(~np.isnan(values)) + (0 if bad is None else np.count_nonzero(bad))
+        for column_index, name in enumerate(self._names):
+            values = chunk.values[:, column_index]
+            bad = None if chunk.bad is None else chunk.bad[:, column_index]
+            self._present[column_index] += np.count_nonzero(~np.isnan(values)) + (
+                0 if bad is None else np.count_nonzero(bad)
+            )
             column = chunk.texts.column(name)
             if self._wishes.is_category(name):
-                kept[place] = column
+                kept[column_index] = column
                 continue
             if bad is not None and bad.any():
-                kept[place] = column
-                self._texts[place] += self._count_texts(column, bad)
-            self._look_at_digits(place, column, np.isnan(values))
+                kept[column_index] = column
+                self._texts[column_index] += self._count_texts(column, bad)
+            self._inspect_digits(column_index, column, np.isnan(values))
         for fault in chunk.faults:
             # What was wrong with cells before it comes first.
             self._decide(before=chunk)
@@ -301,16 +303,16 @@ class _Gathered:
             Written(bool(integer), None if exponent or points > MAX_DECIMALS else int(points))
             for integer, exponent, points in zip(self._integers, self._exponents, self._points, strict=True)
         ]
-        for place in textual:
+        for column_index in textual:
             parts = [
-                kept.get(place) or self._reader.text(chunk, self._asked[place])
+                kept.get(column_index) or self._reader.text(chunk, self._asked[column_index])
                 for kept, chunk in zip(self._kept, self._chunks, strict=True)
             ]
             found = levels_of(
                 as_text(pa.chunked_array([piece for part in parts for piece in part.chunks], pa.string()))
             )
-            values[:, place] = found.places
-            written[place] = Written(levels=found.levels, boolean=is_boolean(found.levels))
+            values[:, column_index] = found.indices
+            written[column_index] = Written(levels=found.levels, boolean=is_boolean(found.levels))
         return values, written
 
     def line_of(self, row: int) -> int:
@@ -325,19 +327,21 @@ class _Gathered:
             DataError: A cell of another column is no number.
         """
         textual = [
-            place
-            for place, name in enumerate(self._names)
-            if self._wishes.is_category(name) or 2 * self._texts[place] > self._present[place]
+            column_index
+            for column_index, name in enumerate(self._names)
+            if self._wishes.is_category(name) or 2 * self._texts[column_index] > self._present[column_index]
         ]
-        numeric = [place for place in range(len(self._names)) if place not in textual]
+        numeric = [column_index for column_index in range(len(self._names)) if column_index not in textual]
         for chunk in [*self._chunks, *([] if before is None else [before])]:
             if chunk.bad is None or not chunk.bad[:, numeric].any():
                 continue
             row = int(np.argmax(chunk.bad[:, numeric].any(axis=1)))
             if before is chunk and row > chunk.faults[0].row:
                 continue
-            place = numeric[int(np.argmax(chunk.bad[row, numeric]))]
-            raise error_of(self._reader.fault(chunk, row, self._asked[place], place), self._names, self._source)
+            column_index = numeric[int(np.argmax(chunk.bad[row, numeric]))]
+            raise error_of(
+                self._reader.fault(chunk, row, self._asked[column_index], column_index), self._names, self._source
+            )
         return textual
 
     def _count_texts(self, column: pa.ChunkedArray, bad: NDArray[np.bool_]) -> int:
@@ -346,8 +350,8 @@ class _Gathered:
         cells = zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)
         return sum(count for cell, count in cells if is_text(cell, self._decimal))
 
-    def _look_at_digits(self, place: int, column: pa.ChunkedArray, without: NDArray[np.bool_]) -> None:
-        if self._exponents[place] or self._points[place] > MAX_DECIMALS:
+    def _inspect_digits(self, column_index: int, column: pa.ChunkedArray, without: NDArray[np.bool_]) -> None:
+        if self._exponents[column_index] or self._points[column_index] > MAX_DECIMALS:
             return
         if without.any():
             column = column.filter(pa.array(~without))
@@ -356,64 +360,66 @@ class _Gathered:
         column = pc.ascii_trim(column, characters=PADDING)
         point = pc.find_substring(column, self._decimal)
         if pc.max(point).as_py() >= 0:
-            self._integers[place] = False
+            self._integers[column_index] = False
             digits = pc.subtract(pc.subtract(pc.binary_length(column), 1), point)
             digits = pc.max(pc.if_else(pc.greater_equal(point, 0), digits, 0)).as_py()
-            self._points[place] = max(self._points[place], digits)
+            self._points[column_index] = max(self._points[column_index], digits)
         if pc.max(pc.find_substring(column, "e")).as_py() >= 0 or pc.max(pc.find_substring(column, "E")).as_py() >= 0:
-            self._integers[place] = False
-            self._exponents[place] = True
+            self._integers[column_index] = False
+            self._exponents[column_index] = True
 
 
-def _from_typed(table: pa.Table, names: Sequence[str], source: str, wishes: ColumnRequest, notice: Notice) -> Table:
+def _from_typed(table: pa.Table, names: Sequence[str], source: str, request: ColumnRequest, notice: Notice) -> Table:
     if table.num_rows == 0:
         raise DataError("has columns but no rows", source=printable(source))
     values = np.empty((table.num_rows, len(names)))
     written = []
     numeric = []
-    for place, name in enumerate(names):
+    for column_index, name in enumerate(names):
         column = table.column(name)
-        if _is_numeric(column.type) and not wishes.is_category(name):
-            values[:, place] = from_arrow(column, name, source)
-            present = values[~np.isnan(values[:, place]), place]
+        if _is_numeric(column.type) and not request.is_category(name):
+            values[:, column_index] = from_arrow(column, name, source)
+            present = values[~np.isnan(values[:, column_index]), column_index]
             written.append(_written(column.type, present))
-            numeric.append(place)
+            numeric.append(column_index)
             continue
         try:
             found = levels_of(as_text(column))
         except DataError as error:
             raise DataError(error.message, source=printable(source), column=name) from error
-        values[:, place] = found.places
+        values[:, column_index] = found.indices
         written.append(Written(levels=found.levels, boolean=is_boolean(found.levels)))
     _refuse_infinite(names, values, source)
-    InexactTypedIntegers([names[place] for place in numeric], source, notice).look(table, values[:, numeric], 0)
-    return _table(names, values, written, wishes, notice, source, None)
+    InexactTypedIntegers([names[column_index] for column_index in numeric], source, notice).inspect(
+        table, values[:, numeric], 0
+    )
+    return _table(names, values, written, request, notice, source, None)
 
 
 def _table(
     names: Sequence[str],
     values: NDArray[np.float64],
     written: Sequence[Written],
-    wishes: ColumnRequest,
+    request: ColumnRequest,
     notice: Notice,
     source: str,
     line: Callable[[int], int] | None,
 ) -> Table:
     """The table of values that were read, with the weights apart."""
     weights = None
-    if wishes.weights is not None:
-        place = list(names).index(wishes.weights)
-        if written[place].levels:
+    if request.weights is not None:
+        column_index = list(names).index(request.weights)
+        if written[column_index].levels:
             raise DataError(
-                "is a column of text, and weights are numbers", source=printable(source), column=wishes.weights
+                "is a column of text, and weights are numbers", source=printable(source), column=request.weights
             )
-        weights = _checked_weights(values[:, place], wishes.weights, source, line)
-        kept = [i for i in range(len(names)) if i != place]
+        weights = _checked_weights(values[:, column_index], request.weights, source, line)
+        kept = [i for i in range(len(names)) if i != column_index]
         names, values, written = [names[i] for i in kept], values[:, kept], [written[i] for i in kept]
         if not names:
             raise UsageError("--weights: nothing but weights is left")
     schema = infer_schema(
-        names, values, written, wishes.kinds or {}, notice, given=wishes.given, source=printable(source), line=line
+        names, values, written, request.kinds or {}, notice, given=request.given, source=printable(source), line=line
     )
     return Table(values, schema, source, weights)
 
@@ -465,9 +471,9 @@ def _written(kind: pa.DataType, values: NDArray[np.float64]) -> Written:
 def _refuse_infinite(names: Sequence[str], values: NDArray[np.float64], source: str) -> None:
     infinite = np.argwhere(np.isinf(values))
     if len(infinite):
-        row, place = (int(i) for i in infinite[0])
-        problem = f"row {row + 1} is {values[row, place]}, not finite; drop the row or give a finite value"
-        raise DataError(problem, source=printable(source), column=names[place])
+        row, column_index = (int(i) for i in infinite[0])
+        problem = f"row {row + 1} is {values[row, column_index]}, not finite; drop the row or give a finite value"
+        raise DataError(problem, source=printable(source), column=names[column_index])
 
 
 def _frame_header(frame: pd.DataFrame) -> list[str]:

@@ -70,11 +70,11 @@ def numbers(table: pa.Table, names: Sequence[str], source: str, first_row: int) 
         DataError: A type that is not a number, a value that is not finite.
     """
     array = np.empty((table.num_rows, len(names)))
-    for place, name in enumerate(names):
-        array[:, place] = from_arrow(table.column(name), name, printable(source))
+    for index, name in enumerate(names):
+        array[:, index] = from_arrow(table.column(name), name, printable(source))
     faults = np.argwhere(np.isinf(array))
     if len(faults):
-        row, place = (int(i) for i in faults[0])
-        problem = f"is {array[row, place]}, not finite; drop the row or give a finite value"
-        raise DataError(f"row {first_row + row + 1} {problem}", source=printable(source), column=names[place])
+        row, index = (int(i) for i in faults[0])
+        problem = f"is {array[row, index]}, not finite; drop the row or give a finite value"
+        raise DataError(f"row {first_row + row + 1} {problem}", source=printable(source), column=names[index])
     return array

@@ -17,7 +17,7 @@ from flowcli.errors import DataError
 from flowcli.parallel.waiting import Waiting
 from flowcli.table.column_selection import positions
 from flowcli.table.io.csv_reader import Chunk, CsvReader, Fault
-from flowcli.table.io.inexact_integers import InexactIntegers, InexactTypedIntegers, Notice, place_name
+from flowcli.table.io.inexact_integers import InexactIntegers, InexactTypedIntegers, Notice, source_name
 from flowcli.table.io.parquet_reader import ParquetReader, numbers
 from flowcli.table.io.source import is_parquet, open_bytes, open_file
 from flowcli.table.read_options import ReadOptions
@@ -93,8 +93,8 @@ class Reader:
         except BaseException:
             self._stack.close()
             raise
-        self._numeric = [place for place, column in enumerate(self.columns) if not column.text]
-        self._textual = [place for place, column in enumerate(self.columns) if column.text]
+        self._numeric = [column_index for column_index, column in enumerate(self.columns) if not column.text]
+        self._textual = [column_index for column_index, column in enumerate(self.columns) if column.text]
 
     def __enter__(self) -> Reader:
         return self
@@ -116,8 +116,8 @@ class Reader:
         return _in_blocks(parts, self._rows)
 
     def _csv_parts(self, reader: CsvReader) -> Iterator[Block | Waiting]:
-        names = [self.columns[place].name for place in self._numeric]
-        asked = [self._positions[place] for place in self._numeric]
+        names = [self.columns[column_index].name for column_index in self._numeric]
+        asked = [self._positions[column_index] for column_index in self._numeric]
         kept = list(range(len(self.header))) if self._keep_cells else [self._positions[p] for p in self._textual]
         watch = InexactIntegers(names, self._source, self._options, self._notice)
         for chunk in reader.arriving(asked, kept):
@@ -125,8 +125,10 @@ class Reader:
                 yield chunk
                 continue
             if not chunk.faults:
-                watch.look(chunk, asked)
-            texts = {place: chunk.texts.column(self.columns[place].name) for place in self._textual}
+                watch.inspect(chunk, asked)
+            texts = {
+                column_index: chunk.texts.column(self.columns[column_index].name) for column_index in self._textual
+            }
             values = self._joined(chunk.values, texts)
             self._tell_unseen(values, texts, partial(_line, chunk))
             bad = self._unusable(values, chunk.bad)
@@ -139,23 +141,25 @@ class Reader:
     def _parquet_parts(self) -> Iterator[Block]:
         assert isinstance(self._reader, ParquetReader)
         first_row = 0
-        numeric = [self.columns[place].name for place in self._numeric]
+        numeric = [self.columns[column_index].name for column_index in self._numeric]
         watch = InexactTypedIntegers(numeric, self._source, self._notice)
         names = [column.name for column in self.columns]
         for table in self._reader.tables(self._rows, None if self._keep_cells else names):
             found = numbers(table, numeric, self._source, first_row)
-            watch.look(table, found, first_row)
-            texts = {place: table.column(self.columns[place].name) for place in self._textual}
+            watch.inspect(table, found, first_row)
+            texts = {column_index: table.column(self.columns[column_index].name) for column_index in self._textual}
             values = self._joined(found, texts)
             self._tell_unseen(values, texts, partial(_row, first_row))
             bad = self._unusable(values, None)
             if bad is not None and self._bad_rows != "nan":
                 row = int(np.argmax(bad))
-                place = int(np.argmax([self._lacks(column, values[row, p]) for p, column in enumerate(self.columns)]))
+                column_index = int(
+                    np.argmax([self._lacks(column, values[row, p]) for p, column in enumerate(self.columns)])
+                )
                 raise DataError(
                     f"row {first_row + row + 1} {MISSING}{OR_LEAVE if self._bad_rows else ''}",
                     source=printable(self._source),
-                    column=self.columns[place].name,
+                    column=self.columns[column_index].name,
                 )
             yield self._block(values, table if self._keep_cells else None, first_row, bad)
             first_row += table.num_rows
@@ -164,17 +168,17 @@ class Reader:
         """Numbers, and places of texts among their levels, as one array (rows, D)."""
         if not texts:
             return found
-        from flowcli.table.values.texts import as_text, places
+        from flowcli.table.values.texts import as_text, indices
 
         values = np.empty((len(found), len(self.columns)))
         values[:, self._numeric] = found
-        for place, column in texts.items():
-            values[:, place] = places(as_text(column), self.columns[place].levels)
+        for column_index, column in texts.items():
+            values[:, column_index] = indices(as_text(column), self.columns[column_index].levels)
         return values
 
     def _unusable(self, values: NDArray[np.float64], bad: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
         """The rows with a cell that is neither what its column holds nor may be missing, (rows,)."""
-        complete = [place for place, column in enumerate(self.columns) if not column.missing]
+        complete = [column_index for column_index, column in enumerate(self.columns) if not column.missing]
         wrong: NDArray[np.bool_] = np.any(np.isnan(values[:, complete]), axis=1)
         if bad is not None:
             wrong = wrong | bad.any(axis=1)
@@ -186,11 +190,11 @@ class Reader:
         row = int(np.argmax(bad))
         if chunk.faults and chunk.faults[0].row <= row:
             return error_of(chunk.faults[0], (), self._source)
-        for place, column in enumerate(self.columns):
-            wrong = not column.text and chunk.bad is not None and chunk.bad[row, self._numeric.index(place)]
-            if not (wrong or self._lacks(column, values[row, place])):
+        for column_index, column in enumerate(self.columns):
+            wrong = not column.text and chunk.bad is not None and chunk.bad[row, self._numeric.index(column_index)]
+            if not (wrong or self._lacks(column, values[row, column_index])):
                 continue
-            fault = reader.fault(chunk, row, self._positions[place], place)
+            fault = reader.fault(chunk, row, self._positions[column_index], column_index)
             return error_of(fault, [each.name for each in self.columns], self._source, self._bad_rows)
         raise AssertionError
 
@@ -212,17 +216,17 @@ class Reader:
         self, values: NDArray[np.float64], texts: dict[int, pa.ChunkedArray], where: Callable[[int], str]
     ) -> None:
         """Say, once for each column, that there is a text which the model does not know."""
-        for place, column in texts.items():
-            name = self.columns[place].name
-            rows = np.flatnonzero(values[:, place] < 0)
+        for column_index, column in texts.items():
+            name = self.columns[column_index].name
+            rows = np.flatnonzero(values[:, column_index] < 0)
             if not len(rows) or name in self._said:
                 continue
             self._said.add(name)
             row = int(rows[0])
             text = quoted(str(column[row].as_py()).strip())
             self._notice(
-                f"{place_name(self._source)}{where(row)}, column {name!r}: {text} is not among the texts that the model"
-                " knows, so the density there is zero"
+                f"{source_name(self._source)}{where(row)}, column {name!r}: {text} is not among the texts that the"
+                " model knows, so the density there is zero"
             )
 
 
@@ -303,11 +307,11 @@ def _in_blocks(parts: Iterable[Block | Waiting], rows: int) -> Iterator[Block | 
         waiting.append(part)
         count += len(part.values)
         while count >= rows:
-            block, rest = _join(waiting, first_row, rows)
+            block, remaining = _join(waiting, first_row, rows)
             yield block
             first_row += rows
             count -= rows
-            waiting = [rest] if count else []
+            waiting = [remaining] if count else []
     if count:
         yield _join(waiting, first_row, count)[0]
 

@@ -65,8 +65,8 @@ def read_subset(
             total += len(values)
             kept, keys = np.concatenate([kept, values]), np.concatenate([keys, own])
             if len(keys) > most:
-                chosen = np.sort(np.argpartition(keys, most)[:most])
-                kept, keys = kept[chosen], keys[chosen]
+                selected = np.sort(np.argpartition(keys, most)[:most])
+                kept, keys = kept[selected], keys[selected]
     if not total:
         what = "has no row that can be used" if bad else "has a header but no rows"
         raise DataError(what, source=printable(source))

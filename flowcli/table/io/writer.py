@@ -12,7 +12,7 @@ from typing import IO, Protocol, TypeVar
 
 import pyarrow as pa
 
-from flowcli.atomic import replacing, told
+from flowcli.atomic import file_errors, replacing
 from flowcli.errors import DataError, ResourceError, UsageError
 from flowcli.table.io.csv_text import header_line, row_lines
 from flowcli.table.io.source import CODECS, is_parquet
@@ -146,11 +146,11 @@ class _Output:
         self.closed = False
 
     def write(self, data: bytes | memoryview) -> int:
-        with told(self._name):
+        with file_errors(self._name):
             return self._file.write(data)
 
     def flush(self) -> None:
-        with told(self._name):
+        with file_errors(self._name):
             self._file.flush()
 
     def close(self) -> None:
@@ -171,7 +171,7 @@ def _new_file(output: str, overwrite: bool) -> Iterator[_Output]:
         raise UsageError(f"{name or repr(output)} is not the name of a file")
     # A link stays a link: what it points to is replaced.
     path = Path(os.path.realpath(output))
-    with told(name):
+    with file_errors(name):
         try:
             before = path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -180,12 +180,12 @@ def _new_file(output: str, overwrite: bool) -> Iterator[_Output]:
         raise UsageError(f"{name} is a folder; give the name of a file")
     if before is not None and not stat.S_ISREG(before.st_mode):
         # A device or a named pipe is written to, not replaced.
-        with told(name):
+        with file_errors(name):
             device = open(path, "wb")  # noqa: SIM115 - closed below, where the errors of closing are told
         try:
             yield _Output(device, name)
         finally:
-            with told(name):
+            with file_errors(name):
                 device.close()
         return
     if before is not None and not overwrite:

@@ -56,10 +56,10 @@ def _whole(column: Column) -> bool:
     return column.integer and all(part == int(part) for part in parts)
 
 
-def _texts(places: NDArray[np.float64], absent: NDArray[np.bool_], column: Column) -> pa.Array:
+def _texts(indices: NDArray[np.float64], absent: NDArray[np.bool_], column: Column) -> pa.Array:
     """The texts at some places among a column's levels."""
-    chosen = _with_nulls(to_arrow(np.where(absent, 0, places).astype(np.int64)), absent)
-    texts = pa.array(column.levels, pa.string()).take(chosen)
+    selected = _with_nulls(to_arrow(np.where(absent, 0, indices).astype(np.int64)), absent)
+    texts = pa.array(column.levels, pa.string()).take(selected)
     return texts.cast(pa.bool_()) if column.levels == ("false", "true") else texts
 
 
@@ -73,8 +73,8 @@ def _with_nulls(values: pa.Array, absent: NDArray[np.bool_]) -> pa.Array:
 def as_written(values: NDArray[np.float64], schema: Schema) -> NDArray[np.float64]:
     """The rows (n, D) with every value rounded to what ``to_cells`` writes."""
     written = np.empty(values.shape, order="F")
-    for place, column in enumerate(schema.columns):
-        written[:, place] = _rounded(np.ascontiguousarray(values[:, place], dtype=np.float64), column)
+    for index, column in enumerate(schema.columns):
+        written[:, index] = _rounded(np.ascontiguousarray(values[:, index], dtype=np.float64), column)
     return written
 
 

@@ -26,11 +26,11 @@ class Levels(NamedTuple):
     """The texts of a column.
 
     Attributes:
-        places: Of each cell's text among the levels; NaN where the cell is missing, (n,).
+        indices: Of each cell's text among the levels; NaN where the cell is missing, (n,).
         levels: The texts, sorted.
     """
 
-    places: NDArray[np.float64]
+    indices: NDArray[np.float64]
     levels: tuple[str, ...]
 
 
@@ -59,10 +59,10 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def levels_of(column: pa.ChunkedArray) -> Levels:
     """The levels of a column that ``as_text`` gave."""
     levels = tuple(sorted(text for text in pc.unique(column).to_pylist() if text is not None))
-    return Levels(places(column, levels), levels)
+    return Levels(indices(column, levels), levels)
 
 
-def places(column: pa.ChunkedArray, levels: Sequence[str]) -> NDArray[np.float64]:
+def indices(column: pa.ChunkedArray, levels: Sequence[str]) -> NDArray[np.float64]:
     """The place of each text among the levels, (n,): NaN for a missing cell, ``UNSEEN`` for another text."""
     if is_boolean(levels):  # true is true, whoever wrote it
         column, levels = pc.utf8_lower(column), [level.lower() for level in levels]
@@ -83,9 +83,9 @@ def read_cell(cell: str, column: Column) -> float:
             return math.nan
         raise UsageError(f"{column.name}={cell}: no cell of that column was missing in the rows that were fitted to")
     if column.text:
-        place = float(places(pa.chunked_array([[text]], pa.string()), column.levels)[0])
-        if place != UNSEEN:
-            return place
+        column_index = float(indices(pa.chunked_array([[text]], pa.string()), column.levels)[0])
+        if column_index != UNSEEN:
+            return column_index
         hint = did_you_mean(text, column.levels) or f"; it is one of {listed(column.levels)}"
         raise UsageError(f"{column.name}={cell}: there is no such text in that column{hint}")
     value = number(text)

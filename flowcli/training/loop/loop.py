@@ -403,14 +403,14 @@ class Loop:
         Parts share no weights and their log-densities add up, so that each has a best moment of its own.
         """
         improved = False
-        for place, part in enumerate(of_parts):
+        for index, part in enumerate(of_parts):
             nats, _ = mean_and_error(part, self._held_out_weights)
-            if nats > self._best_parts[place]:
-                self._best_parts[place] = nats
+            if nats > self._best_parts[index]:
+                self._best_parts[index] = nats
                 improved = True
-            if nats > self._kept_parts[place] and self._is_clear(part - self._first[place]):
-                self._kept_parts[place] = nats
-                self.best.parts[place].load_state_dict(self.average.density.parts[place].state_dict())
+            if nats > self._kept_parts[index] and self._is_clear(part - self._first[index]):
+                self._kept_parts[index] = nats
+                self.best.parts[index].load_state_dict(self.average.density.parts[index].state_dict())
         if improved:
             self._since_best = 0
         else:

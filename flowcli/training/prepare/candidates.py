@@ -27,12 +27,12 @@ class StartCandidate:
 
     Attributes:
         encoding: From rows to coordinates.
-        settled: The config with nothing left to decide.
+        resolved: The config with nothing left to decide.
         start: The mixture to start from, if there is one.
     """
 
     encoding: Encoder
-    settled: config.Config
+    resolved: config.Config
     start: Start | None
 
 
@@ -55,8 +55,8 @@ class StartCandidates:
         if len(self._marginals) > 1 and far(encoding, train.values).any():
             self._marginals = [True]  # no choice then: without a quantile map such rows would be left out
         self._sample, self._held_sample = (
-            Sample.of(encoding, side.tensor, side.weight_tensor, seed, purpose, most)
-            for side, purpose, most in (
+            Sample.of(encoding, row_set.tensor, row_set.weight_tensor, seed, purpose, most)
+            for row_set, purpose, most in (
                 (train, Stream.TRAINING_SAMPLE, LARGEST_SAMPLE),
                 (held_out, Stream.HELD_OUT_SAMPLE, len(held_out)),
             )
@@ -91,8 +91,8 @@ class StartCandidates:
             return None
         sample = self._sample.some(resolve.ROWS_OF_FEW, generator(self._seed, Stream.QUICK_SAMPLE))
         counts = resolve.FEW_COMPONENTS
-        found = choose_starts(self._choices, sample, self._held_sample, components=counts, seed=self._seed, folds=0)
-        return found[0].held_out_nats
+        result = choose_starts(self._choices, sample, self._held_sample, components=counts, seed=self._seed, folds=0)
+        return result[0].held_out_nats
 
     def likely(self) -> list[StartCandidate]:
         """The ways with the config's own architecture that are worth trying, the likeliest first; mostly one.
@@ -113,12 +113,12 @@ class StartCandidates:
         components = len(first.mixture.weights)
         if isinstance(wanted, int) and from_em and wanted != components:
             raise ConfigError(f"components: {wanted} are more than the {self._rows} rows; use fewer")
-        found = [self._way(first.coordinates, first, from_em=from_em)]
+        result = [self._way(first.coordinates, first, from_em=from_em)]
         if others and first.coordinates.marginal is None and self._trials_pay:
             behind = first.held_out_nats - others[0].held_out_nats
             if behind < resolve.UNCLEAR:
-                found += [self._way(other.coordinates, other, from_em=from_em) for other in others]
-        return found
+                result += [self._way(other.coordinates, other, from_em=from_em) for other in others]
+        return result
 
     def _way(self, coordinates: Standardizer, start: Start | None, *, from_em: bool) -> StartCandidate:
         encoding = self._encoding.with_coordinates(coordinates)
@@ -140,14 +140,14 @@ class PreparedFit:
     """A fit that can run.
 
     Attributes:
-        way: Which it goes.
+        candidate: Which it goes.
         encoding: The way's, with what is known of the rows that the fit can compute with.
         loop: The fit.
         train: These rows.
         held_out: And those of the held-out rows.
     """
 
-    way: StartCandidate
+    candidate: StartCandidate
     encoding: Encoder
     loop: Loop
     train: RowSet
@@ -155,7 +155,7 @@ class PreparedFit:
 
 
 def best(
-    ways: StartCandidates,
+    candidates: StartCandidates,
     begin: Callable[[StartCandidate], PreparedFit],
     notice: Callable[[str], None],
     time_limit: float | None = None,
@@ -167,7 +167,7 @@ def best(
     few steps as well.
 
     Args:
-        ways: The ways.
+        candidates: The ways.
         begin: Sets up a fit at its start.
         notice: Takes lines for the user.
         time_limit: Seconds that the whole fit will have. What the others took of them counts among the seconds of the
@@ -175,17 +175,17 @@ def best(
     """
     said = "more than one way to fit these rows may be the best; a few steps of each will tell"
     leader: PreparedFit | None = None
-    wide, spent = ways.wide(), 0.0
+    wide, spent = candidates.wide(), 0.0
     if wide is not None:
         notice(said)
         leader = _tried(begin(wide), time_limit)
         reached, spent = leader.loop.best_nats, leader.loop.seconds
-        quick = ways.quick_nats()
-        if quick is not None and reached > quick + resolve.CLEARLY * ways.columns:
+        quick = candidates.quick_nats()
+        if quick is not None and reached > quick + resolve.CLEARLY * candidates.columns:
             return leader
         if quick is not None and reached < quick:
             leader = None
-    likely = ways.likely()
+    likely = candidates.likely()
     if leader is not None:
         likely = likely[:1]
     elif len(likely) == 1:
@@ -194,8 +194,8 @@ def best(
         return leader
     elif wide is None:
         notice(said)
-    for way in likely:
-        other = _tried(begin(way), time_limit, math.inf if leader is None else leader.loop.best_nats)
+    for candidate in likely:
+        other = _tried(begin(candidate), time_limit, math.inf if leader is None else leader.loop.best_nats)
         spent += other.loop.seconds
         if leader is None or other.loop.best_nats > leader.loop.best_nats:
             leader = other

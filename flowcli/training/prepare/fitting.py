@@ -158,19 +158,19 @@ def prepare(
     index = tail_indices(encoding.coordinates, encoding.line(train.tensor))
     encoding = encoding.with_coordinates(encoding.coordinates.with_tails(index))
     _check_size(encoding, request, len(train))
-    ways = StartCandidates(request, encoding, train, held_out, seed)
+    start_candidates = StartCandidates(request, encoding, train, held_out, seed)
 
-    def begin(way: StartCandidate) -> PreparedFit:
-        return _ready(way, train, held_out, seed, device)
+    def begin(candidate: StartCandidate) -> PreparedFit:
+        return _ready(candidate, train, held_out, seed, device)
 
-    found = best(ways, begin, notice, time_limit)
-    _say_left_out((train, held_out), (found.train, found.held_out), notice)
-    train, held_out, loop, settled = found.train, found.held_out, found.loop, found.way.settled
+    result = best(start_candidates, begin, notice, time_limit)
+    _say_left_out((train, held_out), (result.train, result.held_out), notice)
+    train, held_out, loop, resolved = result.train, result.held_out, result.loop, result.candidate.resolved
     if compile:
-        ground = _LoopFactory(found.encoding, settled, train, held_out, seed, device)
+        ground = _LoopFactory(result.encoding, resolved, train, held_out, seed, device)
         loop = ground.continued(loop.state(), notice)
-    ridge = None if found.way.start is None else found.way.start.ridge
-    return Fitting(request, settled, found.encoding, loop, train, held_out, seed, fingerprint(table, valid), ridge)
+    ridge = None if result.candidate.start is None else result.candidate.start.ridge
+    return Fitting(request, resolved, result.encoding, loop, train, held_out, seed, fingerprint(table, valid), ridge)
 
 
 def resume(
@@ -218,8 +218,8 @@ def resume(
     train, held_out = _split(table, valid, request.train.valid, of_rows, lambda _: None)
     train, held_out = _trainable(encoding, request, train, held_out, lambda _: None)
     train, held_out = _within_reach(encoding, train, held_out)
-    settled = from_mapping(document["config"])
-    ground = _LoopFactory(encoding, settled, train, held_out, seed, device)
+    resolved = from_mapping(document["config"])
+    ground = _LoopFactory(encoding, resolved, train, held_out, seed, device)
     try:
         loop = ground.continued((document["loop"], tensors), notice if compile else None)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -227,7 +227,7 @@ def resume(
             f"--resume: the state of the fit cannot be understood ({error!r}); --force starts again"
         ) from error
     notice(f"going on from step {loop.step:,} of {loop.settings.steps:,}")
-    return Fitting(request, settled, encoding, loop, train, held_out, seed, document["fingerprint"], document["ridge"])
+    return Fitting(request, resolved, encoding, loop, train, held_out, seed, document["fingerprint"], document["ridge"])
 
 
 def fingerprint(table: Table, valid: Table | None) -> str:
@@ -268,10 +268,10 @@ def _checked(table: Table, allow_singular: bool, seed: int, notice: Notice) -> T
     values = table.values.copy()
     noise = numpy_generator(seed, Stream.COLLINEARITY_NOISE)
     for name, spread in zip(collinear, spreads, strict=True):
-        place = table.schema.names.index(name)
-        lower, upper = table.schema.columns[place].support
-        noisy = values[:, place] + 1e-3 * spread * noise.standard_normal(rows)
-        values[:, place] = np.where((lower < noisy) & (noisy < upper), noisy, values[:, place])
+        position = table.schema.names.index(name)
+        lower, upper = table.schema.columns[position].support
+        noisy = values[:, position] + 1e-3 * spread * noise.standard_normal(rows)
+        values[:, position] = np.where((lower < noisy) & (noisy < upper), noisy, values[:, position])
     return replace(table, values=values)
 
 
@@ -281,11 +281,11 @@ def _collinear(table: Table) -> tuple[list[str], list[float]]:
     Columns of which all are rounded have a density whatever they depend on: their cells have a mass.
     """
     columns = [
-        (place, column)
-        for place, column in enumerate(table.schema.columns)
+        (position, column)
+        for position, column in enumerate(table.schema.columns)
         if (column.continuous or column.kind == "discrete") and not (column.subtracted_columns or column.given)
     ]
-    values = table.values[:, [place for place, _ in columns]]
+    values = table.values[:, [position for position, _ in columns]]
     values = values[~np.isnan(values).any(axis=1)]
     if len(columns) < 2 or len(values) <= len(columns):
         return [], []
@@ -391,18 +391,20 @@ def _check_size(encoding: Encoder, request: config.Config, rows: int) -> None:
     check_mixed_size(largest, encoding.layout, encoding.numbers)
 
 
-def _ready(way: StartCandidate, train: RowSet, held_out: RowSet, seed: int, device: torch.device | str) -> PreparedFit:
+def _ready(
+    candidate: StartCandidate, train: RowSet, held_out: RowSet, seed: int, device: torch.device | str
+) -> PreparedFit:
     """One way to fit, at its start."""
-    train, held_out = _within_reach(way.encoding, train, held_out)
-    coordinates = way.encoding.coordinates
-    encoding = way.encoding.with_coordinates(coordinates.with_limits(way.encoding.line(train.tensor)))
-    ground = _LoopFactory(encoding, way.settled, train, held_out, seed, device)
+    train, held_out = _within_reach(candidate.encoding, train, held_out)
+    coordinates = candidate.encoding.coordinates
+    encoding = candidate.encoding.with_coordinates(coordinates.with_limits(candidate.encoding.line(train.tensor)))
+    ground = _LoopFactory(encoding, candidate.resolved, train, held_out, seed, device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, Stream.WEIGHTS))
         joint = ground.joint()
         rows = TrainingRows(encoding, train.tensor, seed, weights=train.weight_tensor)
-        _start(joint, encoding, rows, way.start, seed)
-    return PreparedFit(way, encoding, ground.loop(joint), train, held_out)
+        _start(joint, encoding, rows, candidate.start, seed)
+    return PreparedFit(candidate, encoding, ground.loop(joint), train, held_out)
 
 
 @torch.no_grad()
@@ -419,21 +421,21 @@ def _start(joint: MixedDensity, encoding: Encoder, rows: TrainingRows, start: St
     if flow is None:
         return
     before = z = joint.layout.split(first)[0]
-    for place, layer in enumerate(flow.layers):
+    for position, layer in enumerate(flow.layers):
         assert isinstance(layer, Transform)
-        layer.initialize(with_gaps(z, contexts(joint, first, place)))
-        parts = zip(torch.split(z, SCORING_ROWS), contexts(joint, first, place), strict=True)
+        layer.initialize(with_gaps(z, contexts(joint, first, position)))
+        parts = zip(torch.split(z, SCORING_ROWS), contexts(joint, first, position), strict=True)
         z = torch.cat([layer(part, context)[0] for part, context in parts])
     if not isinstance(flow.base, bases.Mixture | bases.AutoregressiveMixture):
         return
-    there = with_gaps(z, contexts(joint, first, len(flow.layers)))
+    observed = with_gaps(z, contexts(joint, first, len(flow.layers)))
     if isinstance(flow.base, bases.AutoregressiveMixture):
-        flow.base.network.select_parents(there)
+        flow.base.network.select_parents(observed)
     if start is None:
         return
     mixture, shift, gate = start.mixture, start.shift, start.gate
     if not torch.allclose(z, before, rtol=1e-4, atol=1e-4):  # the layers do not start at the identity
-        mixture = fit_mixture(there, len(mixture.weights), seed=seed, ridge=start.ridge, weights=weights)
+        mixture = fit_mixture(observed, len(mixture.weights), seed=seed, ridge=start.ridge, weights=weights)
         shift = gate = None  # which belonged to the mixture before
     flow.base.gaussians.set(*mixture, gate, shift)
 
@@ -443,7 +445,7 @@ class _LoopFactory:
     """What a loop stands on: the same for one at its start and for one that goes on."""
 
     encoding: Encoder
-    settled: config.Config
+    resolved: config.Config
     train: RowSet
     held_out: RowSet
     seed: int
@@ -451,7 +453,7 @@ class _LoopFactory:
 
     def joint(self) -> MixedDensity:
         """The density, as torch's random numbers have it."""
-        return build_mixed(self.settled.flow, self.encoding.layout, self.encoding.numbers)
+        return build_mixed(self.resolved.flow, self.encoding.layout, self.encoding.numbers)
 
     def loop(self, joint: MixedDensity, compiling: Notice | None = None) -> Loop:
         """The loop over the rows, everything on the device; its steps are compiled if somebody takes the notices."""
@@ -464,7 +466,7 @@ class _LoopFactory:
             rows,
             held_rows.float().to(device),
             held_log_det,
-            resolve.settings(self.settled.train, rows=len(train)),
+            resolve.settings(self.resolved.train, rows=len(train)),
             seed,
             None if compiling is None else partial(compiled, notice=compiling),
             held_out.weight_tensor,

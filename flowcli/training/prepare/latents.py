@@ -19,7 +19,7 @@ def contexts(joint: MixedDensity, rows: Tensor, layers: int) -> Iterator[Context
         context = joint.context(block)
         for layer in joint.flow.layers[:layers]:
             assert isinstance(layer, Transform)
-            context = layer.passed(context)
+            context = layer.output_context(context)
         yield context
 
 

@@ -57,7 +57,7 @@ class _Pattern(NamedTuple):
     """Rows of which the same columns are there."""
 
     rows: Tensor
-    there: Tensor
+    present: Tensor
     missing: Tensor
 
 
@@ -158,8 +158,8 @@ def _most_likely(columns: Tensor | _Filled, shares: Tensor, ridge: float) -> Fit
     covariances = whole.new_empty(len(sizes), width, width)
     for k, (size, share, own) in enumerate(zip(sizes, shares, whole, strict=True)):
         means[k] = (own @ share) / size
-        apart = own - means[k][:, None]
-        torch.mm(apart * (share / size), apart.T, out=covariances[k])
+        difference = own - means[k][:, None]
+        torch.mm(difference * (share / size), difference.T, out=covariances[k])
     if isinstance(columns, _Filled):
         for pattern, unsure in zip(columns.patterns, columns.conditionals, strict=True):
             covariances += (shares[:, pattern.rows].sum(1) / sizes)[:, None, None] * unsure
@@ -180,18 +180,18 @@ def _expected(mixture: FittedMixture, columns: Tensor, patterns: list[_Pattern])
     log_joint = columns.new_empty(count, columns.shape[1])
     filled = columns.nan_to_num().expand(count, -1, -1).clone()
     conditionals = columns.new_zeros(len(patterns), count, width, width)
-    for unsure, (rows, there, missing) in zip(conditionals, patterns, strict=True):
-        own = covariances[:, there][:, :, there]
+    for unsure, (rows, present, missing) in zip(conditionals, patterns, strict=True):
+        own = covariances[:, present][:, :, present]
         lower, failed = torch.linalg.cholesky_ex(own)
         if failed.any():
             raise _not_fitted(count, "a covariance is not positive definite")
-        apart = columns[there][:, rows] - mixture.means[:, there, None]
-        residuals = torch.linalg.solve_triangular(lower, apart, upper=False)
+        difference = columns[present][:, rows] - mixture.means[:, present, None]
+        residuals = torch.linalg.solve_triangular(lower, difference, upper=False)
         constants = mixture.weights.log() - lower.diagonal(dim1=1, dim2=2).log().sum(1)
-        constants = constants - 0.5 * len(there) * math.log(2 * math.pi)
+        constants = constants - 0.5 * len(present) * math.log(2 * math.pi)
         log_joint[:, rows] = constants[:, None] - 0.5 * residuals.square().sum(1)
         if len(missing):
-            between = covariances[:, missing][:, :, there]
+            between = covariances[:, missing][:, :, present]
             gains = torch.linalg.solve_triangular(lower, between.mT, upper=False)  # (K, there, missing)
             expected = mixture.means[:, missing, None] + gains.mT @ residuals
             filled[:, missing[:, None], rows] = expected

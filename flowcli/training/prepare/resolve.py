@@ -231,8 +231,8 @@ def _settle_bins(transform: config.Transform, size: Size) -> config.Transform:
 def _settle_base(base: config.Base, size: Size, components: int) -> config.Base:
     match base:
         case config.Mixture(mixture=options):
-            settled = options.model_copy(update={"components": _or(options.components, components)})
-            return config.Mixture(mixture=settled)
+            resolved = options.model_copy(update={"components": _or(options.components, components)})
+            return config.Mixture(mixture=resolved)
         case config.AutoregressiveMixture(autoregressive_mixture=options):
             update = {
                 "components": _or(options.components, components),

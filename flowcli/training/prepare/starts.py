@@ -131,13 +131,13 @@ def choose_starts(
     Raises:
         NumericsError: There is none.
     """
-    found = []
+    result = []
     for choice in choices:
         best: Start | None = None
         for moved in (False, True) if train.given.shape[1] else (False,):
             best = _better(best, _climb(choice, train, held_out, components, seed, folds=folds, moved=moved))
-        found.append(best)
-    starts = sorted((start for start in found if start is not None), key=lambda start: -start.held_out_nats)
+        result.append(best)
+    starts = sorted((start for start in result if start is not None), key=lambda start: -start.held_out_nats)
     if not starts:
         raise NumericsError(
             "no mixture of Gaussians could be fitted to start from; a column may have extreme values: try"
@@ -199,11 +199,11 @@ def _regression(u: Tensor, sample: Sample) -> Tensor:
             continue
         columns = target[seen][:, alike]
         # The mean is the mixture's affair.
-        apart = own - (own * shares).sum(0) / shares.sum()
+        difference = own - (own * shares).sum(0) / shares.sum()
         level = (columns * shares).sum(0) / shares.sum()
-        square = apart.t() @ (apart * shares)
+        square = difference.t() @ (difference * shares)
         square.diagonal().add_(RIDGE_ROWS)
-        shift[alike] = torch.linalg.solve(square, apart.t() @ ((columns - level) * shares)).t()
+        shift[alike] = torch.linalg.solve(square, difference.t() @ ((columns - level) * shares)).t()
     return shift
 
 
@@ -263,15 +263,15 @@ def _folds(coordinates: Standardizer, train: Sample, seed: int, count: int, *, m
     if not len(groups) or int(groups.max()) + 1 < 2 * count:
         return []
     fold_of = torch.randperm(int(groups.max()) + 1, generator=generator(seed, Stream.FOLDS))[groups] % count
-    found = []
+    result = []
     for number in range(count):
-        rest, fold = train.select(rows[fold_of != number]), train.select(rows[fold_of == number])
-        own = coordinates if coordinates.marginal is None else coordinates.with_marginal(rest.numbers)
+        residuals, fold = train.select(rows[fold_of != number]), train.select(rows[fold_of == number])
+        own = coordinates if coordinates.marginal is None else coordinates.with_marginal(residuals.numbers)
         u, log_det = own.forward(fold.numbers)
         fold = fold.select(torch.isfinite(log_det) & (u.abs() < FAR_OUT).all(1))
         if len(fold.numbers):
-            found.append(_Trial.of(own, rest, fold, moved=moved))
-    return found
+            result.append(_Trial.of(own, residuals, fold, moved=moved))
+    return result
 
 
 def _climb(

@@ -42,8 +42,8 @@ def tail_indices(coordinates: Standardizer, values: Tensor) -> Tensor:
         values: Training rows (N, D); NaN where there is no number.
     """
     unit = coordinates.unit(values)
-    sides = [_of_both_sides(column[~column.isnan()]) for column in unit.t()]
-    return torch.tensor(sides, dtype=torch.float64).view(unit.shape[1], 2).t().contiguous()
+    indices = [_of_both_sides(column[~column.isnan()]) for column in unit.t()]
+    return torch.tensor(indices, dtype=torch.float64).view(unit.shape[1], 2).t().contiguous()
 
 
 def _of_both_sides(x: Tensor) -> tuple[float, float]:
@@ -66,7 +66,7 @@ def _of_each_side(x: Tensor) -> tuple[float, float]:
     if below is None or above is None or not (below.heavy and above.heavy):
         return _settled(below), _settled(above)
     if abs(below.value - above.value) < APART * math.hypot(below.error, above.error):
-        shares = [side.error**-2 for side in (below, above)]
+        shares = [tail.error**-2 for tail in (below, above)]
         both = (shares[0] * below.value + shares[1] * above.value) / sum(shares)
         below = above = Index(both, sum(shares) ** -0.5)
     return _settled(below), _settled(above)

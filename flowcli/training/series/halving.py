@@ -106,16 +106,16 @@ class SuccessiveHalving:
         while sizes := self._sizes(finished[:done]):
             entrants = self._field(finished[:done])
             left = self.seconds - sum(each.seconds for each in finished[:done])
-            for place, size in enumerate(sizes):
+            for index, size in enumerate(sizes):
                 number = 1 + max(each.round for each in finished[:done])
-                found = {each.name: each for each in finished[:done]}
-                entrants = sorted(entrants, key=lambda each: -_nats(found.get(each.name)))[:size]
+                result = {each.name: each for each in finished[:done]}
+                entrants = sorted(entrants, key=lambda each: -_nats(result.get(each.name)))[:size]
                 # Who came to an end of its own is not fitted again.
-                to_run = [each for each in entrants if each.name not in found or found[each.name].outcome == CUT]
+                to_run = [each for each in entrants if each.name not in result or result[each.name].outcome == CUT]
                 for turn, candidate in enumerate(to_run):
                     if done == len(finished):
                         # Each round that is still to come takes as long as this one.
-                        seconds = left / ((len(sizes) - place) * len(to_run) - turn)
+                        seconds = left / ((len(sizes) - index) * len(to_run) - turn)
                         return None if seconds < SHORTEST else self._trial(candidate, seconds, number)
                     left -= finished[done].seconds
                     done += 1
@@ -147,40 +147,40 @@ class SuccessiveHalving:
     def _named(self, name: str) -> Candidate | None:
         """The candidate of that name, if it is one that may be changed further."""
         by_name = {each.name: each for each in self.field if each.changes}
-        found: Candidate | None = None
+        result: Candidate | None = None
         for part in sorted(_parts(name)):
             if part not in by_name:
                 return None
-            found = by_name[part] if found is None else _both(found, by_name[part])
-        return found
+            result = by_name[part] if result is None else _both(result, by_name[part])
+        return result
 
     def _trial(self, candidate: Candidate, seconds: float, number: int) -> Trial:
         return Trial(candidate.name, self.make(candidate), self.seed, seconds, number)
 
     def kept(self, finished: Sequence[Finished]) -> list[int]:
         """The first, and the best."""
-        order = sorted(range(len(finished)), key=lambda place: -_nats(finished[place]))
-        good = [place for place in order if finished[place].nats is not None]
+        order = sorted(range(len(finished)), key=lambda index: -_nats(finished[index]))
+        good = [index for index in order if finished[index].nats is not None]
         return sorted({0, *good[: self.members]})
 
     def whole(
         self, finished: Sequence[Finished], densities: Mapping[int, FlowDensity], train: RowSet, held_out: RowSet
     ) -> Density:
         """The best density, where it is clearly ahead of the first, the choice of a plain fit; or a mixture of some."""
-        places = sorted(densities)
-        nats = np.stack([densities[place].log_prob(held_out.values) for place in places])
+        indices = sorted(densities)
+        nats = np.stack([densities[index].log_prob(held_out.values) for index in indices])
         if self.members == 1:
-            best = int(np.argmax([_nats(finished[place]) for place in places]))
+            best = int(np.argmax([_nats(finished[index]) for index in indices]))
             gain, error = mean_and_error(torch.from_numpy(nats[best] - nats[0]), held_out.weight_tensor)
-            chosen: Density = densities[places[best if gain > AT_LEAST * error else 0]]
-            name = finished[places[best if gain > AT_LEAST * error else 0]].name
+            chosen: Density = densities[indices[best if gain > AT_LEAST * error else 0]]
+            name = finished[indices[best if gain > AT_LEAST * error else 0]].name
         else:
             weights = shares(nats, held_out.weights)
             strong = [k for k in np.argsort(-weights)[: self.members] if weights[k] >= LEAST_WEIGHT]
-            members = [densities[places[k]] for k in strong]
+            members = [densities[indices[k]] for k in strong]
             own = shares(nats[strong], held_out.weights)
             chosen = together(members, own, train, held_out, self.seed, finished)
-            name = " + ".join(f"{w:.2f} {finished[places[k]].name}" for w, k in zip(own, strong, strict=True))
+            name = " + ".join(f"{w:.2f} {finished[indices[k]].name}" for w, k in zip(own, strong, strict=True))
         chosen.summary = {**chosen.summary, "chosen": name, "trials": [asdict(each) for each in finished]}
         return chosen
 

@@ -95,7 +95,7 @@ class SeedEnsemble:
         self, finished: Sequence[Finished], densities: Mapping[int, FlowDensity], train: RowSet, held_out: RowSet
     ) -> Density:
         """Their mixture, all with one weight."""
-        members = [densities[place] for place in sorted(densities)]
+        members = [densities[index] for index in sorted(densities)]
         return together(members, np.full(len(members), 1 / len(members)), train, held_out, self.seed, finished)
 
     @property

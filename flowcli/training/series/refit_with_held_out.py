@@ -59,8 +59,8 @@ def _of_flow(density: FlowDensity, train: RowSet, held_out: RowSet) -> FlowDensi
     usable[numpy_generator(seed, Stream.REFIT_ROWS).permutation(np.flatnonzero(usable))[most:]] = False
     both = both.keep(usable)
     z, weights = _latents(density, flow, both), both.weight_tensor
-    found = (gaussians.log_weights.softmax(0), gaussians.means, gaussians.factors())
-    start = FittedMixture(*(part.double() for part in found))
+    result = (gaussians.log_weights.softmax(0), gaussians.means, gaussians.factors())
+    start = FittedMixture(*(part.double() for part in result))
     try:
         mixture = fit_mixture(z, len(start.weights), seed=seed, ridge=ridge, weights=weights, most=most, start=start)
     except NumericsError:  # with these rows there is no such mixture: what was found without them stands
@@ -77,15 +77,15 @@ def _gaussians(flow: Flow) -> Gaussians:
     return flow.base.gaussians
 
 
-def _latents(density: FlowDensity, flow: Flow, side: RowSet) -> Tensor:
+def _latents(density: FlowDensity, flow: Flow, row_set: RowSet) -> Tensor:
     """What the mixture is one of: rows as they come out of the layers, less what is given moves them by, (N, D)."""
     spread = dequantization_shares(
-        density.encoding, len(side), generator(density.summary["seed"], Stream.REFIT_DEQUANTIZATION)
+        density.encoding, len(row_set), generator(density.summary["seed"], Stream.REFIT_DEQUANTIZATION)
     )
-    rows = density.encoding.forward(side.tensor, spread)[0].float()
+    rows = density.encoding.forward(row_set.tensor, spread)[0].float()
     z = []
     for block, context in zip(torch.split(rows, SCORING_ROWS), contexts(density.joint, rows, 0), strict=True):
-        latents, passed = flow(density.joint.layout.split(block)[0], context)[0], flow.passed(context)
+        latents, passed = flow(density.joint.layout.split(block)[0], context)[0], flow.output_context(context)
         z.append(with_gaps(_gaussians(flow).centred(latents, passed), [passed]))
     return torch.cat(z)
 

@@ -283,7 +283,7 @@ class Series:
         )
         self._kept[len(self.finished)] = density
         self.finished.append(finished)
-        self._kept = {place: self._kept[place] for place in self.plan.kept(self.finished)}
+        self._kept = {index: self._kept[index] for index in self.plan.kept(self.finished)}
         return finished
 
     def density(self) -> Density:
@@ -304,12 +304,12 @@ class Series:
         series = {
             "plan": self.plan.to_json(),
             "finished": [asdict(each) for each in self.finished],
-            "kept": {str(place): describe(density) for place, density in self._kept.items()},
+            "kept": {str(index): describe(density) for index, density in self._kept.items()},
             "spent": self._spent,
         }
         kept = {
-            f"kept.{place}.{name}": tensor
-            for place, density in self._kept.items()
+            f"kept.{index}.{name}": tensor
+            for index, density in self._kept.items()
             for name, tensor in pack(density).items()
         }
         return {**document, "series": series}, tensors | kept
@@ -324,10 +324,10 @@ class Series:
         try:
             self.finished = [Finished(**each) for each in series["finished"]]
             self._spent = float(series["spent"])
-            for place, description in series["kept"].items():
-                prefix = f"kept.{place}."
+            for index, description in series["kept"].items():
+                prefix = f"kept.{index}."
                 own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-                self._kept[int(place)] = restore_flow(description, own)
+                self._kept[int(index)] = restore_flow(description, own)
         except (FlowcliError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(
                 f"--resume: the state of the fits cannot be understood ({error!r}); --force starts again"

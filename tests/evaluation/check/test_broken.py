@@ -119,26 +119,26 @@ LAYERS = {
 
 @pytest.mark.parametrize("fault", LAYERS)
 def test_a_broken_layer_is_found_and_named(fault):
-    place, broken, name, where = LAYERS[fault]
+    index, broken, name, where = LAYERS[fault]
     density = rings()
-    density.joint.flow.layers[place].__class__ = broken
-    found = failed(density)
-    assert name in found
+    density.joint.flow.layers[index].__class__ = broken
+    result = failed(density)
+    assert name in result
     if where is not None:
-        assert found[name] == where
-    assert not {"columns and back", "log-det of the columns"} & set(found)
+        assert result[name] == where
+    assert not {"columns and back", "log-det of the columns"} & set(result)
     if name == "log-det of layers":
-        assert {"log-det of the whole", "total mass"} <= set(found)
-        assert not {"layers and back", "rows and back", "latents and back"} & set(found)
+        assert {"log-det of the whole", "total mass"} <= set(result)
+        assert not {"layers and back", "rows and back", "latents and back"} & set(result)
 
 
 @pytest.mark.parametrize("broken", [TooWide, NoConstant])
 def test_a_base_without_mass_one_is_found(broken):
     density = rings()
     density.joint.flow.base.__class__ = broken
-    found = failed(density)
-    assert "total mass" in found
-    assert not [name for name in found if "log-det" in name or "back" in name]
+    result = failed(density)
+    assert "total mass" in result
+    assert not [name for name in result if "log-det" in name or "back" in name]
 
 
 class NoScale(Standardizer):
@@ -162,18 +162,18 @@ class ScaledBack(Standardizer):
 def test_a_missing_jacobian_of_columns_is_found(broken):
     density = mixed()
     density.encoding.coordinates.__class__ = broken
-    found = failed(density)
-    assert {"log-det of the columns", "log-det of the whole"} <= set(found)
-    assert not {"log-det of layers"} & set(found)
-    assert not [each for each in found if "back" in each or "codes" in each]
+    result = failed(density)
+    assert {"log-det of the columns", "log-det of the whole"} <= set(result)
+    assert not {"log-det of layers"} & set(result)
+    assert not [each for each in result if "back" in each or "codes" in each]
 
 
 def test_columns_that_come_back_too_wide_are_found():
     density = rings()
     density.encoding.coordinates.__class__ = ScaledBack
-    found = failed(density)
-    assert found["columns and back"] in ("x", "y")
-    assert not [each for each in found if "log-det" in each or "layers" in each]
+    result = failed(density)
+    assert result["columns and back"] in ("x", "y")
+    assert not [each for each in result if "log-det" in each or "layers" in each]
 
 
 class NoTurn(ColumnEncoder):
@@ -185,9 +185,9 @@ class NoTurn(ColumnEncoder):
 def test_angles_without_their_jacobian_are_found():
     density = mixed()
     density.encoding.modelled.__class__ = NoTurn
-    found = failed(density)
-    assert {"log-det of the columns", "log-det of the whole"} <= set(found)
-    assert not {"angles and back", "log-det of layers"} & set(found)
+    result = failed(density)
+    assert {"log-det of the columns", "log-det of the whole"} <= set(result)
+    assert not {"angles and back", "log-det of layers"} & set(result)
 
 
 class NoCircle(CircularDensity):
@@ -199,9 +199,9 @@ class NoCircle(CircularDensity):
 def test_angles_drawn_wrongly_are_found():
     density = mixed()
     density.joint.angles.__class__ = NoCircle
-    found = failed(density)
-    assert "draws against density" in found
-    assert not [each for each in found if "log-det" in each or "back" in each or "base" in each]
+    result = failed(density)
+    assert "draws against density" in result
+    assert not [each for each in result if "log-det" in each or "back" in each or "base" in each]
 
 
 class NotNormalised(CategoricalDensity):
@@ -212,9 +212,9 @@ class NotNormalised(CategoricalDensity):
 def test_codes_that_do_not_add_up_are_found():
     density = mixed()
     density.joint.codes.__class__ = NotNormalised
-    found = failed(density)
-    assert "probabilities of codes" in found
-    assert not [each for each in found if "log-det" in each or "back" in each or each == "total mass"]
+    result = failed(density)
+    assert "probabilities of codes" in result
+    assert not [each for each in result if "log-det" in each or "back" in each or each == "total mass"]
 
 
 class WrittenWrongly(FlowDensity):
@@ -231,10 +231,10 @@ def test_rows_that_are_written_wrongly_are_found():
 def test_an_ensemble_is_checked_flow_by_flow_and_so_are_its_weights():
     broken = rings()
     broken.joint.flow.layers[1].__class__ = WrongSign
-    found = failed(Ensemble([rings(), broken], np.array([0.5, 0.51])))
-    assert "weights of the flows" in found
-    assert found["flow 2: log-det of layers"] == "layer 2, WrongSign"
-    assert not [each for each in found if each.startswith("flow 1: ")]
+    result = failed(Ensemble([rings(), broken], np.array([0.5, 0.51])))
+    assert "weights of the flows" in result
+    assert result["flow 2: log-det of layers"] == "layer 2, WrongSign"
+    assert not [each for each in result if each.startswith("flow 1: ")]
 
 
 def test_a_given_column_does_not_hide_a_fault():

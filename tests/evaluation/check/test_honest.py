@@ -30,9 +30,9 @@ PAIRS = [
 
 def failures(*arguments, **options) -> list[tuple[str, str]]:
     """The lines that fail, and where; there must be some that do not."""
-    found = list(check(*arguments, **options))
-    assert found
-    return [(finding.name, finding.where) for finding in found if finding.passed is False]
+    result = list(check(*arguments, **options))
+    assert result
+    return [(finding.name, finding.where) for finding in result if finding.passed is False]
 
 
 @pytest.mark.parametrize(("name", "rows"), PAIRS)
@@ -54,7 +54,7 @@ def test_tables_of_every_kind_pass(given):
 @pytest.mark.parametrize(("rows", "name", "seeds"), [("rings", "small", 10), ("penguins", "auto", 3)])
 def test_no_seed_fails_by_chance(rows, name, seeds):
     model = sample(rows, name)
-    assert [found for seed in range(1, seeds + 1) for found in failures(model, seed=seed)] == []
+    assert [result for seed in range(1, seeds + 1) for result in failures(model, seed=seed)] == []
 
 
 def test_rows_of_a_table_are_looked_at_too():
@@ -87,11 +87,11 @@ def test_a_single_column_passes(kind):
         "atom": (np.where(random.random(400) < 0.5, 0.0, random.lognormal(0, 1, 400)), {}),
     }[kind]
     model = density(pd.DataFrame({"x": x}), "auto", kinds=kinds)
-    found = {finding.name: finding for finding in check(model)}
-    assert [name for name, finding in found.items() if finding.passed is False] == []
+    result = {finding.name: finding for finding in check(model)}
+    assert [name for name, finding in result.items() if finding.passed is False] == []
     if kind != "category":
-        assert found["total mass"].passed
-        assert found["total mass"].where.endswith("quadrature")
+        assert result["total mass"].passed
+        assert result["total mass"].where.endswith("quadrature")
 
 
 def test_43_columns_pass():

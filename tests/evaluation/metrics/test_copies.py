@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flowcli.evaluation.metrics.copies import copies
-from flowcli.evaluation.metrics.modes import lonely
+from flowcli.evaluation.metrics.modes import unmatched_points
 from flowcli.evaluation.metrics.neighbours import Points, nearest
 from flowcli.table import Schema
 from flowcli.table.schema import Column
@@ -99,9 +99,9 @@ def test_the_rare_ones_of_very_many_categories_are_one():
     schema = Schema((Column("name", "category", levels=tuple(map(str, range(5000)))),))
     points = Points(codes, schema)(np.array([[0.0], [1.0], [60.0], [70.0], [np.nan]]))
     assert points.shape[1] <= 52
-    apart = np.linalg.norm(points[:, None] - points, axis=-1)
-    assert apart[0].tolist() == pytest.approx([0, 1, 1, 1, 1])
-    assert (apart[2, 3], apart[2, 4]) == (0, pytest.approx(1))
+    differences = np.linalg.norm(points[:, None] - points, axis=-1)
+    assert differences[0].tolist() == pytest.approx([0, 1, 1, 1, 1])
+    assert (differences[2, 3], differences[2, 4]) == (0, pytest.approx(1))
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 5])
@@ -110,10 +110,12 @@ def test_a_crowd_is_told_from_a_tail(dimensions):
     plain, crowd = random.standard_normal((2000, dimensions)), random.standard_normal((2000, dimensions))
     crowd[:200, 0] += 9
     schema = Schema(tuple(real(dimensions)))
-    rows, draws = lonely(crowd, plain, schema, 0)
+    rows, draws = unmatched_points(crowd, plain, schema, 0)
     assert rows.is_mode
     assert rows.share == pytest.approx(0.1, abs=0.03)
     assert not draws.is_mode
     tail = random.standard_t(2, (2000, dimensions))
-    assert not any(each.is_mode for each in lonely(tail, plain, schema, 0))
-    assert not any(each.is_mode for each in lonely(plain, random.standard_normal((2000, dimensions)), schema, 0))
+    assert not any(each.is_mode for each in unmatched_points(tail, plain, schema, 0))
+    assert not any(
+        each.is_mode for each in unmatched_points(plain, random.standard_normal((2000, dimensions)), schema, 0)
+    )

@@ -22,15 +22,15 @@ def test_shares_are_those_of_the_chi_square_distribution(scale):
         true = stats.chi2.cdf(stats.chi2.ppf(level, 3) * scale**2, 3)
         assert region.inside == pytest.approx(true, abs=4 * np.sqrt(true * (1 - true) / 20_000) + 1e-4)
     assert found.dimensions == pytest.approx(3, rel=0.05)
-    assert found.manner == {0.8: "too narrow", 1.0: None, 1.3: "too wide"}[scale]
+    assert found.miscalibration == {0.8: "too narrow", 1.0: None, 1.3: "too wide"}[scale]
 
 
 def test_chances_and_intervals_allow_for_the_draws_error():
     """With few draws the regions themselves are uncertain; a right model is all the same as rarely called wrong."""
     random = np.random.default_rng(1)
     found = [coverage(random.standard_normal(500), random.standard_normal(300), seed) for seed in range(400)]
-    for place, level in enumerate(LEVELS):
-        regions = [each.regions[place] for each in found]
+    for index, level in enumerate(LEVELS):
+        regions = [each.regions[index] for each in found]
         assert np.mean([region.chance < 0.05 for region in regions]) < 0.08
         assert np.mean([region.low <= level <= region.high for region in regions]) > 0.93
 
@@ -39,7 +39,7 @@ def test_ties_are_broken_at_random():
     """A model of a single log-density, and one of two: regions still hold what they should."""
     assert coverage(np.zeros(2000), np.zeros(3000), 0).chance > 0.01
     random = np.random.default_rng(2)
-    rows, draws = (np.log([0.9, 0.1])[random.choice(2, count, p=[0.9, 0.1])] for count in (2000, 3000))
+    rows, draws = (np.log([0.9, 0.1])[random.selection(2, count, p=[0.9, 0.1])] for count in (2000, 3000))
     assert coverage(rows, draws, 0).chance > 0.01
 
 
@@ -49,7 +49,7 @@ def test_each_row_of_a_conditional_model_has_its_own_regions():
     level = 100 * random.standard_normal(2000)
     rows, draws = level + random.standard_normal(2000), level[:, None] + random.standard_normal((2000, 19))
     assert coverage(rows, draws, 0).chance > 0.01
-    assert coverage(rows - 1, draws, 0).manner == "too narrow"
+    assert coverage(rows - 1, draws, 0).miscalibration == "too narrow"
 
 
 def test_rows_that_are_impossible_are_outside():

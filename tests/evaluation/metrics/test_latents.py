@@ -40,8 +40,8 @@ def test_missing_cells_have_no_score_and_rounded_numbers_are_spread():
     own = density.sample(1000, seed=1)
     scores = latent_scores(density, own, 0).rows
     np.testing.assert_array_equal(np.isnan(scores[:, 0]), np.isnan(own[:, 1]))
-    there = scores[~np.isnan(scores)]
-    assert kstest(there, "norm").pvalue > 1e-3
+    present = scores[~np.isnan(scores)]
+    assert kstest(present, "norm").pvalue > 1e-3
 
     rounded = fitted(table(np.round(rows(400, 1) * 2) / 2, [Column("x", step=0.5)]))
     scores = latent_scores(rounded, rounded.sample(2000, seed=1), 0).rows
@@ -52,7 +52,7 @@ def test_missing_cells_have_no_score_and_rounded_numbers_are_spread():
 def test_what_the_base_depends_on_is_that_of_the_rows():
     """Where the mixture's means move with what is given, pooled draws of other rows would hide a wrong model."""
     random = np.random.default_rng(0)
-    given = random.choice([-3.0, 3.0], 500)
+    given = random.selection([-3.0, 3.0], 500)
     values = np.column_stack([given, given + 0.3 * random.normal(size=500)])
     density = fitted(table(values, [Column("g", given=True), Column("y")]), "mixture")
     swapped = np.column_stack([values[:, 0], values[::-1, 1]])

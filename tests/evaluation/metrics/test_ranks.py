@@ -15,9 +15,9 @@ def test_ranks_are_uniform_for_every_kind_of_column():
     schema, rows = mixed(len(KINDS), 4000)
     samples = mixed(len(KINDS), 20_000, seed=1)[1]
     ranks = column_ranks(rows, samples, schema, 0)
-    for place, column in enumerate(schema.columns):
-        own = ranks[:, place]
-        np.testing.assert_array_equal(np.isnan(own), np.isnan(rows[:, place]))
+    for index, column in enumerate(schema.columns):
+        own = ranks[:, index]
+        np.testing.assert_array_equal(np.isnan(own), np.isnan(rows[:, index]))
         own = own[~np.isnan(own)]
         assert ((own >= 0) & (own <= 1)).all()
         assert kstest(own, "uniform").pvalue > 1e-3, column.name

@@ -65,7 +65,7 @@ def test_points_beside_levels_lie_in_their_strip(levels_first):
     levels = np.repeat([0.0, 1.0], 50)
     numbers = np.where(levels == 0, -5.0, 5.0) + np.random.default_rng(0).normal(size=100)
     order = [0, 1] if levels_first else [1, 0]
-    schema = Schema(tuple((Column("k", "category", levels=("x", "y")), Column("n"))[place] for place in order))
+    schema = Schema(tuple((Column("k", "category", levels=("x", "y")), Column("n"))[index] for index in order))
     data = np.column_stack([levels, numbers])[:, order]
     figure = corner(data, data, schema)
     (pair,) = [axes for axes in figure.axes if axes.collections]
@@ -105,19 +105,19 @@ def test_what_lies_beyond_the_axis_is_counted():
 def test_the_columns_that_differ_are_chosen_and_named(kind):
     schema, data = mixed(43, 2000)
     samples = mixed(43, 2000, seed=2)[1]
-    place = 40 if kind == "real" else 1
-    samples[:, place] = samples[:, place] + 1 if kind == "real" else np.minimum(samples[:, place], 1)
-    choice = telling(samples, data, schema, 8)
-    assert choice.apart == (place,)
-    assert place in choice.places
-    assert (len(choice.places), choice.total) == (8, 43)
-    name = schema.columns[place].name
+    index = 40 if kind == "real" else 1
+    samples[:, index] = samples[:, index] + 1 if kind == "real" else np.minimum(samples[:, index], 1)
+    selection = telling(samples, data, schema, 8)
+    assert selection.distance == (index,)
+    assert index in selection.positions
+    assert (len(selection.positions), selection.total) == (8, 43)
+    name = schema.columns[index].name
     assert f"8 of 43 columns: where samples and data differ the most ({name})" in said(corner(samples, data, schema))
 
 
 def test_chance_is_no_difference():
     chosen = [telling(*(np.random.default_rng([s, i]).normal(size=(500, 20)) for i in (0, 1)),
-                      Schema(tuple(Column(f"c{i}") for i in range(20))), 8).apart for s in range(10)]  # fmt: skip
+                      Schema(tuple(Column(f"c{i}") for i in range(20))), 8).distance for s in range(10)]  # fmt: skip
     assert sum(map(len, chosen)) <= 2
 
 
@@ -127,7 +127,7 @@ def test_columns_that_depend_on_each_other_are_chosen():
     data[:, 17] = np.sin(3 * data[:, 4]) + 0.1 * random.normal(size=3000)
     schema = Schema(tuple(Column(f"c{i}") for i in range(20)))
     assert telling_pair(data, schema, list(range(20))) == (4, 17)
-    assert {4, 17} <= set(telling(data, None, schema, 8).places)
+    assert {4, 17} <= set(telling(data, None, schema, 8).positions)
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
@@ -138,9 +138,9 @@ def test_dependence_of_normals_is_nearly_their_correlation(correlation):
 
 def test_constants_are_no_columns_to_look_at():
     schema = Schema((Column("c", "constant", value=1.0), Column("a"), Column("b")))
-    assert telling(np.ones((10, 3)), None, schema, 8).places == (1, 2)
+    assert telling(np.ones((10, 3)), None, schema, 8).positions == (1, 2)
     assert "2 of 3 columns; the others always are the same." in said(corner(np.ones((10, 3)), None, schema))
-    assert telling(np.ones((10, 1)), None, Schema(schema.columns[:1]), 8).places == (0,)
+    assert telling(np.ones((10, 1)), None, Schema(schema.columns[:1]), 8).positions == (0,)
 
 
 def test_columns_by_hand_keep_their_order():
@@ -272,7 +272,7 @@ def test_areas_of_a_map_are_probabilities(skewed):
 
 def test_a_map_is_dark_where_the_data_are():
     random = np.random.default_rng(0)
-    data = np.column_stack([random.choice([-3.0, 3.0], 400), np.zeros(400)]) + 0.3 * random.normal(size=(400, 2))
+    data = np.column_stack([random.selection([-3.0, 3.0], 400), np.zeros(400)]) + 0.3 * random.normal(size=(400, 2))
     figure = density_map(fitted(table(data)), data)
     assert_readable(figure)
     axes = figure.axes[0]
