@@ -53,7 +53,7 @@ def run(fitting: Fitting) -> Fitting:
 
 def last(fitting: Fitting) -> FlowDensity:
     """The density of the last weights, which have moved in any case; the best ones may be those of the start."""
-    return FlowDensity(fitting.encoding, copy.deepcopy(fitting.loop.density), fitting.config, {"rows": 1})
+    return FlowDensity(fitting.encoder, copy.deepcopy(fitting.loop.density), fitting.config, {"rows": 1})
 
 
 def fitted(data: Table, name: str = "nsf", changes: Sequence[str] = (), **options) -> FlowDensity:

@@ -30,8 +30,8 @@ PIECE = 65_536  # rows whose coordinates are computed at once
 def _training_rows(rows: Tensor) -> TrainingRows:
     """Return rows (N, D) as the product's own loop takes them."""
     schema = Schema(tuple(Column(f"x{number}") for number in range(rows.shape[1])))
-    values = rows.double()
-    return TrainingRows(Encoder.fit(schema, values), values, seed=0)
+    encoder = Encoder.fit(schema, rows.double())
+    return TrainingRows(encoder, encoder.prepare(rows.double()), seed=0)
 
 
 class _SideBySide:

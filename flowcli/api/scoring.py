@@ -190,7 +190,7 @@ class Scorer:
 
     @property
     def _term_names(self) -> list[str]:
-        layout = require_flow(self._density).encoding.layout
+        layout = require_flow(self._density).encoder.layout
         optional = {
             "angle_logprob": layout.angles > 0,
             "discrete_logprob": bool(layout.outcomes),

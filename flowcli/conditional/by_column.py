@@ -13,7 +13,7 @@ from torch import Tensor
 from flowcli.conditional.conditionals import Conditionals, Mask
 from flowcli.conditional.importance import Randomness
 from flowcli.conditional.proposal import Known
-from flowcli.encoding.encoder import Encoded, subtract_columns
+from flowcli.encoding.column_encoder import Encoded
 from flowcli.model.density import Rows
 
 MISTAKE_SPREAD = 3.0  # of numbers that stand somewhere by mistake, in spreads of their column
@@ -54,7 +54,7 @@ def by_column(conditionals: Conditionals, values: Rows, log_prob: Rows, random: 
         log_prob: Their log-densities, (B,).
         random: That of the candidates.
     """
-    part, residuals = conditionals.importance.part, subtract_columns(torch.from_numpy(values), conditionals.schema)
+    part, residuals = conditionals.importance.part, conditionals.residuals(values)
     log_dets, possible = part.encode(residuals).log_dets.numpy(), conditionals.holds(residuals)
     encoded = part.encode(torch.where(torch.from_numpy(possible), residuals, conditionals.importance.example))
     varied = np.isin(

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from flowcli.conditional.importance import CANDIDATES, Importance, Randomness, WeightStats
 from flowcli.conditional.proposal import choose
-from flowcli.encoding.encoder import subtract_columns
 from flowcli.errors import DataError, NumericsError, UsageError
 from flowcli.model.density import Density, Rows
 from flowcli.table import as_written
@@ -76,7 +75,7 @@ class Conditionals:
     """
 
     def __init__(self, density: Density, seed: int = 0) -> None:
-        self.schema, self._encoding = density.schema, density.encoding
+        self.schema, self._encoder = density.schema, density.encoder
         self.importance = Importance(density, seed)
         self._given = np.array([column.given for column in density.schema.columns])
 
@@ -95,9 +94,13 @@ class Conditionals:
                 raise UsageError(f"{name!r} is modelled as the rest of it after {', '.join(parts)}: add {absent[0]!r}")
         return np.array([column.name in names for column in self.schema.columns])
 
+    def residuals(self, values: Rows) -> Tensor:
+        """Return the residual rows (B, N_c) of rows of the table."""
+        return self._encoder.relations.residuals(torch.from_numpy(values))
+
     def holds(self, residuals: Tensor) -> Mask:
         """Which values of rows, given as remainders, their columns can hold, (B, N_c)."""
-        return self._encoding.holds(residuals).numpy()
+        return self._encoder.holds(residuals).numpy()
 
     def marginal(
         self,
@@ -118,7 +121,7 @@ class Conditionals:
             max_candidates: ... or it has had so many.
         """
         residuals, wanted = (
-            subtract_columns(torch.from_numpy(values), self.schema),
+            self.residuals(values),
             np.ones(len(values), dtype=np.bool_),
         )
         return self.marginal_of(residuals, known, wanted, random, error, max_candidates)
@@ -126,7 +129,7 @@ class Conditionals:
     def marginal_of(
         self, residuals: Tensor, known: Mask, wanted: Mask, random: Randomness, error: float, max_candidates: int
     ) -> Marginal:
-        """The same of the rows that are wanted, (B,), of what ``subtract_columns`` leaves of all; of others nothing."""
+        """Return the marginals of those residual rows (B, N_c) that are wanted, (B,); of the others nothing."""
         is_known = torch.from_numpy(known | self._given).expand(residuals.shape)
         impossible = (is_known & ~torch.from_numpy(self.holds(residuals))).any(1)
         stats, unfinished = WeightStats(len(residuals)), (torch.from_numpy(wanted) & ~impossible).nonzero()[:, 0]
@@ -161,7 +164,7 @@ class Conditionals:
                     column=column.name,
                 )
         residuals, is_known = (
-            subtract_columns(torch.from_numpy(values), self.schema),
+            self.residuals(values),
             torch.from_numpy(known | self._given),
         )
         chosen, weight = residuals.clone(), torch.full((len(residuals),), -math.inf, dtype=torch.float64)
@@ -181,5 +184,5 @@ class Conditionals:
             if not len(unfinished):
                 break
         effective = torch.where(is_known.all(1), math.inf, stats.effective)
-        drawn = as_written(self._encoding.written(chosen).numpy(), self.schema)
+        drawn = as_written(self._encoder.relations.restore(chosen).numpy(), self.schema)
         return Drawn(np.where(is_known.numpy(), values, drawn), effective.numpy())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from flowcli.conditional.proposal import Known, Proposal
-from flowcli.encoding.encoder import Encoded, subtract_columns
+from flowcli.encoding.column_encoder import Encoded
 from flowcli.errors import NumericsError
 from flowcli.model.density import Density
 from flowcli.random import Stream, numpy_generator
@@ -79,8 +79,8 @@ class WeightStats:
     @property
     def error(self) -> Tensor:
         """Its standard error, infinite where all weights are zero, (B,)."""
-        spread = (self._count * torch.exp(self._squares - 2 * self._total) - 1).clamp_min(0.0) / (self._count - 1)
-        return torch.where(self._total == -math.inf, math.inf, torch.sqrt(spread))
+        shares = (self._count * torch.exp(self._squares - 2 * self._total) - 1).clamp_min(0.0) / (self._count - 1)
+        return torch.where(self._total == -math.inf, math.inf, torch.sqrt(shares))
 
     @property
     def effective(self) -> Tensor:
@@ -106,11 +106,11 @@ class Importance:
     """
 
     def __init__(self, density: Density, seed: int) -> None:
-        self._density, self.part = density, density.encoding.modelled
+        self._density, self.part = density, density.encoder.modelled
         random = numpy_generator(seed, Stream.PROPOSAL_DRAWS)
-        given = density.encoding.plausible_given(GUIDE_ROWS, random)
+        given = density.encoder.plausible_given(GUIDE_ROWS, random)
         drawn = torch.from_numpy(density.sample(GUIDE_ROWS, seed=seed, given=given))
-        residuals = subtract_columns(drawn, density.schema)
+        residuals = density.encoder.relations.residuals(drawn)
         encoded = self.part.encode(residuals, torch.from_numpy(random.random(residuals.shape)))
         possible = (encoded.log_det > -math.inf).nonzero()[:, 0]
         self.example = residuals[possible[0]]
@@ -149,9 +149,9 @@ class Importance:
         drawn = torch.where(known, filled, drawn)
         again = self.part.encode(drawn)
         log_q = proposal.log_prob(again, Known.of(torch.ones_like(known), self.part)) + again.log_det - log_known
-        spread = torch.full_like(drawn, math.nan)
-        spread[:, self.part.rounded] = numbers.cells.flatten(0, 1)
-        log_p = self._density.log_prob_at(drawn, torch.where(known, spread, math.nan))
+        shares = torch.full_like(drawn, math.nan)
+        shares[:, self.part.rounded] = numbers.cells.flatten(0, 1)
+        log_p = self._density.log_prob_at(drawn, torch.where(known, shares, math.nan))
         # What cannot be has no weight, whether the row says so or a candidate too far out for numbers.
         log_weights = torch.where(log_p == -math.inf, -math.inf, log_p - log_q)
         if log_weights.isnan().any():
@@ -161,7 +161,7 @@ class Importance:
 
     def _numbers(self, rows: Tensor, count: int, seed: Sequence[int]) -> _Numbers:
         """The random numbers of some of a number of rows."""
-        layout = self._density.encoding.layout
+        layout = self._density.encoder.layout
         uniform, noise, cells, choice, others = np.random.SeedSequence(seed).spawn(5)
         shape, codes, angles = (count, CANDIDATES), len(layout.outcomes), layout.angles
         generator = torch.Generator().manual_seed(int(others.generate_state(1, np.uint64)[0] >> np.uint64(1)))

@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from flowcli.encoding.encoder import ColumnEncoder, Encoded
+from flowcli.encoding.column_encoder import ColumnEncoder, Encoded
 from flowcli.errors import NumericsError
 from flowcli.random import Stream, numpy_generator
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -32,28 +33,39 @@ class Levels:
         self._unseen = first + len(self._values)  # where "another one" stands, if it is possible
         self.missing = self._unseen + column.has_unseen_values
         self.count = self.missing + column.missing
-        self._per_unit = -math.log(column.step) if column.step and not column.text else 0.0
+        self._log_per_unit = -math.log(column.step) if column.step and not column.text else 0.0
 
-    def codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The outcomes of values x (B,) and the logarithms of what their masses are multiplied by, (B,).
+    @classmethod
+    def seen(cls, column: Column) -> Levels:
+        """Return the outcomes of a column that have a value of their own, and no others."""
+        return cls(replace(column, has_unseen_values=False, missing=False))
 
-        Where no outcome is possible the code is 0 and the logarithm minus infinity.
-        """
+    def codes(self, x: Tensor) -> Tensor:
+        """Return the outcomes of values x (B,), (B,); -1 where none is possible."""
         column = self.column
-        codes = torch.zeros(len(x), dtype=torch.long)
-        log_mass = torch.full_like(x, 0.0 if column.continuous else -math.inf)
+        codes = torch.full(x.shape, 0 if column.continuous else -1)
         if len(self._values):
             nearest = _nearest(self._values, x)
             same = (x - self._values[nearest]).abs() <= (column.step or 0.0) * 0.5
             codes = torch.where(same, nearest + int(column.continuous), codes)
-            log_mass = torch.where(same, self._per_unit, log_mass)
             if self.others is not None:
-                far = ~same & x.isfinite()
-                codes = torch.where(far, self._unseen, codes)
-                log_mass = torch.where(far, self._per_unit + self.others.log_prob(x), log_mass)
-        absent = x.isnan()
-        codes = torch.where(absent, self.missing if column.missing else 0, codes)
-        return codes, torch.where(absent, 0.0 if column.missing else -math.inf, log_mass)
+                codes = torch.where(~same & x.isfinite(), self._unseen, codes)
+        return torch.where(x.isnan(), self.missing if column.missing else -1, codes)
+
+    def log_masses(self, codes: Tensor, x: Tensor) -> Tensor:
+        """Return the logarithms of what the probabilities of outcomes (B,) of values x (B,) are multiplied by, (B,).
+
+        Masses on a lattice are divided by its step. Where no outcome is possible it is minus infinity.
+        """
+        log_masses = torch.full_like(x, self._log_per_unit)
+        if self.column.continuous:
+            log_masses = torch.where(codes == 0, 0.0, log_masses)
+        if self.others is not None:
+            unseen = codes == self._unseen
+            log_masses = torch.where(unseen, self._log_per_unit + self.others.log_prob(x.nan_to_num()), log_masses)
+        if self.column.missing:
+            log_masses = torch.where(codes == self.missing, 0.0, log_masses)
+        return torch.where(codes < 0, -math.inf, log_masses)
 
     def values(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """The values (B,) of outcomes (B,); NaN for a missing cell and, until it is known, for "a number"."""

@@ -145,7 +145,7 @@ class Standardizer:
         return line, log_derivative
 
 
-def cell(x: Tensor, column: Column) -> tuple[Tensor, Tensor]:
+def rounding_interval(x: Tensor, column: Column) -> tuple[Tensor, Tensor]:
     """The ends of the interval that is rounded to x (B,), inside of the column's support."""
     assert column.step is not None
     low, high = x - column.step / 2, x + column.step / 2

@@ -43,12 +43,12 @@ class Density(ABC):
     """What a model file holds, ready to score rows and to draw them.
 
     Attributes:
-        encoding: How rows are encoded; of several flows by the first.
+        encoder: How rows are encoded; of several flows by the first.
         summary: What is known of the training: rows, held-out nats, history, seed.
         held_out: How likely the held-out rows were, if that is known.
     """
 
-    encoding: Encoder
+    encoder: Encoder
     summary: dict[str, Any]
     held_out: HeldOut | None
 
@@ -99,12 +99,12 @@ class Density(ABC):
         """
 
     @abstractmethod
-    def log_prob_at(self, residuals: Tensor, spread: Tensor) -> Tensor:
-        """Log-density (B,) at one point of each cell, where ``scores`` takes a mean over several.
+    def log_prob_at(self, residuals: Tensor, shares: Tensor) -> Tensor:
+        """Return the log-density (B,) at one point of each rounding interval; ``scores`` takes a mean over several.
 
         Args:
-            residuals: What ``residuals`` leaves of rows, (B, N_c).
-            spread: Where in its cell each rounded number shall lie, as a share, (B, N_c); NaN leaves it where it is.
+            residuals: Residual rows, (B, N_c).
+            shares: Where in its interval each rounded number lies, as a share, (B, N_c); NaN leaves it where it is.
         """
 
     @abstractmethod

@@ -29,18 +29,18 @@ class Ensemble(Density):
         weights: w, positive, with the sum one, (K,).
         summary: What is known of the training of all of them.
         held_out: How likely the held-out rows were under the mixture, if that is known.
-        encoding: How the first of the flows has rows encoded.
+        encoder: How the first of the flows has rows encoded.
     """
 
     members: Sequence[FlowDensity]
     weights: Rows
     summary: dict[str, Any] = field(default_factory=dict)
     held_out: HeldOut | None = None
-    encoding: Encoder = field(init=False, repr=False)
+    encoder: Encoder = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """The first flow's encoding stands for all."""
-        self.encoding = self.members[0].encoding
+        self.encoder = self.members[0].encoder
 
     @property
     def schema(self) -> Schema:
@@ -79,12 +79,12 @@ class Ensemble(Density):
         result = [member.scores(values, double=double, draws=draws, seed=seed) for member in self.members]
         parts = np.stack([scores.log_prob for scores in result]) + np.log(self.weights)[:, None]
         log_prob = np.logaddexp.reduce(parts, axis=0)
-        shares = np.exp(parts - np.where(np.isfinite(log_prob), log_prob, 0.0))
-        return Scores(log_prob, (shares * np.stack([scores.error for scores in result])).sum(axis=0))
+        weights = np.exp(parts - np.where(np.isfinite(log_prob), log_prob, 0.0))
+        return Scores(log_prob, (weights * np.stack([scores.error for scores in result])).sum(axis=0))
 
-    def log_prob_at(self, residuals: Tensor, spread: Tensor) -> Tensor:
-        """The log-density at one point of each cell; see ``Density.log_prob_at``."""
-        parts = torch.stack([member.log_prob_at(residuals, spread) for member in self.members])
+    def log_prob_at(self, residuals: Tensor, shares: Tensor) -> Tensor:
+        """Return the log-density at one point of each rounding interval; see ``Density.log_prob_at``."""
+        parts = torch.stack([member.log_prob_at(residuals, shares) for member in self.members])
         return torch.logsumexp(parts + torch.from_numpy(np.log(self.weights))[:, None], 0)
 
     def draw(self, given: Tensor, generator: torch.Generator) -> Rows:

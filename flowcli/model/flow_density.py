@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from flowcli.config.schema import Config
-from flowcli.encoding.encoder import Encoder
+from flowcli.encoding.encoder import Encoder, PreparedRows
 from flowcli.encoding.rounding import DRAWS, LogMean, averaged, points
 from flowcli.encoding.standardizer import Standardizer
 from flowcli.errors import NumericsError, UsageError
@@ -64,14 +64,14 @@ class FlowDensity(Density):
     """The density of one flow.
 
     Attributes:
-        encoding: From columns to codes, angles and coordinates.
+        encoder: From columns to codes, angles and coordinates.
         joint: The density of these, in float32.
         config: The config, with everything that was left to ``auto`` decided.
         summary: What is known of the training: rows, held-out nats, history, seed.
         held_out: How likely the held-out rows were, if that is known.
     """
 
-    encoding: Encoder
+    encoder: Encoder
     joint: MixedDensity
     config: Config
     summary: dict[str, Any] = field(default_factory=dict)
@@ -84,12 +84,12 @@ class FlowDensity(Density):
     @property
     def schema(self) -> Schema:
         """The columns."""
-        return self.encoding.schema
+        return self.encoder.schema
 
     @property
     def coordinates(self) -> Standardizer:
         """From the continuous columns to their coordinates."""
-        return self.encoding.coordinates
+        return self.encoder.coordinates
 
     @property
     def device(self) -> torch.device:
@@ -99,7 +99,7 @@ class FlowDensity(Density):
     @property
     def rounded(self) -> bool:
         """Whether log-densities are estimates, because there are columns of which cells have a mass."""
-        return bool(self.encoding.rounded)
+        return bool(self.encoder.rounded)
 
     def to(self, device: torch.device | str) -> FlowDensity:
         """The same density with its flow on another device."""
@@ -117,11 +117,12 @@ class FlowDensity(Density):
 
     def scores(self, values: Rows, *, double: bool = False, draws: int = DRAWS, seed: int = 0) -> Scores:
         """Log-density of each row, with its standard error; see ``Density.scores``."""
-        spread = points(draws, self.encoding.rounded, values.shape[1], seed)
+        shares = points(draws, self.encoder.rounded, values.shape[1], seed)
         parts: list[LogMean] = []
         for block in self._blocks(values):
             if self.rounded:
-                parts.append(averaged(torch.stack([self._terms(block, double, at).log_prob for at in spread])))
+                at_points = [self._terms(block, double, own.expand(len(block), -1)).log_prob for own in shares]
+                parts.append(averaged(torch.stack(at_points)))
             else:
                 log_prob = self._terms(block, double).log_prob
                 parts.append(LogMean(log_prob, torch.zeros_like(log_prob)))
@@ -145,23 +146,24 @@ class FlowDensity(Density):
             correction, error = np.where(both, scores.log_prob, 0.0) - np.where(both, at_middle, 0.0), scores.error
         return Terms(latents, logs[0], logs[1], logs[2], logs[3], correction, error)
 
-    def _blocks(self, values: Rows) -> Iterator[Tensor]:
+    def _blocks(self, values: Rows) -> Iterator[PreparedRows]:
+        """Yield rows (B, N_c) block by block, prepared for encoding at several points of their intervals."""
         for start in range(0, len(values), self.block_rows):
-            yield torch.as_tensor(values[start : start + self.block_rows], dtype=torch.float64)
+            block = torch.as_tensor(values[start : start + self.block_rows], dtype=torch.float64)
+            yield self.encoder.prepare(self.encoder.relations.residuals(block))
 
     @torch.inference_mode()
-    def _terms(self, values: Tensor, double: bool, spread: Tensor | None = None) -> MixedTerms:
-        """The terms of rows (B, N_c), with the Jacobian of the encoding in the log-det; float64 on the processor."""
-        rows, log_det = self.encoding.forward(values, None if spread is None else spread.expand(len(values), -1))
-        return self._joint_terms(rows, log_det, double)
+    def _terms(self, rows: PreparedRows, double: bool, shares: Tensor | None = None) -> MixedTerms:
+        """Return the terms of rows, the Jacobian of the encoding in the log-det; float64 on the processor."""
+        return self._joint_terms(*self.encoder.forward(rows, shares), double)
 
     @torch.inference_mode()
-    def log_prob_at(self, residuals: Tensor, spread: Tensor) -> Tensor:
-        """The log-density at one point of each cell; see ``Density.log_prob_at``."""
-        return self._joint_terms(*self.encoding.laid_out(residuals, spread), False).log_prob
+    def log_prob_at(self, residuals: Tensor, shares: Tensor) -> Tensor:
+        """Return the log-density at one point of each rounding interval; see ``Density.log_prob_at``."""
+        return self._joint_terms(*self.encoder.forward(residuals, shares), False).log_prob
 
     def _joint_terms(self, rows: Tensor, log_det: Tensor, double: bool) -> MixedTerms:
-        layout = self.encoding.layout
+        layout = self.encoder.layout
         if not (layout.coordinates or layout.angles or layout.outcomes):  # nothing but constants
             nothing = torch.zeros_like(log_det)
             return MixedTerms(rows[:, :0], nothing, log_det, nothing, nothing)
@@ -197,13 +199,14 @@ class FlowDensity(Density):
     def draw(self, given: Tensor, generator: torch.Generator) -> Rows:
         """Draw as many rows as are given; see ``Density.draw``."""
         like = next(self.joint.parameters(), torch.zeros(0))
-        features = self.encoding.features(given).to(like)
+        relations = self.encoder.relations
+        features = self.encoder.features(relations.residuals(given)).to(like)
         angles, codes, context = self.joint.sample_before(len(given), generator, features)
         u = torch.empty(len(given), 0, dtype=torch.float64)
         if self.joint.flow is not None:
             u = self._sample_coordinates(self.joint.flow, len(given), generator, context)
         angles, codes = angles.cpu().double(), codes.cpu()
-        values = self.encoding.inverse(u, angles, codes, given, generator)
+        values = relations.restore(self.encoder.inverse(u, angles, codes, given, generator))
         missing = torch.tensor([column.missing or column.given for column in self.schema.columns])
         if not (values.isfinite() | (missing & values.isnan())).all():
             raise NumericsError("a drawn row is not finite; the model puts mass beyond what numbers can hold")
@@ -220,7 +223,7 @@ class FlowDensity(Density):
         u = flow.inverse(z, context)[0]
         missed = _missed(flow, u, z, context).cpu()
         u = u.cpu().double()
-        if not self.encoding.layout.given:
+        if not self.encoder.layout.given:
             for _ in range(MOST_REDRAWS):
                 far = (~self.coordinates.plausible(u) & ~missed).nonzero()[:, 0]
                 if not len(far):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from flowcli.training.loop.loop import Evaluation, Event, Setback, Settings, Tick
-from flowcli.training.prepare.fitting import Fitting, prepare, resume
+from flowcli.training.prepare.fitting import Fitting
+from flowcli.training.prepare.resume import resume
+from flowcli.training.prepare.setup import prepare
 from flowcli.training.series.halving import FIELD, Candidate, SuccessiveHalving
 from flowcli.training.series.plans import SeedEnsemble, SingleFit
 from flowcli.training.series.refit_with_held_out import refit_with_held_out

@@ -27,19 +27,21 @@ def fit(values, *columns):
     return Encoder.fit(Schema(tuple(columns)), values)
 
 
-def with_marginal(encoding, values):
-    return encoding.with_coordinates(encoding.coordinates.with_marginal(encoding.line(values)))
+def with_marginal(encoder, values):
+    return encoder.with_coordinates(
+        encoder.coordinates.with_marginal(encoder.continuous_numbers(encoder.prepare(values)))
+    )
 
 
-def inverse(encoding, u):
+def inverse(encoder, u):
     nothing = torch.zeros(len(u), 0)
-    given = torch.full((len(u), len(encoding.schema.columns)), math.nan, dtype=torch.float64)
-    return encoding.inverse(u, nothing, nothing.long(), given, generator())
+    given = torch.full((len(u), len(encoder.schema.columns)), math.nan, dtype=torch.float64)
+    return encoder.inverse(u, nothing, nothing.long(), given, generator())
 
 
-def jitter(encoding, values, random):
-    """The rounded numbers, spread over their cells."""
-    return encoding.line(values, dequantization_shares(encoding, len(values), random))
+def jitter(encoder, values, random):
+    """The rounded numbers anywhere in their intervals."""
+    return encoder.continuous_numbers(encoder.prepare(values), dequantization_shares(encoder, len(values), random))
 
 
 def mixed_rows(count=300):
@@ -64,16 +66,16 @@ def test_inverse_undoes_forward_and_the_log_det_is_that_of_the_jacobian(marginal
 def test_below_its_bend_a_positive_column_is_a_straight_line_and_nothing_is_impossible():
     values = torch.exp(normal(300))
     column = Column("x", "positive", linear_below=0.01)
-    encoding = fit(values, column)
+    encoder = fit(values, column)
     x = torch.tensor([[-3.0], [-1e-5], [0.0], [0.005], [0.011], [0.02], [5.0]], dtype=torch.float64)
-    u, log_det = encoding.forward(x)
+    u, log_det = encoder.forward(x)
     assert (u[1:] > u[:-1]).all()
-    torch.testing.assert_close(inverse(encoding, u), x, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(inverse(encoder, u), x, rtol=1e-12, atol=1e-12)
     for row, own in zip(x, log_det, strict=True):
-        slope = jacobian(lambda row: encoding.forward(row[None])[0][0], row)
+        slope = jacobian(lambda row: encoder.forward(row[None])[0][0], row)
         torch.testing.assert_close(own, torch.log(slope.squeeze()), rtol=1e-12, atol=1e-12)
     strict = fit(values, Column("x", "positive"))
-    for above, bent in zip(strict.forward(x[4:]), encoding.forward(x[4:]), strict=True):
+    for above, bent in zip(strict.forward(x[4:]), encoder.forward(x[4:]), strict=True):
         assert torch.equal(above, bent)
 
 
@@ -198,27 +200,27 @@ def test_jitter_fills_the_cell_of_each_value_within_the_support(column, grid):
     values = grid.double().repeat(2000)[:, None]
     coordinates = fit(values, column)
     before = values.clone()
-    spread = jitter(coordinates, values, generator())
+    dequantized = jitter(coordinates, values, generator())
     assert (values == before).all()
     low = (values - column.step / 2).clamp_min(column.support[0])
     high = (values + column.step / 2).clamp_max(column.support[1])
-    assert ((low < spread) & (spread < high)).all()
-    share = (spread - low) / (high - low)
+    assert ((low < dequantized) & (dequantized < high)).all()
+    share = (dequantized - low) / (high - low)
     assert float(share.mean()) == pytest.approx(0.5, abs=0.03)
     assert float(share.min()) < 0.01
     assert float(share.max()) > 0.99
     share = dequantization_shares(coordinates, len(values), generator())
     assert coordinates.forward(values, share)[1].isfinite().all()
-    assert torch.equal(spread, jitter(coordinates, values, generator()))
-    assert not torch.equal(spread, jitter(coordinates, values, generator(1)))
+    assert torch.equal(dequantized, jitter(coordinates, values, generator()))
+    assert not torch.equal(dequantized, jitter(coordinates, values, generator(1)))
 
 
-def test_only_rounded_columns_are_spread():
+def test_only_rounded_columns_are_dequantized():
     values = normal(50, 2).round()
     coordinates = fit(values, Column("a"), Column("b", step=1.0))
-    spread = jitter(coordinates, values, generator())
-    assert torch.equal(spread[:, 0], values[:, 0])
-    assert not (spread[:, 1] == values[:, 1]).any()
+    dequantized = jitter(coordinates, values, generator())
+    assert torch.equal(dequantized[:, 0], values[:, 0])
+    assert not (dequantized[:, 1] == values[:, 1]).any()
     assert coordinates.rounded
     assert not fit(values, Column("a"), Column("b")).rounded
 

@@ -29,7 +29,7 @@ def table(probabilities, missing):
     columns = [Column("kind", "category", levels=("a", "b", "c")), Column("size", missing=True)]
 
     def drawn(given, random):
-        kind = random.selection(3, len(given), p=probabilities)
+        kind = random.choice(3, len(given), p=probabilities)
         size = np.where(random.random(len(given)) < missing, np.nan, 2.0 * kind + random.standard_normal(len(given)))
         return np.stack([kind, size], axis=1)
 

@@ -157,9 +157,9 @@ def test_zero_rows(density):
 def test_only_constants():
     schema = Schema((Column("a", "constant", value=1.5), Column("b", "constant", value=-2.0)))
     values = np.array([[1.5, -2.0], [1.5, 2.0]])
-    encoding = Encoder.fit(schema, torch.from_numpy(values[:1]))
+    encoder = Encoder.fit(schema, torch.from_numpy(values[:1]))
     nothing = config.from_mapping({"flow": {"layers": []}})
-    density = FlowDensity(encoding, build_mixed(nothing.flow, encoding.layout), nothing)
+    density = FlowDensity(encoder, build_mixed(nothing.flow, encoder.layout), nothing)
     assert density.log_prob(values).tolist() == [0.0, -math.inf]
     assert density.sample(3, seed=0).tolist() == [[1.5, -2.0]] * 3
 
@@ -283,9 +283,9 @@ def test_fewer_scored_rows_are_a_beginning_of_more(rows: int) -> None:
     """On a model of many columns, where the last bits depend on how many rows are computed together."""
     wish = config.load("auto", ["flow.layers.1.repeat=1", "flow.layers.0.marginal=none"])
     schema = Schema(tuple(Column(f"c{i}") for i in range(10)))
-    encoding = Encoder.fit(schema, torch.randn(100, 10, dtype=torch.float64))
+    encoder = Encoder.fit(schema, torch.randn(100, 10, dtype=torch.float64))
     resolved = resolve.resolve_flow(wish.flow, size=resolve.Size(5000, 10), marginal=False, components=4)
-    density = FlowDensity(encoding, shaken(build_mixed(resolved, encoding.layout)).float(), wish)
+    density = FlowDensity(encoder, shaken(build_mixed(resolved, encoder.layout)).float(), wish)
     sampler = Sampler(density, lambda: pytest.fail("no conditionals are needed"))
     with density.pool(1) as pool:
         few, many = (
@@ -299,7 +299,7 @@ def test_fewer_scored_rows_are_a_beginning_of_more(rows: int) -> None:
 def test_rows_far_beyond_the_training_rows_are_drawn_anew():
     """With limits far inside of what the density draws, all rows lie within them but for the margin."""
     fitting = prepared(table(rows(300, 2)), "realnvp", ["flow.layers.0.marginal=none"])
-    density = FlowDensity(fitting.encoding, copy.deepcopy(fitting.loop.density), fitting.config)
+    density = FlowDensity(fitting.encoder, copy.deepcopy(fitting.loop.density), fitting.config)
     coordinates = density.coordinates
     u = coordinates.forward(torch.from_numpy(fitting.train.values))[0]
     assert torch.equal(coordinates.limits, torch.stack([u.amin(0), u.amax(0)]))

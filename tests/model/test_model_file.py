@@ -301,9 +301,9 @@ def test_a_damaged_state_is_refused(tmp_path):
     path = tmp_path / "model.flow.state"
     fitting = prepared(table(values(), COLUMNS), "nsf", SMALL)
     next(fitting.loop.run(lambda: False))
-    save_state(fitting.state(), fitting.encoding, path)
-    document, tensors, encoding = load_state(path)
-    assert torch.equal(encoding.coordinates.scale, fitting.encoding.coordinates.scale)
+    save_state(fitting.state(), fitting.encoder, path)
+    document, tensors, encoder = load_state(path)
+    assert torch.equal(encoder.coordinates.scale, fitting.encoder.coordinates.scale)
     assert document["loop"]["step"] == 0
     content = path.read_bytes()
     chance = random.Random(1)

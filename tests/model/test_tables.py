@@ -44,7 +44,7 @@ def densities(columns: tuple[str, ...], given: tuple[str, ...] = ()) -> tuple[Fl
     table = from_frame(frame(1200)[list(columns)], kinds=kinds, given=given, notice=lambda _: None)
     request = config.load("auto", SHORT)
     fitting = training.prepare(table, request, notice=lambda _: None)
-    start = FlowDensity(fitting.encoding, copy.deepcopy(fitting.loop.density), fitting.config)
+    start = FlowDensity(fitting.encoder, copy.deepcopy(fitting.loop.density), fitting.config)
     return start, last(run(fitting))
 
 
@@ -205,7 +205,7 @@ def test_weights_count_in_the_start_the_loss_and_the_score() -> None:
         return float((drawn[:, 0] == 0).double().mean())
 
     expected = np.average(train.values[:, 0] == 0, weights=train.weights)
-    start = FlowDensity(fitting.encoding, copy.deepcopy(fitting.loop.density), fitting.config)
+    start = FlowDensity(fitting.encoder, copy.deepcopy(fitting.loop.density), fitting.config)
     assert share(start) == pytest.approx(expected, abs=0.02)
     density = run(fitting).density()
     assert share(last(fitting)) == pytest.approx(expected, abs=0.1)  # unweighted it would be 0.5, and not 0.85

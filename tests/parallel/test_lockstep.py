@@ -188,5 +188,5 @@ def test_parameters_are_views_of_one_vector():
     gradients = [torch.full_like(p, number) for number, p in enumerate(flat.parameters)]
     gradient = flat.room(share=False)
     flat.gather(gradients, gradient)
-    for number, part in enumerate(flat.pieces(gradient)):
+    for number, part in enumerate(flat.parts(gradient)):
         assert (part == number).all()

@@ -87,7 +87,7 @@ def taken_up(state, fitting, changes, every):
     again = resume(
         json.loads(json.dumps(document, allow_nan=False)),
         {name: tensor.clone() for name, tensor in tensors.items()},
-        fitting.encoding,
+        fitting.encoder,
         data(),
         config.load("nsf", [*SHORT, *changes]),
         seed=0,
@@ -154,9 +154,9 @@ def test_resumed_from_a_file(case, tmp_path):
     run(whole)
     part, _ = start(case)
     run(evaluate_every(part, 5), stop_at=7)
-    save_state(part.state(), part.encoding, tmp_path / "state")
-    document, tensors, encoding = load_state(tmp_path / "state")
-    part.encoding = encoding
+    save_state(part.state(), part.encoder, tmp_path / "state")
+    document, tensors, encoder = load_state(tmp_path / "state")
+    part.encoder = encoder
     part = taken_up((document, tensors), part, changes, 5)
     run(part)
     assert_same(part, whole)
@@ -179,7 +179,7 @@ def test_only_the_same_fit_is_resumed():
 
     def again(document=document, rows=None, changes=changes, seed=0):
         request = config.load("nsf", [*SHORT, *changes])
-        return resume(document, tensors, fitting.encoding, rows or data(), request, seed=seed, notice=lambda line: None)
+        return resume(document, tensors, fitting.encoder, rows or data(), request, seed=seed, notice=lambda line: None)
 
     again()
     with pytest.raises(UsageError, match="seed"):

@@ -9,9 +9,7 @@ import torch
 from flowcli import config, training
 from flowcli.errors import ConfigError, DataError
 from flowcli.table.schema import Column
-from flowcli.training.prepare import candidates as ways_room
-from flowcli.training.prepare import fitting as fitting_room
-from flowcli.training.prepare import resolve
+from flowcli.training.prepare import candidates, loop_factory, resolve, setup
 from tests.fits import SHORT, last, prepared, rows, run, table
 
 NONE = "flow.layers.0.marginal=none"
@@ -79,7 +77,7 @@ def test_nearly_collinear_is_fine():
 def test_constants_are_not_collinear():
     values = np.column_stack([np.ones(100), rows(100, 2), np.full(100, 2.0)])
     columns = [Column("a", "constant", value=1.0), Column("b"), Column("c"), Column("d", "constant", value=2.0)]
-    assert len(prepared(table(values, columns)).encoding.coordinates) == 2
+    assert len(prepared(table(values, columns)).encoder.coordinates) == 2
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -174,7 +172,7 @@ def test_an_outlier_without_a_quantile_map_is_left_out_and_said():
 @pytest.mark.parametrize("choice", ["none", "quantile"])
 def test_the_quantile_map_is_a_choice(choice):
     fitting = prepared(table(rows(60, 2)), "nsf", [f"flow.layers.0.marginal={choice}"])
-    assert (fitting.encoding.coordinates.marginal is not None) == (choice == "quantile")
+    assert (fitting.encoder.coordinates.marginal is not None) == (choice == "quantile")
     assert fitting.config.flow.layers[0].marginal == choice
 
 
@@ -208,9 +206,9 @@ def test_heavy_tails_bring_no_row_back_that_was_left_out():
     data = table(values)
     request = config.load("nsf", [*SHORT, NONE])
     fitting = prepared(data, "nsf", [NONE])
-    assert fitting.encoding.coordinates.tails is not None
+    assert fitting.encoder.coordinates.tails is not None
     document, tensors = fitting.state()
-    again = training.resume(document, tensors, fitting.encoding, data, request, seed=0, notice=lambda _: None)
+    again = training.resume(document, tensors, fitting.encoder, data, request, seed=0, notice=lambda _: None)
     assert len(again.train) == len(fitting.train) < 1800
     assert len(again.held_out) == len(fitting.held_out)
 
@@ -226,21 +224,21 @@ def test_where_mixtures_cannot_tell_a_few_steps_do(monkeypatch):
     monkeypatch.setattr(resolve, "TRIAL_STEPS", 40)
     reached = {}
 
-    def watched(start_candidates, begin, notice, time_limit, best=ways_room.best):
+    def watched(start_candidates, begin, notice, time_limit, best=candidates.best):
         def noted(candidate):
             begun = begin(candidate)
-            reached[candidate.encoding.coordinates.marginal is not None] = begun.loop
+            reached[candidate.encoder.coordinates.marginal is not None] = begun.loop
             return begun
 
         return best(start_candidates, noted, notice, time_limit)
 
-    monkeypatch.setattr(fitting_room, "best", watched)
+    monkeypatch.setattr(setup, "best", watched)
     squares, said = checkerboard(), []
     fitting = prepared(table(squares), "auto", ["train.epochs=20"], short=(), notice=said.append)
     assert any("a few steps of each" in line for line in said)
     assert {loop.step for loop in reached.values()} == {42}  # an evaluation is due then
     better = reached[True].best_nats > reached[False].best_nats
-    assert (fitting.encoding.coordinates.marginal is not None) == better
+    assert (fitting.encoder.coordinates.marginal is not None) == better
     assert fitting.loop is reached[better]  # nothing that it learned is lost
     assert (fitting.config.train.epochs, fitting.loop.settings.steps, fitting.loop.outcome) == (20, 840, "running")
     assert fitting.loop.seconds > reached[not better].seconds > 0  # the time limit counts both
@@ -258,8 +256,8 @@ def test_who_has_beaten_the_one_before_need_not_go_on():
     whole, fitting = (prepared(table(rows(2000, 2))) for _ in range(2))
     levels = [evaluation.held_out_nats for evaluation in whole.loop.run(lambda: False)]
     to_beat = (levels[0] + max(levels)) / 2
-    fit = ways_room.PreparedFit(None, fitting.encoding, fitting.loop, fitting.train, fitting.held_out)
-    ways_room._tried(fit, None, to_beat)
+    fit = candidates.PreparedFit(None, fitting.encoder, fitting.loop, fitting.train, fitting.held_out)
+    candidates._tried(fit, None, to_beat)
     assert 0 < fitting.loop.step < whole.loop.step
     *before, last_level = [evaluation.held_out_nats for evaluation in fitting.loop.history]
     assert max(before) <= to_beat < last_level
@@ -269,12 +267,12 @@ def test_a_fit_that_had_a_trial_can_be_compiled_or_resumed_and_goes_on_from_ther
     """What is compiled is another loop, with the same weights, history and state of the optimizer."""
     monkeypatch.setattr(resolve, "TRIAL_STEPS", 40)
     # What torch's compiler does takes long and is tested elsewhere.
-    monkeypatch.setattr(fitting_room, "compiled", lambda density, rows, notice: density.log_prob)
+    monkeypatch.setattr(loop_factory, "compiled", lambda density, rows, notice: density.log_prob)
     data = table(checkerboard())
     plain, compiled = (
         prepared(data, "auto", ["train.epochs=10"], short=(), compile=compile) for compile in (False, True)
     )
-    again = training.resume(*plain.state(), plain.encoding, data, plain.request, seed=0, notice=lambda _: None)
+    again = training.resume(*plain.state(), plain.encoder, data, plain.request, seed=0, notice=lambda _: None)
     for other in (compiled, again):
         assert other.loop.step == plain.loop.step == 42
         assert [e.held_out_nats for e in other.loop.history] == [e.held_out_nats for e in plain.loop.history]

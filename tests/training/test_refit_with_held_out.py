@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_a_mixture_that_nothing_improved_on_is_one_of_all_rows():
     whole = refit_with_held_out(density, fitting.train, fitting.held_out)
     everything = np.concatenate([fitting.train.values, fitting.held_out.values])
     means = [gaussians(each).log_weights.softmax(0) @ gaussians(each).means for each in (density, whole)]
-    truth = density.encoding.coordinates.forward(torch.from_numpy(everything))[0].mean(0).float()
+    truth = density.encoder.coordinates.forward(torch.from_numpy(everything))[0].mean(0).float()
     # A mixture that EM has finished with has the mean of its rows.
     torch.testing.assert_close(means[1], truth, atol=2e-4, rtol=0)
     assert (means[0] - truth).abs().max() > 2e-3
@@ -89,7 +90,7 @@ def test_missing_cells_categories_and_weights_have_their_part():
     density = fitting.density()
     codes = copy.deepcopy(density.joint.codes.state_dict())
     weighted = [
-        RowSet(row_set.values, np.where(row_set.values[:, 0] > 4, 1.9, 0.1))
+        replace(row_set, weights=np.where(row_set.values[:, 0] > 4, 1.9, 0.1))
         for row_set in (fitting.train, fitting.held_out)
     ]
     equal, other = (
@@ -131,7 +132,8 @@ def test_each_flow_of_an_ensemble_sees_to_itself():
 def test_rows_too_far_out_for_this_fit_do_not_come_back():
     fitting = at_the_start(table(heaps(300)))
     density = fitting.density()
-    wild = RowSet(np.concatenate([fitting.held_out.values, [[1e200, 0.0, 0.0], [0.0, -1e15, 0.0]]]))
+    values = np.concatenate([fitting.held_out.values, [[1e200, 0.0, 0.0], [0.0, -1e15, 0.0]]])
+    wild = RowSet.of(values, fitting.encoder)
     tame, spoilt = (refit_with_held_out(density, fitting.train, held) for held in (fitting.held_out, wild))
     assert np.array_equal(tame.log_prob(heaps(50, 1)), spoilt.log_prob(heaps(50, 1)))
 
@@ -142,10 +144,10 @@ def test_weights_of_both_sides_are_in_one_unit():
     density = fitting.density()
     train, held = fitting.train.values, fitting.held_out.values
     weighted = [
-        RowSet(values, np.full(len(values), weight)).keep(np.ones(len(values), dtype=bool))
+        RowSet.of(values, fitting.encoder, np.full(len(values), weight))
         for values, weight in ((train, 1.0), (held, 2.0))
     ]
-    doubled = [RowSet(train), RowSet(np.concatenate([held, held]))]
+    doubled = [RowSet.of(rows, fitting.encoder) for rows in (train, np.concatenate([held, held]))]
     one, other = (refit_with_held_out(density, *sides).log_prob(train) for sides in (weighted, doubled))
     np.testing.assert_allclose(one, other, rtol=1e-4)
 

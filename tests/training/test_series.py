@@ -52,7 +52,7 @@ def again(series, plan, task=None):
     document, tensors = series.state()
     document = json.loads(json.dumps(document, allow_nan=False))
     tensors = {name: tensor.clone() for name, tensor in tensors.items()}
-    return Series(task or Task(data()), plan, (document, tensors), series.fitting.encoding)
+    return Series(task or Task(data()), plan, (document, tensors), series.fitting.encoder)
 
 
 def test_one_fit_is_the_fit_itself():
@@ -116,10 +116,10 @@ def test_a_damaged_series_is_refused():
         broken = json.loads(json.dumps(document))
         edit(broken)
         with pytest.raises(ModelFileError, match="--force"):
-            Series(Task(data()), SeedEnsemble(NSF, 2), (broken, tensors), part.fitting.encoding)
+            Series(Task(data()), SeedEnsemble(NSF, 2), (broken, tensors), part.fitting.encoder)
     fewer = {name: tensor for name, tensor in tensors.items() if name != "kept.0.coordinates.scale"}
     with pytest.raises(ModelFileError, match="--force"):
-        Series(Task(data()), SeedEnsemble(NSF, 2), (document, fewer), part.fitting.encoding)
+        Series(Task(data()), SeedEnsemble(NSF, 2), (document, fewer), part.fitting.encoder)
 
 
 def test_what_is_left_of_the_time_is_shared():

@@ -208,7 +208,7 @@ def _run(
             for event in series.run(lambda: bool(received), tick_every=min(save_every, 1.0)):
                 screen.show(event)
                 if time.monotonic() - saved >= save_every and series.running:
-                    save_state(series.state(), series.fitting.encoding, state)
+                    save_state(series.state(), series.fitting.encoder, state)
                     saved = time.monotonic()
         except NumericsError as error:
             failure = error
@@ -216,7 +216,7 @@ def _run(
                 state.unlink(missing_ok=True)
                 raise
         if series.outcome == "interrupted":
-            save_state(series.state(), series.fitting.encoding, state)
+            save_state(series.state(), series.fitting.encoder, state)
             screen.close()
             again = "the same command" if data != "-" else "the same command and rows"
             where = f"step {series.fitting.loop.step:,}" + (f" of {name}" if (name := series.trial.name) else "")
@@ -243,8 +243,8 @@ def _series(task: Task, plan: Plan, state: Path | None) -> Series:
     from flowcli.training import Series
 
     if state is not None and state.exists():
-        document, tensors, encoding = load_state(state)
-        return Series(task, plan, (document, tensors), encoding)
+        document, tensors, encoder = load_state(state)
+        return Series(task, plan, (document, tensors), encoder)
     if state is not None:
         task.notice("there is no interrupted fit to go on with; starting from the beginning")
     return Series(task, plan)

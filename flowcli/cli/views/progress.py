@@ -58,7 +58,7 @@ class FitProgress:
         """Say what is fitted; the first time, what the columns are taken for, too."""
         first, self._fit, self._last = self._fit is None, begun, None
         fitting = begun.fitting
-        columns = len(fitting.encoding.modelled.indices)
+        columns = len(fitting.encoder.modelled.indices)
         parameters = sum(p.numel() for p in fitting.loop.density.parameters())
         what = f"{describe(fitting)}, {parameters:,} parameters"
         if first:
@@ -237,8 +237,8 @@ def describe(fitting: Fitting) -> str:
     flow = joint.flow
     if flow is None:
         return " + ".join(pieces)
-    pieces += ["heavy tails"] if fitting.encoding.coordinates.tails is not None else []
-    pieces += ["quantile map"] if fitting.encoding.coordinates.marginal is not None else []
+    pieces += ["heavy tails"] if fitting.encoder.coordinates.tails is not None else []
+    pieces += ["quantile map"] if fitting.encoder.coordinates.marginal is not None else []
     layers = Counter(_spaced(type(layer).__name__) for layer in flow.layers)
     pieces += [f"{count} {name}" if count > 1 else name for name, count in layers.items()]
     base = _spaced(type(flow.base).__name__)

@@ -15,7 +15,7 @@ def of_constants(subject: Subject) -> Iterator[Finding]:
     """Where there is nothing but constants: their row has all the mass, and another one none."""
     if not subject.empty:
         return
-    columns = subject.encoding.schema.columns
+    columns = subject.encoder.schema.columns
     row = np.array([[math.nan if column.value is None else column.value for column in columns]])
     other = row + np.array([[0.0 if column.value is None else 1 + abs(column.value) for column in columns]])
     units = sum(math.log(column.step) for column in columns if column.step and not column.text and not column.given)

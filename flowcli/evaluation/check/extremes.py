@@ -59,7 +59,7 @@ def _strange(subject: Subject, values: Tensor, indices: list[int]) -> Rows:
     middles, spreads = _middles(subject)
     numbers: dict[int, list[float]] = {}
     for position in indices:
-        column = subject.encoding.schema.columns[position]
+        column = subject.encoder.schema.columns[position]
         middle, spread = middles[position], spreads[position]
         result = [middle + sign * spread * distance for distance in DISTANCES for sign in (-1, 1)]
         result += [0.0, -0.0, 5e-324, -5e-324, 1e-300]
@@ -83,7 +83,7 @@ def _at_bounds(subject: Subject, position: int) -> list[float]:
     """Where a column's coordinate is on the edge of a map."""
     if position not in subject.part.continuous:
         return []
-    coordinates, d = subject.encoding.coordinates, subject.part.continuous.index(position)
+    coordinates, d = subject.encoder.coordinates, subject.part.continuous.index(position)
     indices = [*BOUNDS, *(-b for b in BOUNDS)]
     if coordinates.marginal is not None:
         indices += coordinates.marginal.heights[d].tolist()
@@ -94,7 +94,7 @@ def _at_bounds(subject: Subject, position: int) -> list[float]:
 
 def _heavy(subject: Subject, row: Tensor, position: int) -> Iterator[str]:
     """The column's name, for each side on which there is more mass far away than in the middle."""
-    column = subject.encoding.schema.columns[position]
+    column = subject.encoder.schema.columns[position]
     middles, spreads = _middles(subject)
     lower, upper = column.support
     for sign, edge in ((-1.0, lower), (1.0, upper)):
@@ -115,13 +115,13 @@ def _heavy(subject: Subject, row: Tensor, position: int) -> Iterator[str]:
 
 def _middles(subject: Subject) -> tuple[dict[int, float], dict[int, float]]:
     """The middle of each column in the table's units, and how far a coordinate's unit leads from there."""
-    coordinates = subject.encoding.coordinates
+    coordinates = subject.encoder.coordinates
     u = torch.zeros(2, len(coordinates), dtype=torch.float64)
     u[1] = 1
     near, beside = coordinates.inverse(u)
     middles = dict(zip(subject.part.continuous, near.tolist(), strict=True))
     spreads = dict(zip(subject.part.continuous, (beside - near).abs().tolist(), strict=True))
     for position in subject.part.circular:
-        lower, upper = subject.encoding.schema.columns[position].support
+        lower, upper = subject.encoder.schema.columns[position].support
         middles[position], spreads[position] = (lower + upper) / 2, upper - lower
     return middles, spreads

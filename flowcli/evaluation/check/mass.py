@@ -85,7 +85,7 @@ class Guess:
 
     def __init__(self, subject: Subject, drawn: Points, seed: int) -> None:
         self.subject = subject
-        part, columns = subject.part, subject.encoding.schema.columns
+        part, columns = subject.part, subject.encoder.schema.columns
         self.circles = [Circle.fit(columns[index], drawn.residuals[:, index].numpy()) for index in part.circular]
         self.proposal: Proposal | None = None
         if part.continuous:

@@ -7,18 +7,19 @@ import math
 import torch
 from torch import Tensor
 
-from flowcli.encoding.encoder import Encoded, Encoder
+from flowcli.encoding.column_encoder import Encoded
+from flowcli.encoding.encoder import Encoder
 from flowcli.evaluation.check.subject import Points, Subject
 
 
-def plausible_given(encoding: Encoder, count: int, generator: torch.Generator) -> Tensor:
+def plausible_given(encoder: Encoder, count: int, generator: torch.Generator) -> Tensor:
     """Rows (count, N_c) with values of the columns that a density is conditioned on, and nothing else.
 
     Numbers are as likely as a normal makes their coordinates, angles and codes uniform: such values as the rows had
     that the model was fitted to, but each for itself.
     """
-    part = encoding.given
-    values = torch.full((count, len(encoding.schema.columns)), math.nan, dtype=torch.float64)
+    part = encoder.given
+    values = torch.full((count, len(encoder.schema.columns)), math.nan, dtype=torch.float64)
     u = torch.randn(count, len(part.continuous), generator=generator, dtype=torch.float64)
     angles = (2 * torch.rand(count, len(part.circular), generator=generator, dtype=torch.float64) - 1) * math.pi
     codes = torch.zeros(count, len(part.categorical), dtype=torch.long)

@@ -29,7 +29,7 @@ def round_trips(subject: Subject, drawn: Points, wide: Points) -> Iterator[Findi
     """
     if not subject.numbers:
         return
-    yield _encoding(subject, wide)
+    yield _encoder(subject, wide)
     flow = subject.joint.flow
     if flow is not None and flow.layers:
         yield _layers(subject, flow, wide)
@@ -40,12 +40,12 @@ def round_trips(subject: Subject, drawn: Points, wide: Points) -> Iterator[Findi
         yield _angles(subject, wide)
 
 
-def _encoding(subject: Subject, points: Points) -> Finding:
+def _encoder(subject: Subject, points: Points) -> Finding:
     laid = subject.laid(points)
     u, angles, codes, _ = subject.layout.split(laid.rows)
     back = subject.decoded(u, angles, codes, points)
     figure, index = _farthest(_misses(subject, points, back, laid.codes))
-    where = subject.encoding.schema.columns[subject.numbers[index]].name if figure > limits.ROUND_TRIP else ""
+    where = subject.encoder.schema.columns[subject.numbers[index]].name if figure > limits.ROUND_TRIP else ""
     meaning = "Columns become coordinates and angles, and these the same columns again."
     return within("columns and back", figure, limits.ROUND_TRIP, UNIT, meaning, where)
 
@@ -141,7 +141,7 @@ def _misses(subject: Subject, points: Points, back: Points, codes: Tensor) -> Te
     spread = torch.nanmedian((seen - middle).abs(), 0).values.nan_to_num()
     unit = torch.where(spread > 0, spread, 1.0) + (x - middle).abs()
     for index, number in enumerate(subject.numbers):  # on a circle no number is far out, and ends are neighbours
-        column = subject.encoding.schema.columns[number]
+        column = subject.encoder.schema.columns[number]
         if column.kind == "circular":
             period = column.support[1] - column.support[0]
             turn = torch.remainder(y[:, index] - x[:, index] + period / 2, period) - period / 2

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from flowcli.encoding.encoder import Encoded, subtract_columns
+from flowcli.encoding.column_encoder import Encoded
 from flowcli.flows import MixedDensity, MixedTerms
 from flowcli.model import FlowDensity
 
@@ -53,8 +53,8 @@ class Subject:
     """
 
     def __init__(self, density: FlowDensity) -> None:
-        self.density, self.encoding, self.part = density, density.encoding, density.encoding.modelled
-        self.layout = density.encoding.layout
+        self.density, self.encoder, self.part = density, density.encoder, density.encoder.modelled
+        self.layout = density.encoder.layout
         self.joint: MixedDensity = copy.deepcopy(density.joint).cpu().double().freeze()
         # Columns with a number: coordinates first, then angles, as latents are.
         self.numbers = [*self.part.continuous, *self.part.circular]
@@ -71,8 +71,9 @@ class Subject:
 
     def points(self, values: Tensor) -> Points:
         """Rows (B, N_c) of the table as points; only those that the columns can hold."""
-        held = values[self.encoding.possible(values)]
-        return Points(subtract_columns(held, self.encoding.schema), self.encoding.features(held))
+        residuals = self.encoder.relations.residuals(values)
+        held = residuals[self.encoder.possible(residuals)]
+        return Points(held, self.encoder.features(held))
 
     def laid(self, points: Points) -> Laid:
         """The points as the joint density takes them."""
@@ -109,7 +110,7 @@ class Subject:
         return Points(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _drawn(self, given: Tensor, generator: torch.Generator) -> Points:
-        joint, features = self.require_flow, self.encoding.features(given)
+        joint, features = self.require_flow, self.encoder.features(self.encoder.relations.residuals(given))
         angles, codes, context = joint.sample_before(len(given), generator, features.float())
         u = torch.empty(len(given), 0, dtype=torch.float64)
         if joint.flow is not None:
@@ -142,7 +143,7 @@ class Subject:
         """
         total = points.residuals.new_zeros(len(points.residuals))
         for index in self.part.constant:
-            column = self.encoding.schema.columns[index]
+            column = self.encoder.schema.columns[index]
             total -= math.log(column.step) if column.step and not column.text else 0.0
         for number, (index, outcomes) in enumerate(zip(self.part.categorical, self.part.outcomes, strict=True)):
             column, code = outcomes.column, codes[:, number]

@@ -91,7 +91,7 @@ def _of_flow(density: FlowDensity, values: Rows | None, seed: int) -> Iterator[F
 
 def _written(subject: Subject, given: torch.Tensor, drawn: Points, seed: int) -> tuple[torch.Tensor, Finding | None]:
     """Rows (B, N_c) as ``sample`` gives them; or, where it refuses to, draws of the flow, and what it says."""
-    schema = subject.encoding.schema
+    schema = subject.encoder.schema
     try:
         known = given.numpy() if subject.layout.given else None
         return torch.from_numpy(subject.density.sample(len(given), seed=seed, given=known)), None
@@ -105,9 +105,9 @@ def _written(subject: Subject, given: torch.Tensor, drawn: Points, seed: int) ->
 
 def _given(subject: Subject, table: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
     """Rows (DRAWN, N_c) with what the density is conditioned on, in random order."""
-    schema = subject.encoding.schema
+    schema = subject.encoder.schema
     if not subject.layout.given or table is None:
-        return plausible_given(subject.encoding, DRAWN, generator)
+        return plausible_given(subject.encoder, DRAWN, generator)
     known = table[torch.randint(len(table), (DRAWN,), generator=generator)].clone()
     known[:, [not column.given for column in schema.columns]] = torch.nan
     return known

@@ -9,7 +9,6 @@ import numpy as np
 from scipy.stats import ks_2samp
 from torch import Tensor
 
-from flowcli.encoding.encoder import subtract_columns
 from flowcli.evaluation.check.finding import Finding, within
 from flowcli.evaluation.check.subject import Points, Subject
 from flowcli.table import as_written
@@ -25,12 +24,12 @@ def written(subject: Subject, drawn: Points, values: Tensor) -> Iterator[Finding
         drawn: Draws of the flow.
         values: Rows as they are written.
     """
-    schema = subject.encoding.schema
-    residuals = subtract_columns(values, schema)
+    schema = subject.encoder.schema
+    residuals = subject.encoder.relations.residuals(values)
     laid = subject.laid(drawn)
     if not subject.layout.given:  # such rows are drawn anew
         u = subject.layout.split(laid.rows)[0]
-        drawn = drawn.select(subject.encoding.coordinates.plausible(u).nonzero()[:, 0])
+        drawn = drawn.select(subject.encoder.coordinates.plausible(u).nonzero()[:, 0])
     plain = as_written(drawn.residuals.numpy(), schema)
     indices = [index for index in subject.part.indices if index not in subject.part.constant]
     if not (len(plain) and indices):

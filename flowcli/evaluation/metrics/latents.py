@@ -56,9 +56,8 @@ def latent_scores(density: FlowDensity, values: Rows, seed: int) -> LatentScores
         raise UsageError("the model has no latents: none of its columns is continuous")
     random, generator = numpy_generator(seed, Stream.LATENTS), torch.Generator().manual_seed(seed)
     like = next(joint.parameters())
-    rows, log_det = density.encoding.forward(
-        torch.as_tensor(values, dtype=torch.float64), torch.as_tensor(random.random(values.shape))
-    )
+    residuals = density.encoder.relations.residuals(torch.as_tensor(values, dtype=torch.float64))
+    rows, log_det = density.encoder.forward(residuals, torch.as_tensor(random.random(values.shape)))
     rows = rows[log_det > -torch.inf].to(like)
     if not len(rows):
         raise UsageError("latents need rows that the model's columns can hold")

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from flowcli.config.loader import from_mapping
 from flowcli.config.schema import Config, Marginal
-from flowcli.encoding.encoder import ColumnEncoder, Encoder, divided
+from flowcli.encoding.column_encoder import ColumnEncoder
+from flowcli.encoding.encoder import Encoder, divided
 from flowcli.encoding.quantile_map import QuantileMap
 from flowcli.encoding.standardizer import Standardizer
 from flowcli.encoding.tails import LEAST_INDEX, MOST_INDEX, Tails
@@ -92,7 +93,7 @@ def pack(density: Density) -> container.Tensors:
             for name, tensor in pack(member).items()
         } | _pack_held_out(density)
     assert isinstance(density, FlowDensity)
-    return dict(density.joint.state_dict()) | pack_encoding(density.encoding) | _pack_held_out(density)
+    return dict(density.joint.state_dict()) | pack_encoding(density.encoder) | _pack_held_out(density)
 
 
 def _pack_held_out(density: Density) -> container.Tensors:
@@ -110,10 +111,10 @@ def _unpack_held_out(tensors: Mapping[str, Tensor]) -> HeldOut | None:
     return HeldOut(*packed.numpy())
 
 
-def pack_encoding(encoding: Encoder) -> container.Tensors:
+def pack_encoding(encoder: Encoder) -> container.Tensors:
     """The inverse of ``unpack_encoding``."""
     tensors: container.Tensors = {}
-    for name, part in (("coordinates", encoding.modelled), ("given", encoding.given)):
+    for name, part in (("coordinates", encoder.modelled), ("given", encoder.given)):
         if name == "given" and not part.indices:
             continue
         coordinates = part.coordinates
@@ -152,15 +153,15 @@ def restore_flow(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
         ModelFileError: The parts contradict each other.
     """
     config = from_mapping(document["config"])
-    encoding = unpack_encoding(unpack_schema(document["columns"]), tensors)
+    encoder = unpack_encoding(unpack_schema(document["columns"]), tensors)
     first = config.flow.layers[0] if config.flow.layers else None
-    wanted = isinstance(first, Marginal) and first.marginal == "quantile" and len(encoding.coordinates) > 0
-    if (encoding.coordinates.marginal is not None) != wanted:
+    wanted = isinstance(first, Marginal) and first.marginal == "quantile" and len(encoder.coordinates) > 0
+    if (encoder.coordinates.marginal is not None) != wanted:
         raise ModelFileError("its config and its tensors differ on whether there is a quantile map")
-    if surprise := sorted(tensors.keys() - pack_encoding(encoding).keys() - _of_joint(tensors).keys() - {HELD_OUT}):
+    if surprise := sorted(tensors.keys() - pack_encoding(encoder).keys() - _of_joint(tensors).keys() - {HELD_OUT}):
         raise ModelFileError(f"{surprise[0]} is superfluous")
-    joint, summary = unpack_joint(config, encoding, tensors), dict(document["summary"])
-    return FlowDensity(encoding, joint, config, summary, _unpack_held_out(tensors))
+    joint, summary = unpack_joint(config, encoder, tensors), dict(document["summary"])
+    return FlowDensity(encoder, joint, config, summary, _unpack_held_out(tensors))
 
 
 def _restore_ensemble(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ensemble:
@@ -289,9 +290,9 @@ def _unpack_part(schema: Schema, indices: list[int], name: str, tensors: Mapping
     return ColumnEncoder(schema, indices, Standardizer(columns, center, scale, tails, marginal, limits), spreads)
 
 
-def unpack_joint(config: Config, encoding: Encoder, tensors: Mapping[str, Tensor]) -> MixedDensity:
+def unpack_joint(config: Config, encoder: Encoder, tensors: Mapping[str, Tensor]) -> MixedDensity:
     """The joint density of that config, with its weights among the tensors of a model file."""
-    stored, layout, numbers = _of_joint(tensors), encoding.layout, encoding.numbers
+    stored, layout, numbers = _of_joint(tensors), encoder.layout, encoder.numbers
     needed, result = (
         count_mixed_parameters(config.flow, layout, numbers),
         sum(tensor.numel() for tensor in stored.values()),

@@ -16,14 +16,14 @@ KIND = "flowcli-state"
 FORMAT = 5
 
 
-def save_state(state: tuple[dict[str, Any], dict[str, Tensor]], encoding: Encoder, path: Path) -> None:
+def save_state(state: tuple[dict[str, Any], dict[str, Tensor]], encoder: Encoder, path: Path) -> None:
     """Write the state of a fit, whole or not at all.
 
     Raises:
         ResourceError: The file cannot be written.
     """
     document, tensors = state
-    packed = tensors | pack_encoding(encoding)
+    packed = tensors | pack_encoding(encoder)
     container.write(path, KIND, {"format": FORMAT, **document}, packed)
 
 
@@ -37,7 +37,7 @@ def load_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], Encoder]:
     if document.get("format") != FORMAT:
         raise ModelFileError(f"{path}: was written by another version of flowcli; --force starts again")
     try:
-        encoding = unpack_encoding(unpack_schema(document["columns"]), tensors)
+        encoder = unpack_encoding(unpack_schema(document["columns"]), tensors)
     except (FlowcliError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(f"{path}: damaged: {error}") from error
-    return document, tensors, encoding
+    return document, tensors, encoder

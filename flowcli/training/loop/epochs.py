@@ -5,20 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from flowcli.encoding import Encoder
+from flowcli.encoding.encoder import Encoder, PreparedRows
 from flowcli.random import Stream, derived_seed
 
 
 class TrainingRows:
-    """Rows that every epoch goes through in a new order; rounded numbers are spread over their cells afresh.
+    """Rows that every epoch goes through in a new order; rounded numbers are dequantized afresh.
 
-    Order and spreading are functions of the seed and the epoch alone, so that a place in the data is one number.
+    Order and dequantization are functions of the seed and the epoch alone, so a place in the data is one number.
 
     Args:
-        encoding: From columns to rows.
-        values: Rows (N, N_c), float64.
-        seed: Of all random numbers.
-        device: Where the rows are to be.
+        encoder: Encodes the rows.
+        prepared: The rows, N, as ``encoder.prepare`` leaves them.
+        seed: Seeds all random numbers.
+        device: Where the rows are used.
         weights: Of the rows, (N,), one on average; ``None`` where all count alike.
 
     Attributes:
@@ -27,13 +27,13 @@ class TrainingRows:
 
     def __init__(
         self,
-        encoding: Encoder,
-        values: Tensor,
+        encoder: Encoder,
+        prepared: PreparedRows,
         seed: int,
         device: torch.device | str = "cpu",
         weights: Tensor | None = None,
     ) -> None:
-        self._encoding, self._values, self._seed, self._device = encoding, values, seed, device
+        self._encoder, self._prepared, self._seed, self._device = encoder, prepared, seed, device
         self._weights = weights
         self._epoch = -1
         self._rows = torch.empty(0)
@@ -41,7 +41,7 @@ class TrainingRows:
 
     def __len__(self) -> int:
         """N."""
-        return len(self._values)
+        return len(self._prepared)
 
     @property
     def weighted(self) -> bool:
@@ -49,13 +49,12 @@ class TrainingRows:
         return self._weights is not None
 
     def epoch(self, number: int) -> Tensor:
-        """The rows (N, W) of one epoch in its order, float32, each with its weight behind it if there are any."""
+        """Return the rows (N, W) of one epoch in its order, float32; each ends with its weight if there are any."""
         if number != self._epoch:
-            if self._encoding.rounded or self._epoch < 0:
-                spread = dequantization_shares(
-                    self._encoding, len(self), generator(self._seed, Stream.EPOCH_DEQUANTIZATION, number)
-                )
-                rows, log_det = self._encoding.forward(self._values, spread)
+            if self._encoder.rounded or self._epoch < 0:
+                random = generator(self._seed, Stream.EPOCH_DEQUANTIZATION, number)
+                shares = dequantization_shares(self._encoder, len(self), random)
+                rows, log_det = self._encoder.forward(self._prepared, shares)
                 self.log_det = mean(log_det, self._weights)
                 if self._weights is not None:
                     rows = torch.cat([rows, self._weights[:, None]], 1)
@@ -66,17 +65,17 @@ class TrainingRows:
         return self._rows
 
 
-def dequantization_shares(encoding: Encoder, rows: int, random: torch.Generator) -> Tensor:
-    """A place in its cell for each rounded number, as a share, (rows, N_c)."""
-    spread = torch.full((rows, len(encoding.schema.columns)), 0.5, dtype=torch.float64)
-    if encoding.rounded:
-        shares = torch.rand(rows, len(encoding.rounded), generator=random, dtype=torch.float64)
-        spread[:, encoding.rounded] = shares.clamp(1e-9, 1 - 1e-9)
-    return spread
+def dequantization_shares(encoder: Encoder, rows: int, random: torch.Generator) -> Tensor:
+    """Draw where in its rounding interval each rounded number lies, as a share, (rows, N_c)."""
+    shares = torch.full((rows, len(encoder.schema.columns)), 0.5, dtype=torch.float64)
+    if encoder.rounded:
+        drawn = torch.rand(rows, len(encoder.rounded), generator=random, dtype=torch.float64)
+        shares[:, encoder.rounded] = drawn.clamp(1e-9, 1 - 1e-9)
+    return shares
 
 
 def mean(values: Tensor, weights: Tensor | None) -> float:
-    """The mean of values (N,), each with its weight if there are any."""
+    """Return the mean of values (N,), each with its weight if there are any."""
     return float(values.mean() if weights is None else (values * weights).sum() / weights.sum())
 
 

@@ -15,7 +15,7 @@ from flowcli.training.loop.epochs import dequantization_shares, generator
 from flowcli.training.loop.loop import Loop
 from flowcli.training.prepare import resolve
 from flowcli.training.prepare.mixture import LARGEST_SAMPLE
-from flowcli.training.prepare.row_sets import RowSet, far
+from flowcli.training.prepare.row_sets import RowSet, out_of_reach
 from flowcli.training.prepare.starts import Sample, Start, choose_starts, gated
 
 TICKS = 4  # in a trial with a time limit, after each of which it may end
@@ -26,12 +26,12 @@ class StartCandidate:
     """One way to fit.
 
     Attributes:
-        encoding: From rows to coordinates.
+        encoder: From rows to coordinates.
         resolved: The config with nothing left to decide.
         start: The mixture to start from, if there is one.
     """
 
-    encoding: Encoder
+    encoder: Encoder
     resolved: config.Config
     start: Start | None
 
@@ -41,53 +41,53 @@ class StartCandidates:
 
     Args:
         request: The config.
-        encoding: Of the rows, without a quantile map.
+        encoder: Of the rows, without a quantile map.
         train: The training rows.
         held_out: The held-out rows.
         seed: Of all random numbers.
     """
 
-    def __init__(self, request: config.Config, encoding: Encoder, train: RowSet, held_out: RowSet, seed: int) -> None:
-        self._request, self._encoding, self._rows, self._seed = request, encoding, len(train), seed
+    def __init__(self, request: config.Config, encoder: Encoder, train: RowSet, held_out: RowSet, seed: int) -> None:
+        self._request, self._encoder, self._rows, self._seed = request, encoder, len(train), seed
         self._train = resolve.settle_train(request.train, rows=len(train))
         self._trials_pay = resolve.long_enough(self._train, rows=len(train))
         self._marginals = resolve.wants_marginal(request.flow)
-        if len(self._marginals) > 1 and far(encoding, train.values).any():
+        if len(self._marginals) > 1 and out_of_reach(encoder, train).any():
             self._marginals = [True]  # no choice then: without a quantile map such rows would be left out
         self._sample, self._held_sample = (
-            Sample.of(encoding, row_set.tensor, row_set.weight_tensor, seed, purpose, most)
+            Sample.of(encoder, row_set, seed, purpose, most)
             for row_set, purpose, most in (
                 (train, Stream.TRAINING_SAMPLE, LARGEST_SAMPLE),
                 (held_out, Stream.HELD_OUT_SAMPLE, len(held_out)),
             )
         )
-        plain = encoding.coordinates
+        plain = encoder.coordinates
         self._choices = [plain]
         if len(plain) and any(self._marginals):
-            spread = dequantization_shares(encoding, len(train), generator(seed, Stream.MAP_DEQUANTIZATION))
-            mapped = plain.with_marginal(encoding.line(train.tensor, spread))
+            shares = dequantization_shares(encoder, len(train), generator(seed, Stream.MAP_DEQUANTIZATION))
+            mapped = plain.with_marginal(encoder.continuous_numbers(train.prepared, shares))
             self._choices = [mapped if marginal else plain for marginal in self._marginals]
 
     @property
     def columns(self) -> int:
         """D, of the coordinates."""
-        return len(self._encoding.coordinates)
+        return len(self._encoder.coordinates)
 
     def wide(self) -> StartCandidate | None:
         """The other architecture for many columns, where they are many and the config has one."""
-        flow = resolve.wide(self._request.flow, size=resolve.Size.of(self._encoding, self._rows))
+        flow = resolve.wide(self._request.flow, size=resolve.Size.of(self._encoder, self._rows))
         mapped = self._choices[-1]
         if flow is None or mapped.marginal is None or not self._trials_pay:
             return None
-        return StartCandidate(self._encoding.with_coordinates(mapped), self._settled(flow), None)
+        return StartCandidate(self._encoder.with_coordinates(mapped), self._resolved(flow), None)
 
     def quick_nats(self) -> float | None:
         """The held-out nats of mixtures of few Gaussians that EM finds in few rows.
 
         ``None`` where they are no match for those of whole rows: these have more than coordinates, or cells.
         """
-        layout = self._encoding.layout
-        if layout.outcomes or layout.angles or self._encoding.rounded:
+        layout = self._encoder.layout
+        if layout.outcomes or layout.angles or self._encoder.rounded:
             return None
         sample = self._sample.some(resolve.ROWS_OF_FEW, generator(self._seed, Stream.QUICK_SAMPLE))
         counts = resolve.FEW_COMPONENTS
@@ -121,17 +121,17 @@ class StartCandidates:
         return result
 
     def _way(self, coordinates: Standardizer, start: Start | None, *, from_em: bool) -> StartCandidate:
-        encoding = self._encoding.with_coordinates(coordinates)
+        encoder = self._encoder.with_coordinates(coordinates)
         flow = resolve.resolve_flow(
             self._request.flow,
-            size=resolve.Size.of(encoding, self._rows),
+            size=resolve.Size.of(encoder, self._rows),
             marginal=self._marginals[0] if len(self._marginals) == 1 else coordinates.marginal is not None,
             components=1 if start is None else len(start.mixture.weights),
         )
         begin = None if start is None or not from_em else gated(start, self._sample, self._held_sample)
-        return StartCandidate(encoding, self._settled(flow), begin)
+        return StartCandidate(encoder, self._resolved(flow), begin)
 
-    def _settled(self, flow: config.FlowConfig) -> config.Config:
+    def _resolved(self, flow: config.FlowConfig) -> config.Config:
         return self._request.model_copy(update={"flow": flow, "train": self._train})
 
 
@@ -140,15 +140,15 @@ class PreparedFit:
     """A fit that can run.
 
     Attributes:
-        candidate: Which it goes.
-        encoding: The way's, with what is known of the rows that the fit can compute with.
+        candidate: What is fitted.
+        encoder: The candidate's, with what is known of the rows that the fit can compute with.
         loop: The fit.
         train: These rows.
         held_out: And those of the held-out rows.
     """
 
     candidate: StartCandidate
-    encoding: Encoder
+    encoder: Encoder
     loop: Loop
     train: RowSet
     held_out: RowSet

@@ -89,9 +89,9 @@ class Size:
     incomplete: bool = False
 
     @classmethod
-    def of(cls, encoding: Encoder, rows: int) -> Size:
+    def of(cls, encoder: Encoder, rows: int) -> Size:
         """The size of so many rows of a table."""
-        layout = encoding.layout
+        layout = encoder.layout
         return cls(rows, layout.coordinates, len(layout.outcomes), layout.angles, layout.incomplete)
 
 

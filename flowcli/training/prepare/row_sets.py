@@ -1,4 +1,4 @@
-"""The rows to train on, and those that are held out."""
+"""The rows of a table on one side of a fit: to train on, or held out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flowcli.encoding import Encoder
+from flowcli.encoding.encoder import PreparedRows
 
 # In units of a column's spread: the square of what is farther out leaves the numbers of a float32 fit.
 FARTHEST = 1e9
@@ -18,26 +19,30 @@ FARTHEST = 1e9
 
 @dataclass(frozen=True)
 class RowSet:
-    """The rows on one side of a fit.
+    """Rows, encoded as far as no fitted map matters, so that every stage of a fit goes on from there.
 
     Attributes:
         values: In the units of the table, (N, N_c).
+        prepared: The same rows, prepared by an encoder.
         weights: One on average, (N,); ``None`` where all count alike.
         unit: What a weight of one is in the weights of the table.
     """
 
     values: NDArray[np.float64]
+    prepared: PreparedRows
     weights: NDArray[np.float64] | None = None
     unit: float = 1.0
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64], encoder: Encoder, weights: NDArray[np.float64] | None = None) -> RowSet:
+        """Prepare rows (N, N_c) of a table with weights (N,) as the table has them."""
+        prepared = encoder.prepare(encoder.relations.residuals(torch.from_numpy(values)))
+        rows = cls(values, prepared, weights)
+        return rows if weights is None else rows.keep(np.ones(len(values), dtype=np.bool_))
 
     def __len__(self) -> int:
         """N."""
         return len(self.values)
-
-    @property
-    def tensor(self) -> Tensor:
-        """The values."""
-        return torch.from_numpy(self.values)
 
     @property
     def weight_tensor(self) -> Tensor | None:
@@ -45,24 +50,24 @@ class RowSet:
         return None if self.weights is None else torch.from_numpy(self.weights)
 
     def keep(self, rows: NDArray[np.bool_]) -> RowSet:
-        """Some of the rows."""
+        """Return some of the rows, whose weights are again one on average."""
+        prepared = self.prepared.select(torch.from_numpy(rows))
         if self.weights is None:
-            return RowSet(self.values[rows])
+            return RowSet(self.values[rows], prepared)
         weights = self.weights[rows]
         mean = float(weights.mean())
-        return RowSet(self.values[rows], weights / mean, self.unit * mean)
+        return RowSet(self.values[rows], prepared, weights / mean, self.unit * mean)
 
-    def and_those_of(self, other: RowSet) -> RowSet:
-        """The rows of both, the other's last."""
-        values = np.concatenate([self.values, other.values])
+    def and_those_of(self, other: RowSet, encoder: Encoder) -> RowSet:
+        """Return the rows of both, the other's last."""
         weights = None
         if self.weights is not None and other.weights is not None:
             weights = np.concatenate([self.weights * self.unit, other.weights * other.unit])
-        return RowSet(values, weights).keep(np.ones(len(values), dtype=np.bool_))
+        return RowSet.of(np.concatenate([self.values, other.values]), encoder, weights)
 
 
-def far(encoding: Encoder, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which rows lie so far out that a fit cannot compute with them, (N,)."""
-    rows, log_det = encoding.forward(torch.from_numpy(values))
-    u = rows[:, : encoding.layout.coordinates]
+def out_of_reach(encoder: Encoder, rows: RowSet) -> NDArray[np.bool_]:
+    """Return which rows lie so far out, under an encoder's maps, that a fit cannot compute with them, (N,)."""
+    encoded, log_det = encoder.forward(rows.prepared)
+    u = encoded[:, : encoder.layout.coordinates]
     return np.asarray(((u.abs() > FARTHEST).any(1) | (log_det == -math.inf)).numpy())

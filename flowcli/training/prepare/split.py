@@ -2,14 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
+from flowcli.encoding import Encoder
+from flowcli.errors import DataError
 from flowcli.random import Stream, numpy_generator
+from flowcli.table import Table
+from flowcli.training.prepare.checks import Notice
+from flowcli.training.prepare.row_sets import RowSet, out_of_reach
 
 LARGEST_HELD_OUT = 50_000  # enough to tell 0.01 nats, and no more to score again and again
 MOST_COPIES = 20  # that are kept together, of a row of rounded numbers alone; more are the shape of the density
+
+
+def split_rows(table: Table, valid: Table | None, share: float, seed: int, notice: Notice) -> tuple[RowSet, RowSet]:
+    """Divide the rows of a table into training rows and held-out rows, both encoded as far as no map matters.
+
+    Args:
+        table: The rows.
+        valid: Rows to hold out, instead of a share of the table's.
+        share: Of the table's rows, how many are held out.
+        seed: Seeds the choice.
+        notice: Takes lines for the user.
+
+    Raises:
+        DataError: Nothing would be left on one side, or the rows of ``valid`` cannot come from the table's columns.
+    """
+    whole = RowSet.of(table.values, Encoder.unfitted(table.schema))
+    encoder = Encoder.fit(table.schema, whole.prepared)
+    weighted = replace(whole, weights=table.weights)
+    if valid is not None:
+        held_out = RowSet.of(valid.values, encoder, valid.weights)
+        possible = encoder.possible(held_out.prepared)
+        if not possible.all():
+            row = int(torch.argmin(possible.int())) + 1
+            raise DataError(
+                f"row {row} cannot come from the columns of the training rows: a value differs from a constant, or lies"
+                " outside of its bounds, or among no levels; leave such rows out",
+                source=valid.source,
+            )
+        shared = among(table.values, valid.values)
+        if shared.all():
+            raise DataError("all rows stand in the --valid file too; nothing is left to fit", source=table.source)
+        if shared.any():
+            notice(f"{int(shared.sum()):,} rows stand in the --valid file too and are not fitted to")
+        return weighted.keep(~shared), held_out
+    numbers, unrounded = (mask.numpy() for mask in encoder.has_numbers(whole.prepared))
+    mask, copies = hold_out(table.values, share, seed, ~numbers, numbers & ~unrounded)
+    if copies:
+        notice(f"{copies:,} rows are copies of others; copies are held out together or not at all")
+    mask &= ~out_of_reach(encoder, whole)
+    if mask.all() or not mask.any():
+        raise DataError("fewer than two different rows; there is nothing to fit", source=table.source)
+    for half in (~mask, mask):
+        if table.weights is not None and not table.weights[half].sum() > 0:
+            raise DataError("the weights leave nothing to fit, or nothing to hold out", source=table.source)
+    return weighted.keep(~mask), weighted.keep(mask)
 
 
 def hold_out(

@@ -23,6 +23,7 @@ from flowcli.flows.mixed.one_hot import OneHot
 from flowcli.random import Stream
 from flowcli.training.loop.epochs import dequantization_shares, generator, mean
 from flowcli.training.prepare.mixture import FittedMixture, fit_mixture, in_blocks
+from flowcli.training.prepare.row_sets import RowSet
 from flowcli.training.prepare.split import groups_of
 
 # Ridges are in units of the coordinates' scale; the larger ones are for few rows in many columns.
@@ -62,27 +63,27 @@ class Sample:
         return self.select(torch.randperm(len(self.numbers), generator=random)[:count])
 
     @classmethod
-    def of(
-        cls, encoding: Encoder, values: Tensor, weights: Tensor | None, seed: int, purpose: Stream, most: int
-    ) -> Sample:
-        """So many of the rows (N, N_c) at most, by chance."""
+    def of(cls, encoder: Encoder, rows: RowSet, seed: int, purpose: Stream, most: int) -> Sample:
+        """Draw at most so many of some rows, without replacement."""
         random = generator(seed, purpose)
-        if len(values) > most:
-            chosen = torch.randperm(len(values), generator=random)[:most]
-            values, weights = values[chosen], None if weights is None else weights[chosen]
-        spread = dequantization_shares(encoding, len(values), random)
-        layout = encoding.layout
-        _, angles, codes, given = layout.split(encoding.forward(values, spread)[0])
+        prepared, weights = rows.prepared, rows.weight_tensor
+        if len(prepared) > most:
+            chosen = torch.randperm(len(prepared), generator=random)[:most]
+            prepared, weights = prepared.select(chosen), None if weights is None else weights[chosen]
+        shares = dequantization_shares(encoder, len(prepared), random)
+        layout = encoder.layout
+        _, angles, codes, given = layout.split(encoder.forward(prepared, shares)[0])
         parts, hot = [given], 0
         if layout.outcomes:
-            one_hot = OneHot(layout.outcomes, encoding.numbers)
+            one_hot = OneHot(layout.outcomes, encoder.numbers)
             columns = one_hot(codes)
             parts.append(one_hot.described(columns).t().double())
             hot = len(columns)
         if layout.angles:
             parts.append(torch.stack([torch.cos(angles), torch.sin(angles)], 2).flatten(1))
         first = layout.given
-        return cls(encoding.line(values, spread), torch.cat(parts, 1), slice(first, first + hot), weights)
+        numbers = encoder.continuous_numbers(prepared, shares)
+        return cls(numbers, torch.cat(parts, 1), slice(first, first + hot), weights)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from flowcli.training.loop.epochs import dequantization_shares, generator
 from flowcli.training.loop.loop import SCORING_ROWS
 from flowcli.training.prepare.latents import contexts, with_gaps
 from flowcli.training.prepare.mixture import FittedMixture, fit_mixture
-from flowcli.training.prepare.row_sets import RowSet, far
+from flowcli.training.prepare.row_sets import RowSet, out_of_reach
 
 MOST_ROWS, MOST_NUMBERS = 200_000, 2**25  # that EM sees, and of all components together: what it needs memory for
 FITTED = "held_out_rows_fitted"  # in a summary
@@ -53,8 +53,8 @@ def _of_flow(density: FlowDensity, train: RowSet, held_out: RowSet) -> FlowDensi
     if ridge is None or flow is None or _has_learned(flow):
         return density
     gaussians, seed = _gaussians(flow), density.summary["seed"]
-    both = train.and_those_of(held_out)
-    usable = ~far(density.encoding, both.values)  # of several fits, each may have left out others
+    both = train.and_those_of(held_out, density.encoder)
+    usable = ~out_of_reach(density.encoder, both)  # of several fits, each may have left out others
     most = min(MOST_ROWS, MOST_NUMBERS // gaussians.means.numel())
     usable[numpy_generator(seed, Stream.REFIT_ROWS).permutation(np.flatnonzero(usable))[most:]] = False
     both = both.keep(usable)
@@ -79,10 +79,10 @@ def _gaussians(flow: Flow) -> Gaussians:
 
 def _latents(density: FlowDensity, flow: Flow, row_set: RowSet) -> Tensor:
     """What the mixture is one of: rows as they come out of the layers, less what is given moves them by, (N, D)."""
-    spread = dequantization_shares(
-        density.encoding, len(row_set), generator(density.summary["seed"], Stream.REFIT_DEQUANTIZATION)
+    shares = dequantization_shares(
+        density.encoder, len(row_set), generator(density.summary["seed"], Stream.REFIT_DEQUANTIZATION)
     )
-    rows = density.encoding.forward(row_set.tensor, spread)[0].float()
+    rows = density.encoder.forward(row_set.prepared, shares)[0].float()
     z = []
     for block, context in zip(torch.split(rows, SCORING_ROWS), contexts(density.joint, rows, 0), strict=True):
         latents, passed = flow(density.joint.layout.split(block)[0], context)[0], flow.output_context(context)

@@ -20,8 +20,11 @@ from flowcli.model import Density, FlowDensity
 from flowcli.model.files.model_file import describe, pack, restore_flow
 from flowcli.table import Table
 from flowcli.training.loop.loop import Event
-from flowcli.training.prepare.fitting import Fitting, Notice, prepare, resume
+from flowcli.training.prepare.checks import Notice
+from flowcli.training.prepare.fitting import Fitting
+from flowcli.training.prepare.resume import resume
 from flowcli.training.prepare.row_sets import RowSet
+from flowcli.training.prepare.setup import prepare
 from flowcli.training.series.refit_with_held_out import refit_with_held_out
 
 State = tuple[dict[str, Any], dict[str, Tensor]]
@@ -154,14 +157,14 @@ class Series:
         finished: The fits before it.
     """
 
-    def __init__(self, task: Task, plan: Plan, state: State | None = None, encoding: Any = None) -> None:
+    def __init__(self, task: Task, plan: Plan, state: State | None = None, encoder: Any = None) -> None:
         """Make the first fit ready, or go on where a state was saved.
 
         Args:
             task: What the fits share.
             plan: What comes when.
             state: Of ``state``, of an earlier series with the same task and plan.
-            encoding: Of the fit that ran when the state was saved.
+            encoder: Of the fit that ran when the state was saved.
 
         Raises:
             UsageError: The task or the plan were others.
@@ -182,7 +185,7 @@ class Series:
             return
         self.fitting = resume(
             *state,
-            encoding,
+            encoder,
             task.table,
             trial.request,
             seed=trial.seed,

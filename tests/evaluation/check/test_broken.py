@@ -161,7 +161,7 @@ class ScaledBack(Standardizer):
 @pytest.mark.parametrize("broken", [NoScale, NoLogarithm])
 def test_a_missing_jacobian_of_columns_is_found(broken):
     density = mixed()
-    density.encoding.coordinates.__class__ = broken
+    density.encoder.coordinates.__class__ = broken
     result = failed(density)
     assert {"log-det of the columns", "log-det of the whole"} <= set(result)
     assert not {"log-det of layers"} & set(result)
@@ -170,7 +170,7 @@ def test_a_missing_jacobian_of_columns_is_found(broken):
 
 def test_columns_that_come_back_too_wide_are_found():
     density = rings()
-    density.encoding.coordinates.__class__ = ScaledBack
+    density.encoder.coordinates.__class__ = ScaledBack
     result = failed(density)
     assert result["columns and back"] in ("x", "y")
     assert not [each for each in result if "log-det" in each or "layers" in each]
@@ -184,7 +184,7 @@ class NoTurn(ColumnEncoder):
 
 def test_angles_without_their_jacobian_are_found():
     density = mixed()
-    density.encoding.modelled.__class__ = NoTurn
+    density.encoder.modelled.__class__ = NoTurn
     result = failed(density)
     assert {"log-det of the columns", "log-det of the whole"} <= set(result)
     assert not {"angles and back", "log-det of layers"} & set(result)
@@ -240,5 +240,5 @@ def test_an_ensemble_is_checked_flow_by_flow_and_so_are_its_weights():
 def test_a_given_column_does_not_hide_a_fault():
     density = mixed("kind", "share")
     assert not failed(density)
-    density.encoding.coordinates.__class__ = NoScale
+    density.encoder.coordinates.__class__ = NoScale
     assert "log-det of the columns" in failed(density)

@@ -68,8 +68,8 @@ def test_rows_of_a_table_are_looked_at_too():
 
 def test_constants_alone_pass():
     schema = Schema((Column("a", "constant", value=3.5, step=0.5), Column("b", "constant", value=0.0, levels=("x",))))
-    encoding = Encoder.fit(schema, torch.tensor([[3.5, 0.0]] * 5, dtype=torch.float64))
-    model = FlowDensity(encoding, MixedDensity(encoding.layout, None), config.load("auto"))
+    encoder = Encoder.fit(schema, torch.tensor([[3.5, 0.0]] * 5, dtype=torch.float64))
+    model = FlowDensity(encoder, MixedDensity(encoder.layout, None), config.load("auto"))
     assert [finding.name for finding in check(model)] == ["total mass"]
     assert failures(model) == []
 

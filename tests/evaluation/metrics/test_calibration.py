@@ -30,10 +30,10 @@ def table(count, seed):
         [
             random.standard_normal(count),
             # Not the very numbers of the grid, as they come out of different sums.
-            np.round(random.exponential(size=count), 1) + random.selection([0, 1e-13], count),
-            random.selection(3, count, p=[0.7, 0.2, 0.1]),
+            np.round(random.exponential(size=count), 1) + random.choice([0, 1e-13], count),
+            random.choice(3, count, p=[0.7, 0.2, 0.1]),
             np.where(random.random(count) < 0.1, np.nan, rain),
-            np.where(random.random(count) < 0.2, np.nan, random.selection(3, count, p=[0.5, 0.499, 0.001])),
+            np.where(random.random(count) < 0.2, np.nan, random.choice(3, count, p=[0.5, 0.499, 0.001])),
             random.uniform(0, 360, count),
             np.full(count, 3.0),
         ],

@@ -39,7 +39,7 @@ def test_ties_are_broken_at_random():
     """A model of a single log-density, and one of two: regions still hold what they should."""
     assert coverage(np.zeros(2000), np.zeros(3000), 0).chance > 0.01
     random = np.random.default_rng(2)
-    rows, draws = (np.log([0.9, 0.1])[random.selection(2, count, p=[0.9, 0.1])] for count in (2000, 3000))
+    rows, draws = (np.log([0.9, 0.1])[random.choice(2, count, p=[0.9, 0.1])] for count in (2000, 3000))
     assert coverage(rows, draws, 0).chance > 0.01
 
 

@@ -52,7 +52,7 @@ def test_missing_cells_have_no_score_and_rounded_numbers_are_spread():
 def test_what_the_base_depends_on_is_that_of_the_rows():
     """Where the mixture's means move with what is given, pooled draws of other rows would hide a wrong model."""
     random = np.random.default_rng(0)
-    given = random.selection([-3.0, 3.0], 500)
+    given = random.choice([-3.0, 3.0], 500)
     values = np.column_stack([given, given + 0.3 * random.normal(size=500)])
     density = fitted(table(values, [Column("g", given=True), Column("y")]), "mixture")
     swapped = np.column_stack([values[:, 0], values[::-1, 1]])

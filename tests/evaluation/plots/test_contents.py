@@ -108,7 +108,7 @@ def test_the_columns_that_differ_are_chosen_and_named(kind):
     index = 40 if kind == "real" else 1
     samples[:, index] = samples[:, index] + 1 if kind == "real" else np.minimum(samples[:, index], 1)
     selection = telling(samples, data, schema, 8)
-    assert selection.distance == (index,)
+    assert selection.differing == (index,)
     assert index in selection.positions
     assert (len(selection.positions), selection.total) == (8, 43)
     name = schema.columns[index].name
@@ -117,7 +117,7 @@ def test_the_columns_that_differ_are_chosen_and_named(kind):
 
 def test_chance_is_no_difference():
     chosen = [telling(*(np.random.default_rng([s, i]).normal(size=(500, 20)) for i in (0, 1)),
-                      Schema(tuple(Column(f"c{i}") for i in range(20))), 8).distance for s in range(10)]  # fmt: skip
+                      Schema(tuple(Column(f"c{i}") for i in range(20))), 8).differing for s in range(10)]  # fmt: skip
     assert sum(map(len, chosen)) <= 2
 
 
@@ -272,7 +272,7 @@ def test_areas_of_a_map_are_probabilities(skewed):
 
 def test_a_map_is_dark_where_the_data_are():
     random = np.random.default_rng(0)
-    data = np.column_stack([random.selection([-3.0, 3.0], 400), np.zeros(400)]) + 0.3 * random.normal(size=(400, 2))
+    data = np.column_stack([random.choice([-3.0, 3.0], 400), np.zeros(400)]) + 0.3 * random.normal(size=(400, 2))
     figure = density_map(fitted(table(data)), data)
     assert_readable(figure)
     axes = figure.axes[0]
