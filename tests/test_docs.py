@@ -27,7 +27,7 @@ def test_the_terms_in_how_it_works_add_up() -> None:
 
 def test_the_lines_of_code_in_how_it_works_are_in_the_code() -> None:
     text = (ROOT / "docs" / "how-it-works.md").read_text()
-    code = "".join((ROOT / "flowcli" / name).read_text() for name in ("training/loop/loop.py", "flows/flow.py"))
+    code = "".join((ROOT / "flowcli" / name).read_text() for name in ("training/loop/steps.py", "flows/flow.py"))
     lines = re.findall(r"^ {4}((?:self|loss|gradients|z,|log_prob|torch)[.: ].*)$", text, re.MULTILINE)
     assert len(lines) == 8
     for line in lines:

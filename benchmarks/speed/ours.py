@@ -7,6 +7,7 @@ the other libraries have threads. In this process torch has one thread while flo
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -22,7 +23,8 @@ from flowcli.model.density import DRAWN_ROWS
 from flowcli.parallel.lockstep import Lockstep, shared
 from flowcli.table import Column, Schema
 from flowcli.training.loop.epochs import TrainingRows
-from flowcli.training.loop.loop import Loop, Settings
+from flowcli.training.loop.events import Settings
+from flowcli.training.loop.steps import Steps
 
 PIECE = 65_536  # rows whose coordinates are computed at once
 
@@ -37,7 +39,7 @@ def _training_rows(rows: Tensor) -> TrainingRows:
 class _SideBySide:
     """A lockstep for as long as somebody holds it, which leaves torch's threads as they are between its runs."""
 
-    def __init__(self, lockstep: Lockstep) -> None:
+    def __init__(self, lockstep: Lockstep | Steps) -> None:
         self._lockstep, self._threads = lockstep, torch.get_num_threads()
         self._lockstep.__enter__()
         torch.set_num_threads(self._threads)
@@ -71,14 +73,14 @@ def stepper(flow: Flow, batches: Tensor) -> Callable[[], Tensor]:
         noise=0.0,
     )
     density = MixedDensity(Layout(coordinates=rows.shape[1]), flow).train()
-    loop = Loop(density, _training_rows(rows), rows[:BATCH], torch.zeros(BATCH), settings, seed=0)
-    loop._load_epoch()
-    side_by_side = _SideBySide(loop._lockstep)
+    steps = Steps(density, _training_rows(rows), rows[:BATCH], settings, seed=0)
+    steps.load_epoch(0)
+    side_by_side, number = _SideBySide(steps), itertools.count()
 
     def step() -> Tensor:
-        loop._losses.zero_()
-        loop._take_step(0.0)
-        return loop._losses.sum()
+        steps.losses.zero_()
+        steps.take(next(number), LEARNING_RATE)
+        return steps.losses.sum()
 
     return lambda: side_by_side.turn(step)
 

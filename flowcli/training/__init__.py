@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowcli.training.loop.loop import Evaluation, Event, Setback, Settings, Tick
+from flowcli.training.loop.events import Evaluation, Event, Setback, Settings, Tick
 from flowcli.training.prepare.fitting import Fitting
 from flowcli.training.prepare.resume import resume
 from flowcli.training.prepare.setup import prepare

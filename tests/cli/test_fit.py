@@ -309,7 +309,7 @@ def test_resume_without_an_interrupted_fit_starts_one(fit):
 
 
 def test_a_fit_with_no_finite_start_is_5_and_leaves_nothing(fit, monkeypatch, tmp_path):
-    monkeypatch.setattr(Loop, "_sound", lambda self, evaluation: False)
+    monkeypatch.setattr(Loop, "_is_sound", lambda self, evaluation: False)
     before = sorted(os.listdir())
     done = fit()
     assert (done.code, "nats at the start; look for" in done.err.splitlines()[-1]) == (5, True), done.err

@@ -142,7 +142,7 @@ def test_a_fit_in_several_processes_is_the_same_fit(three_threads):
     for threads in (1, 3):
         torch.set_num_threads(threads)
         fitting = prepared(table(rows(1_000, 3)), "nsf", [*SMALL, "train.batch_size=192"])
-        assert fitting.loop._processes == threads
+        assert fitting.loop.steps._processes == threads
         list(fitting.loop.run(lambda: False))
         found.append(fitting.loop.history)
     for one, other in zip(*found, strict=True):
@@ -156,7 +156,7 @@ def test_several_processes_repeat_themselves_and_resume_exactly(three_threads):
 
     def fresh():
         fitting = prepared(table(rows(1_000, 3)), "nsf", dropping)
-        assert fitting.loop._processes == 2
+        assert fitting.loop.steps._processes == 2
         return fitting
 
     whole = fresh()

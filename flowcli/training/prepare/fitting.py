@@ -17,7 +17,8 @@ from flowcli.encoding import Encoder
 from flowcli.model import FlowDensity
 from flowcli.model.held_out import HeldOut
 from flowcli.table import Table
-from flowcli.training.loop.loop import Loop, mean_and_error
+from flowcli.training.loop.events import mean_and_error
+from flowcli.training.loop.loop import Loop
 from flowcli.training.prepare.row_sets import RowSet
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowcli.flows import MixedDensity, Transform, bases
-from flowcli.training.loop.loop import SCORING_ROWS
+from flowcli.training.loop.steps import SCORING_ROWS
 from flowcli.training.prepare.latents import contexts, with_gaps
 from flowcli.training.prepare.mixture import fit_mixture
 from flowcli.training.prepare.starts import Start

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flowcli.flows import Context, MixedDensity, Transform
-from flowcli.training.loop.loop import SCORING_ROWS
+from flowcli.training.loop.steps import SCORING_ROWS
 
 
 def contexts(joint: MixedDensity, rows: Tensor, layers: int) -> Iterator[Context]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from flowcli.config import schema as config
 from flowcli.encoding import Encoder
-from flowcli.training.loop.loop import Settings
+from flowcli.training.loop.events import Settings
 
 Value = TypeVar("Value")
 

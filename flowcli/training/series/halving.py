@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from flowcli.config import schema as config
 from flowcli.model import Density, FlowDensity
-from flowcli.training.loop.loop import mean_and_error
+from flowcli.training.loop.events import mean_and_error
 from flowcli.training.prepare.row_sets import RowSet
 from flowcli.training.series.plans import together
 from flowcli.training.series.series import Finished, Trial

@@ -12,7 +12,7 @@ import torch
 from flowcli.config import schema as config
 from flowcli.model import Density, Ensemble, FlowDensity
 from flowcli.model.held_out import HeldOut
-from flowcli.training.loop.loop import mean_and_error
+from flowcli.training.loop.events import mean_and_error
 from flowcli.training.prepare.row_sets import RowSet
 from flowcli.training.series.series import Finished, Trial
 

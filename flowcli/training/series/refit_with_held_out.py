@@ -21,7 +21,7 @@ from flowcli.flows.conditioners import Network
 from flowcli.model import Density, Ensemble, FlowDensity
 from flowcli.random import Stream, numpy_generator
 from flowcli.training.loop.epochs import dequantization_shares, generator
-from flowcli.training.loop.loop import SCORING_ROWS
+from flowcli.training.loop.steps import SCORING_ROWS
 from flowcli.training.prepare.latents import contexts, with_gaps
 from flowcli.training.prepare.mixture import FittedMixture, fit_mixture
 from flowcli.training.prepare.row_sets import RowSet, out_of_reach

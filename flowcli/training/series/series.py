@@ -19,7 +19,7 @@ from flowcli.errors import ConfigError, FlowcliError, ModelFileError, NumericsEr
 from flowcli.model import Density, FlowDensity
 from flowcli.model.files.model_file import describe, pack, restore_flow
 from flowcli.table import Table
-from flowcli.training.loop.loop import Event
+from flowcli.training.loop.events import Event
 from flowcli.training.prepare.checks import Notice
 from flowcli.training.prepare.fitting import Fitting
 from flowcli.training.prepare.resume import resume
