@@ -6,27 +6,42 @@ step, a block of rows). So runs repeat, a fit resumes where it stopped, and no t
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, unique
 
 import numpy as np
 
 
+@unique
 class Stream(IntEnum):
     """What random numbers are for. The values are part of every seeded result: add new ones, change none."""
 
+    # Fitting.
     HELD_OUT_SPLIT = 1
     EPOCH_DEQUANTIZATION = 2
     EPOCH_ORDER = 3
     MIXTURE_START = 4
     TRAINING_STEP = 5
     TRAINING_SAMPLE = 6
-    HELD_OUT_SAMPLE = 7
+    HELD_OUT_DEQUANTIZATION = 7
     WEIGHTS = 8
     COLLINEARITY_NOISE = 9
-    ROUNDING_POINTS = 11
     FOLDS = 12
     QUICK_SAMPLE = 13
-    REFIT_ROWS = 14
+    REFIT_DEQUANTIZATION = 14
+    HELD_OUT_SAMPLE = 15
+    MAP_DEQUANTIZATION = 16
+    REFIT_ROWS = 17
+    VALUE_HALVES = 18
+    # Scoring and drawing.
+    ROUNDING_POINTS = 11
+    SAMPLE = 31
+    COMPLETE = 32
+    AROUND_FIXED = 33
+    IMPUTE = 34
+    CANDIDATES = 35
+    PROPOSAL_START = 36
+    PROPOSAL_DRAWS = 37
+    # Evaluating.
     COVERAGE = 21
     CALIBRATION = 22
     TWO_SAMPLE = 23
@@ -35,19 +50,21 @@ class Stream(IntEnum):
     RIVALS = 26
     MEASURES = 27
     EVALUATION_ROWS = 28
-    RESERVOIR = 31
+    KERNELS = 29
+    MIXTURE_ROWS = 30
+    LATENTS = 51
+    BASE_DRAWS = 52
+    RESERVOIR = 53
+    # Plots.
     JITTER = 41
     STRIP = 42
     POINTS_ORDER = 43
-    LATENTS = 51
-    PLOT_ROWS = 61
-    HELD_OUT_DEQUANTIZATION = 7
-    MAP_DEQUANTIZATION = 11
-    REFIT_DEQUANTIZATION = 14
-    KERNELS = 31
-    PROPOSAL_START = 21
-    PROPOSAL_DRAWS = 22
-    CHECK_MASS = 2
+    PLOT_ROWS = 44
+    # Checks.
+    CHECK_POINTS = 61
+    CHECK_MASS = 62
+    CHECK_PROPOSAL = 63
+    CHECK_LATENTS = 64
 
 
 def numpy_generator(seed: int, stream: Stream, *steps: int) -> np.random.Generator:

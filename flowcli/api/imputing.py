@@ -15,6 +15,7 @@ from flowcli.conditional.importance import ROWS, Randomness
 from flowcli.model.density import Rows
 from flowcli.parallel.block_pool import BlockPool, Work
 from flowcli.parallel.waiting import Waiting
+from flowcli.random import Stream
 from flowcli.table import Block, Column, Schema, cell_texts, to_cells
 
 
@@ -58,7 +59,7 @@ class Imputer:
     def draw(self, number: int, values: Rows) -> Rows:
         """Fill the rows (b, N_c) of a block, each several times side by side; the last column says which failed."""
         known = ~np.isnan(values)
-        streams = [Randomness((self._seed, 3, time), number) for time in range(self._times)]
+        streams = [Randomness(self._seed, Stream.IMPUTE, (time,), number) for time in range(self._times)]
         draws = [self._conditionals.draw(values, known, random, complete=True) for random in streams]
         failed = np.any([drawn.failed for drawn in draws], axis=0)[:, None]
         return np.concatenate([*(np.where(failed, values, drawn.values) for drawn in draws), failed], axis=1)

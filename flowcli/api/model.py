@@ -26,6 +26,7 @@ from flowcli.model import Density, Terms
 from flowcli.model.density import Rows
 from flowcli.model.flow_density import require_flow
 from flowcli.parallel.waiting import Waiting
+from flowcli.random import Stream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +103,7 @@ class Model:
         import pandas as pd
 
         values, schema = self._values(frame), self.density.schema
-        attribution = by_column(self.conditionals, values, self.density.log_prob(values), Randomness((seed,)))
+        attribution = by_column(self.conditionals, values, self.density.log_prob(values), Randomness(seed))
         terms = pd.DataFrame(attribution.terms, columns=pd.Index(schema.names), index=frame.index)
         terms = terms[[column.name for column in schema.columns if not column.given]]
         return terms.assign(oddest=[schema.names[index] for index in attribution.oddest])
@@ -124,7 +125,7 @@ class Model:
         mask = self.conditionals.mask(columns)
         read = [column for column in self.density.schema.columns if column.given or column.name in columns]
         values = self._among_all(frame, read)
-        return self.conditionals.marginal(values, mask, Randomness((seed,)), max_candidates=candidates)
+        return self.conditionals.marginal(values, mask, Randomness(seed), max_candidates=candidates)
 
     def impute(self, frame: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
         """Return the rows with draws in their missing cells, as ``flowcli impute`` fills them, without other columns.
@@ -134,7 +135,7 @@ class Model:
         """
         columns = Imputer(self.conditionals).columns
         values = table.frame_values(frame, columns, notice=_silent)
-        random = Randomness((seed, 3, 0))
+        random = Randomness(seed, Stream.IMPUTE, (0,))
         filled = self.conditionals.draw(values, ~np.isnan(values), random, complete=True).reliable()
         return self._frame(filled).set_index(frame.index)
 

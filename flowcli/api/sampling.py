@@ -92,7 +92,7 @@ def resampling_note(conditionals: Conditionals, row: Rows) -> str:
         NumericsError: The model gives the known values no density.
     """
     names = known_names(conditionals.schema, row)
-    marginal = conditionals.marginal(row, conditionals.mask(names), Randomness((0,)))
+    marginal = conditionals.marginal(row, conditionals.mask(names), Randomness(0))
     log_prob, error, effective = (float(each[0]) for each in marginal)
     if log_prob == -np.inf:
         raise NumericsError(f"--given: the model gives {', '.join(names)} no density there, so nothing can be drawn")

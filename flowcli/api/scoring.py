@@ -140,7 +140,7 @@ class Scorer:
         """Compute the scores of the rows (n, N_c) of a block, (n, names), and in a last column which are unreliable."""
         request, density, conditionals = self._request, self._density, self._conditionals
         before: list[Rows] = []
-        unreliable, random = np.zeros(len(values)), Randomness((request.seed,), number)
+        unreliable, random = np.zeros(len(values)), Randomness(request.seed, first=number)
         if request.columns is not None:
             assert conditionals is not None
             marginal = conditionals.marginal(values, self._asked, random, max_candidates=request.candidates)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -22,19 +22,27 @@ ROWS = 64  # at once: few enough that the first of them do not have to wait for 
 
 
 class Randomness(NamedTuple):
-    """Which random numbers rows have: those of a seed and of their own places.
+    """Which random numbers rows have: those of a stream, of its steps and of their own places in a table.
 
     Attributes:
-        seed: Some numbers.
+        seed: The user's seed.
+        stream: What the numbers are for.
+        steps: Where they are used.
         first: In which block of ``ROWS`` rows of a table the first of them stands.
     """
 
-    seed: tuple[int, ...]
+    seed: int
+    stream: Stream = Stream.CANDIDATES
+    steps: tuple[int, ...] = ()
     first: int = 0
 
     def of(self, number: int) -> Randomness:
-        """Others, for one of several purposes."""
-        return Randomness((*self.seed, number), self.first)
+        """Return other numbers, for one of several rounds."""
+        return self._replace(steps=(*self.steps, number))
+
+    def sequence(self, block: int) -> np.random.SeedSequence:
+        """Return what seeds the numbers of one block of rows, counted from the first."""
+        return np.random.SeedSequence([self.seed, self.stream, *self.steps, self.first + block])
 
 
 class Candidates(NamedTuple):
@@ -132,9 +140,7 @@ class Importance:
         for part, start in enumerate(range(0, len(residuals), ROWS)):
             some = unfinished[(unfinished >= start) & (unfinished < start + ROWS)]
             if len(some):
-                numbers = self._numbers(
-                    some - start, min(ROWS, len(residuals) - start), [*random.seed, random.first + part]
-                )
+                numbers = self._numbers(some - start, min(ROWS, len(residuals) - start), random.sequence(part))
                 yield self._candidates(some, residuals[some], known[some], numbers, proposal)
 
     def _candidates(
@@ -159,10 +165,10 @@ class Importance:
         shape = (len(rows), CANDIDATES)
         return Candidates(rows, drawn.view(*shape, -1), log_weights.view(shape), numbers.choice)
 
-    def _numbers(self, rows: Tensor, count: int, seed: Sequence[int]) -> _Numbers:
+    def _numbers(self, rows: Tensor, count: int, seed: np.random.SeedSequence) -> _Numbers:
         """The random numbers of some of a number of rows."""
         layout = self._density.encoder.layout
-        uniform, noise, cells, choice, others = np.random.SeedSequence(seed).spawn(5)
+        uniform, noise, cells, choice, others = seed.spawn(5)
         shape, codes, angles = (count, CANDIDATES), len(layout.outcomes), layout.angles
         generator = torch.Generator().manual_seed(int(others.generate_state(1, np.uint64)[0] >> np.uint64(1)))
         return _Numbers(

@@ -11,6 +11,7 @@ from flowcli.conditional.conditionals import Conditionals
 from flowcli.conditional.importance import Randomness
 from flowcli.model.density import DRAWN_ROWS, Density, Rows
 from flowcli.parallel.block_pool import BlockPool, Work
+from flowcli.random import Stream
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Sampler:
         if not request.complete:
             return rows
         known = ~np.isnan(rows) | self._is_given
-        return self._conditionals().draw(rows, known, Randomness((request.seed, number, 1)), complete=True).reliable()
+        random = Randomness(request.seed, Stream.COMPLETE, (number,))
+        return self._conditionals().draw(rows, known, random, complete=True).reliable()
 
     def blocks(self, rows: int, request: SampleRequest, pool: BlockPool) -> Iterator[Rows]:
         """Draw rows block by block, each (b, N_c); see ``block``."""
@@ -90,7 +92,7 @@ class Sampler:
         fixed = request.fixed[number * DRAWN_ROWS : (number + 1) * DRAWN_ROWS]
         values = np.where(self._is_given, rows[: len(fixed)], fixed)
         known = ~np.isnan(values) | self._is_given
-        random = Randomness((request.seed, number, 2))
+        random = Randomness(request.seed, Stream.AROUND_FIXED, (number,))
         drawn = self._conditionals().draw(values, known, random, complete=request.complete)
         rows[: len(fixed)] = drawn.reliable()
         return rows

@@ -17,6 +17,7 @@ from flowcli.encoding.rounding import DRAWS
 from flowcli.errors import UsageError
 from flowcli.model.held_out import HeldOut
 from flowcli.parallel.block_pool import BlockPool, Work
+from flowcli.random import Stream, derived_seed
 from flowcli.table import Schema
 
 Rows = NDArray[np.float64]
@@ -176,8 +177,7 @@ class Density(ABC):
             given: The values of conditioning columns for the rows of all blocks, (rows, N_c). Where the last block has
                 fewer rows, the rest of it repeats its first one.
         """
-        state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
-        generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
+        generator = torch.Generator().manual_seed(derived_seed(seed, Stream.SAMPLE, number))
         return self.draw(torch.from_numpy(self.rows_of_block(number, given)), generator)
 
     def rows_of_block(self, number: int, rows: Rows | None) -> Rows:

@@ -88,7 +88,7 @@ def test_marginals_and_conditionals_are_within_three_of_their_errors() -> None:
         some = np.sort(random.permutation(known.columns)[: random.integers(1, known.columns)])
         everything = np.arange(known.columns)
         mask = np.isin(everything, some)
-        result = conditionals(known.density).marginal(values, mask, Randomness((case,)))
+        result = conditionals(known.density).marginal(values, mask, Randomness(case))
         truth = logsumexp(known.log_joint(values, some), axis=0)
         whole = logsumexp(known.log_joint(values, everything), axis=0)
         residuals = known.density.log_prob(values) - result.log_prob
@@ -105,7 +105,7 @@ def test_draws_given_some_columns_follow_their_conditional(model: int) -> None:
     given, asked = np.array([0]), known.columns - 1
     mask = np.zeros(values.shape, dtype=np.bool_)
     mask[:, given] = True
-    drawn = conditionals(known.density).draw(values, mask, Randomness((model,))).reliable()
+    drawn = conditionals(known.density).draw(values, mask, Randomness(model)).reliable()
     assert (drawn[:, 0] == values[:, 0]).all()
     shares = np.exp(known.log_joint(values[:1], given) - logsumexp(known.log_joint(values[:1], given)))[:, 0]
     cumulative = np.zeros(len(values))
@@ -128,7 +128,7 @@ def test_columns_that_nearly_are_one_have_the_right_marginals(noise: float) -> N
     density.joint.flow.base.gaussians.set(torch.ones(1), torch.zeros(1, 6), torch.from_numpy(factor)[None].float())
     density.joint.double()
     values = density.sample(20, seed=1)
-    result = conditionals(density).marginal(values, np.arange(6) == 2, Randomness((0,)), error=0.02)
+    result = conditionals(density).marginal(values, np.arange(6) == 2, Randomness(0), error=0.02)
     scale, center = density.coordinates.scale[2].item(), density.coordinates.center[2].item()
     truth = stats.norm(center, scale * np.sqrt(1 + noise**2)).logpdf(values[:, 2])
     assert (np.abs(result.log_prob - truth) < 4 * result.error + 1e-3).mean() >= 0.9
@@ -144,7 +144,7 @@ def penguins() -> FlowDensity:
 def test_the_whole_mass_of_a_mixed_table_is_one() -> None:
     nothing = np.zeros(len(penguins().schema.columns), dtype=np.bool_)
     result = conditionals(penguins()).marginal(
-        penguins().sample(1, seed=0), nothing, Randomness((0,)), error=0.02, max_candidates=16_384
+        penguins().sample(1, seed=0), nothing, Randomness(0), error=0.02, max_candidates=16_384
     )
     assert result.error[0] < 0.03
     assert abs(result.log_prob[0]) < 4 * result.error[0]
@@ -157,7 +157,7 @@ def test_the_marginal_of_a_category_is_its_frequency_among_draws() -> None:
     values = np.repeat(drawn[:1], 3, axis=0)
     values[:, names.index("species")] = levels
     result = conditionals(penguins()).marginal(
-        values, conditionals(penguins()).mask(["species"]), Randomness((0,)), error=0.02
+        values, conditionals(penguins()).mask(["species"]), Randomness(0), error=0.02
     )
     shares = np.exp(result.log_prob)
     counted = (drawn[:, names.index("species")][:, None] == levels).mean(axis=0)
@@ -168,7 +168,7 @@ def test_the_marginal_of_a_category_is_its_frequency_among_draws() -> None:
 def test_a_number_depends_on_its_row_alone() -> None:
     values = penguins().sample(40, seed=2)
     mask = conditionals(penguins()).mask(["species", "body_mass_g"])
-    whole, some = (conditionals(penguins()).marginal(rows_, mask, Randomness((3,))) for rows_ in (values, values[:7]))
+    whole, some = (conditionals(penguins()).marginal(rows_, mask, Randomness(3)) for rows_ in (values, values[:7]))
     np.testing.assert_allclose(whole.log_prob[:7], some.log_prob, atol=1e-6)
     missing = np.isnan(values[:, penguins().schema.names.index("body_mass_g")])
     assert np.isfinite(whole.log_prob).all()
@@ -191,17 +191,17 @@ def one_factor() -> FlowDensity:
 
 @pytest.mark.parametrize("make", [penguins, one_factor])
 def test_terms_add_up_and_name_the_replaced_column(make: Callable[[], FlowDensity]) -> None:
-    density, count = make(), 250
+    density, count = make(), 500
     random = np.random.default_rng(0)
     values, others = density.sample(count, seed=5), density.sample(count, seed=6)
     replaced = random.integers(values.shape[1], size=count)
     values[np.arange(count), replaced] = others[np.arange(count), replaced]
     log_prob = density.log_prob(values)
-    result = by_column(conditionals(density), values, log_prob, Randomness((1,)))
+    result = by_column(conditionals(density), values, log_prob, Randomness(1))
     np.testing.assert_allclose(result.terms.sum(axis=1), log_prob, atol=1e-6)
     usual = density.log_prob(density.sample(4000, seed=8))
     odd = log_prob < np.quantile(usual, 0.001)
-    assert odd.sum() >= 20
+    assert odd.sum() >= 40
     assert (result.oddest == replaced)[odd].mean() >= 0.95
 
 
@@ -212,7 +212,7 @@ def test_terms_of_independent_columns_are_their_marginals() -> None:
     gaussians = density.joint.flow.base.gaussians
     gaussians.set(torch.ones(1), torch.zeros(1, 3), torch.eye(3)[None])
     values = density.sample(20, seed=0)
-    result = by_column(conditionals(density), values, density.log_prob(values), Randomness((0,)))
+    result = by_column(conditionals(density), values, density.log_prob(values), Randomness(0))
     scale, center = density.coordinates.scale.numpy(), density.coordinates.center.numpy()
     np.testing.assert_allclose(result.terms, stats.norm(center, scale).logpdf(values), atol=0.5)
     assert np.abs(result.terms - stats.norm(center, scale).logpdf(values)).mean() < 0.1
@@ -223,7 +223,7 @@ def test_a_value_that_cannot_be_is_the_oddest_and_all_that_is_minus_infinity() -
     position = penguins().schema.names.index("island")
     values[2, position] = -1  # a text that no row to fit had
     log_prob = penguins().log_prob(values)
-    result = by_column(conditionals(penguins()), values, log_prob, Randomness((0,)))
+    result = by_column(conditionals(penguins()), values, log_prob, Randomness(0))
     assert log_prob[2] == -np.inf
     assert result.oddest[2] == position
     assert (np.flatnonzero(result.terms[2] == -np.inf) == [position]).all()
@@ -235,7 +235,7 @@ def test_constants_have_a_term_of_their_own() -> None:
     columns = [Column("a"), Column("b"), Column("c", "constant", value=7.0, step=0.5)]
     density = fitted(table(values, columns), "nsf")
     log_prob = density.log_prob(values[:6])
-    result = by_column(conditionals(density), values[:6], log_prob, Randomness((0,)))
+    result = by_column(conditionals(density), values[:6], log_prob, Randomness(0))
     assert result.terms[:, 2] == pytest.approx(np.full(6, np.log(2.0)))
     np.testing.assert_allclose(result.terms.sum(axis=1), log_prob, atol=1e-6)
 
@@ -247,8 +247,8 @@ def test_of_several_flows_it_is_their_mixture_that_is_asked() -> None:
     flows = [fitted(table(rows(200, 2, seed)), "mixture", ["flow.base.mixture.components=1"]) for seed in (0, 1)]
     ensemble = Ensemble(flows, np.array([0.3, 0.7]))
     values, mask = rows(5, 2, seed=9), np.array([True, False])
-    result = conditionals(ensemble).marginal(values, mask, Randomness((0,)), error=0.01)
-    difference = [conditionals(flow).marginal(values, mask, Randomness((0,)), error=0.01).log_prob for flow in flows]
+    result = conditionals(ensemble).marginal(values, mask, Randomness(0), error=0.01)
+    difference = [conditionals(flow).marginal(values, mask, Randomness(0), error=0.01).log_prob for flow in flows]
     expected = np.logaddexp(difference[0] + np.log(0.3), difference[1] + np.log(0.7))
     np.testing.assert_allclose(result.log_prob, expected, atol=0.06)
 
@@ -260,7 +260,7 @@ def test_what_a_density_is_conditioned_on_is_known() -> None:
     columns = [Column("x", given=True), Column("y"), Column("z")]
     density = fitted(table(values, columns), "auto", ["train.epochs=20"])
     some, mask = values[:20], np.array([False, True, False])
-    result = conditionals(density).marginal(some, mask, Randomness((0,)))
+    result = conditionals(density).marginal(some, mask, Randomness(0))
     grid = np.linspace(-6, 6, 601)
     for row, log_prob, error in zip(some[:5], result.log_prob, result.error, strict=False):
         line = np.column_stack([np.repeat(row[None, :2], 601, axis=0), grid])
@@ -283,7 +283,7 @@ def test_a_total_goes_with_its_parts() -> None:
     with pytest.raises(UsageError, match="'sum' is modelled as the rest of it after a: add 'a'"):
         conditionals(density).mask(["sum"])
     assert conditionals(density).mask(["sum", "a"]).tolist() == [True, False, True]
-    drawn = conditionals(density).draw(values[:50], np.tile([True, False, False], (50, 1)), Randomness((0,))).values
+    drawn = conditionals(density).draw(values[:50], np.tile([True, False, False], (50, 1)), Randomness(0)).values
     assert set(np.unique(drawn[:, 2] - drawn[:, 0])) <= {0.0, 1.0}
 
 
@@ -291,7 +291,7 @@ def test_a_marginal_of_what_cannot_be_is_zero_for_sure() -> None:
     density = penguins()
     values = density.sample(3, seed=0)
     values[1, density.schema.names.index("species")] = -1
-    result = conditionals(density).marginal(values, conditionals(density).mask(["species"]), Randomness((0,)))
+    result = conditionals(density).marginal(values, conditionals(density).mask(["species"]), Randomness(0))
     assert (result.log_prob == -np.inf).tolist() == [False, True, False]
     assert result.error[1] == 0
 
@@ -304,7 +304,7 @@ def test_where_what_is_given_cannot_be_no_column_is_blamed_for_it() -> None:
     some = values[:3].copy()
     some[1, 0] = -1
     log_prob = density.log_prob(some)
-    result = by_column(conditionals(density), some, log_prob, Randomness((0,)))
+    result = by_column(conditionals(density), some, log_prob, Randomness(0))
     assert log_prob[1] == -np.inf
     assert result.oddest[1] == 0
     assert np.isnan(result.terms[1]).all()
@@ -332,4 +332,4 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     mask = np.zeros(values.shape, dtype=np.bool_)
     mask[:, position] = True
     with pytest.raises(NumericsError, match="20 of 20 rows cannot be drawn"):
-        conditionals(density).draw(values, mask, Randomness((0,))).reliable()
+        conditionals(density).draw(values, mask, Randomness(0)).reliable()

@@ -19,6 +19,7 @@ from flowcli.evaluation.plots import words
 from flowcli.evaluation.plots.column_selection import telling_pair
 from flowcli.evaluation.plots.panels import heights, shares
 from flowcli.evaluation.plots.scale import Scale
+from flowcli.random import Stream, numpy_generator
 from flowcli.text import literal
 
 Rows = NDArray[np.float64]
@@ -130,7 +131,7 @@ def _bars(scale: Scale, values: Rows, room: int, terminal: Terminal) -> str:
     if scale.count:
         tops = np.repeat(shares(scale, scale.positions(values)), max(1, room // scale.count))[:room]
     else:
-        tops = heights(scale.positions(values, np.random.default_rng(0)), room)
+        tops = heights(scale.positions(values, numpy_generator(0, Stream.JITTER)), room)
     status = BLOCKS if terminal.unicode else BARS
     most = float(tops.max(initial=0.0))
     # What is there at all has a block, however low.
@@ -172,9 +173,9 @@ def _clouds(
     draw = _braille if terminal.unicode else _shades
     blocks = []
     for edge, values in edges:
-        order = np.random.default_rng(0).permutation(len(values))[:dots]
+        order = numpy_generator(0, Stream.POINTS_ORDER).permutation(len(values))[:dots]
         x, y = (
-            scale.positions(values[order, p], np.random.default_rng(p))
+            scale.positions(values[order, p], numpy_generator(0, Stream.JITTER, p))
             for p, scale in zip(pair, (across, up), strict=True)
         )
         inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)

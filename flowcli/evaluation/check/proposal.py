@@ -13,6 +13,7 @@ from scipy.special import logsumexp
 from scipy.stats import t as student
 
 from flowcli.evaluation.check.line_maps import Line, Rows
+from flowcli.random import Stream, numpy_generator
 from flowcli.table.schema import Column
 
 Flags = NDArray[np.bool_]
@@ -51,7 +52,7 @@ class Proposal:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
-        random = np.random.default_rng(seed)
+        random = numpy_generator(seed, Stream.CHECK_PROPOSAL)
         lines = [Line.fit(column, x[:, index]) for index, column in enumerate(columns)]
         n = np.column_stack([line.forward(x[:, index])[0] for index, line in enumerate(lines)])
         design = np.column_stack([features, np.ones(len(n))])

@@ -14,6 +14,7 @@ from flowcli.evaluation.check.subject import Points, Subject
 from flowcli.flows import Flow, MixedDensity
 from flowcli.flows.context import Context
 from flowcli.flows.transform import Transform
+from flowcli.random import Stream, derived_seed
 
 UNIT = "spreads"
 
@@ -81,7 +82,8 @@ def _single(subject: Subject, points: Points) -> Finding:
 def _latents(subject: Subject, flow: Flow, points: Points) -> Finding:
     _, context = _inputs(subject, subject.joint, points)
     passed = flow.output_context(context)
-    z = flow.base.sample(len(points.residuals), torch.Generator().manual_seed(1), passed)
+    generator = torch.Generator().manual_seed(derived_seed(0, Stream.CHECK_LATENTS))
+    z = flow.base.sample(len(points.residuals), generator, passed)
     again, _ = flow(flow.inverse(z, context)[0], context)
     figure = float((torch.abs(again - z) / (1 + z.abs())).nan_to_num(math.inf).amax()) if len(z) else 0.0
     meaning = "Latents become rows, and these the same latents again."

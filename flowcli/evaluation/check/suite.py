@@ -23,6 +23,7 @@ from flowcli.evaluation.check.round_trip import round_trips
 from flowcli.evaluation.check.subject import Points, Subject
 from flowcli.evaluation.check.written_rows import written
 from flowcli.model import Density, Ensemble, FlowDensity
+from flowcli.random import Stream, derived_seed
 from flowcli.table import as_written
 
 Rows = NDArray[np.float64]
@@ -59,7 +60,8 @@ def check(density: Density, values: Rows | None = None, *, seed: int = 0) -> Ite
 
 
 def _of_flow(density: FlowDensity, values: Rows | None, seed: int) -> Iterator[Finding]:
-    subject, generator = Subject(density), torch.Generator().manual_seed(seed)
+    subject = Subject(density)
+    generator = torch.Generator().manual_seed(derived_seed(seed, Stream.CHECK_POINTS))
     yield from of_constants(subject)
     if subject.empty:
         return

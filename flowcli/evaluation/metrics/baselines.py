@@ -69,7 +69,7 @@ def mixture_log_prob(train: Rows, rows: Rows, sizes: Sequence[int] = COMPONENTS)
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
-    order = np.random.default_rng(0).permutation(len(train))[:MOST_ROWS]
+    order = numpy_generator(0, Stream.MIXTURE_ROWS).permutation(len(train))[:MOST_ROWS]
     center, scale = np.median(train, axis=0), train.std(axis=0)
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         return None

@@ -14,7 +14,7 @@ from flowcli.errors import UsageError
 from flowcli.evaluation.metrics.ranks import ranks_among, ranks_among_own
 from flowcli.flows.bases import AutoregressiveMixture, Mixture
 from flowcli.model import FlowDensity
-from flowcli.random import Stream, numpy_generator
+from flowcli.random import Stream, derived_seed, numpy_generator
 
 Rows = NDArray[np.float64]
 
@@ -54,7 +54,8 @@ def latent_scores(density: FlowDensity, values: Rows, seed: int) -> LatentScores
     flow, joint = density.joint.flow, density.joint
     if flow is None:
         raise UsageError("the model has no latents: none of its columns is continuous")
-    random, generator = numpy_generator(seed, Stream.LATENTS), torch.Generator().manual_seed(seed)
+    random = numpy_generator(seed, Stream.LATENTS)
+    generator = torch.Generator().manual_seed(derived_seed(seed, Stream.BASE_DRAWS))
     like = next(joint.parameters())
     residuals = density.encoder.relations.residuals(torch.as_tensor(values, dtype=torch.float64))
     rows, log_det = density.encoder.forward(residuals, torch.as_tensor(random.random(values.shape)))

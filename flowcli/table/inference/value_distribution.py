@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from flowcli.random import Stream, numpy_generator
+
 Numbers = NDArray[np.float64]
 
 # Of so few values each is a step that a flow would have to climb; of so many, a softmax has too much to learn.
@@ -59,7 +61,7 @@ def is_discrete(numbers: Numbers, found: Values, step: float) -> bool:
 def spikiness(numbers: Numbers, step: float) -> float:
     """By how many nats a row the frequencies of values predict other rows better than a smooth histogram does."""
     indices = np.round(numbers / step)
-    half = np.random.default_rng(0).permutation(len(indices)) < len(indices) // 2
+    half = numpy_generator(0, Stream.VALUE_HALVES).permutation(len(indices)) < len(indices) // 2
     seen, counts = np.unique(indices[half], return_counts=True)
     others = indices[~half]
     total, levels = counts.sum(), len(np.unique(indices))

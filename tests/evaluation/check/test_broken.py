@@ -177,8 +177,8 @@ def test_columns_that_come_back_too_wide_are_found():
 
 
 class NoTurn(ColumnEncoder):
-    def _turns(self, values):
-        angles, log_det = super()._turns(values)
+    def _angles(self, values):
+        angles, log_det = super()._angles(values)
         return angles, torch.where(log_det == -math.inf, log_det, 0.0)
 
 
