@@ -40,12 +40,12 @@ class DataError(FlowcliError):
     def __init__(
         self, message: str, *, source: str | None = None, line: int | None = None, column: str | None = None
     ) -> None:
-        place = "" if source is None else ("standard input" if source == "-" else source)
+        location = "" if source is None else ("standard input" if source == "-" else source)
         if line is not None:
-            place += f":{line}" if place else f"line {line}"
+            location += f":{line}" if location else f"line {line}"
         if column is not None:
-            place += f", column {column!r}" if place else f"column {column!r}"
-        super().__init__(f"{place}: {message}" if place else message)
+            location += f", column {column!r}" if location else f"column {column!r}"
+        super().__init__(f"{location}: {message}" if location else message)
         self.message = message
         self.source = source
         self.line = line

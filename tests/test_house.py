@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 from pathlib import Path
 
@@ -14,6 +15,13 @@ import flowcli
 from flowcli import config
 
 ROOT = Path(__file__).resolve().parent.parent
+GIVEN_UP = """
+    bend taped Tape tape Joint Codes Angles look guard there spread minus places place unlike Wishes wishes
+    Part rest on_line on_circle coded Coordinates Outcomes Others Guide guide Guess Tally tally Queries
+    queries Wanted Team team sides Side way Way Ways ways settle settled Ready One Several Best Average
+    shortening rounded_products Lonely lonely made far manner told screen Screen evaluated compared gallery
+    Gallery sketch not_the_same remainders apart several
+"""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -92,3 +100,14 @@ def test_sample_data_are_whole():
     scored = set((folder / "magic_new.csv").read_text().splitlines()[1:])
     assert len(fitted) + len(scored) == 4500
     assert not fitted & scored
+
+
+def test_no_name_of_the_code_is_a_word_that_was_given_up():
+    """``docs/decisions/0017-the-fields-words.md`` says which words are used instead."""
+    given_up = set(GIVEN_UP.split())
+    found = set()
+    for path in sorted((ROOT / "flowcli").rglob("*.py")):
+        with path.open("rb") as file:
+            names = {token.string for token in tokenize.tokenize(file.readline) if token.type == tokenize.NAME}
+        found |= {(str(path.relative_to(ROOT)), name) for name in names & given_up}
+    assert found == set()

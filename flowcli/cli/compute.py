@@ -42,7 +42,7 @@ def set_up(device: str, threads: int | None) -> str:
 
 
 def processes(device: str, threads: int | None) -> int:
-    """How many processes shall compute: one for each processor core that we may use, a single one on other devices."""
+    """Return how many processes compute: one for each core that we may use, a single one on other devices."""
     if device != "cpu":
         return 1
     if threads is not None:
@@ -52,13 +52,13 @@ def processes(device: str, threads: int | None) -> int:
 
 
 def _cores() -> int:
-    """The processor cores that this process may use."""
+    """Return the processor cores that this process may use."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(allowed, _quota() or allowed)
 
 
 def _quota() -> int | None:
-    """The number of cores whose time a container has; it may see more of them."""
+    """Return the number of cores whose time a container has; it may see more of them."""
     with suppress(OSError, ValueError):
         quota, period = map(int, QUOTA.read_text().split())
         return -(-quota // period) if quota > 0 and period > 0 else None

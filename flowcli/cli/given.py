@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def fixed_values(text: str | None, schema: Schema, *, of_any: bool = False) -> dict[str, float]:
-    """The values of ``--given``, by column.
+    """Return the values of ``--given``, by column.
 
     Args:
         text: What follows it.
@@ -56,7 +56,7 @@ def fixed_values(text: str | None, schema: Schema, *, of_any: bool = False) -> d
 
 
 def among_all(values: Rows, read: Sequence[Column], schema: Schema, fixed: Mapping[str, float]) -> Rows:
-    """Rows (n, columns read) with the values that all of them share in between, (n, N_c); NaN in other columns."""
+    """Return rows (n, columns read) among all columns (n, N_c), with the values that they share; NaN elsewhere."""
     if len(read) == len(schema.columns):
         return values
     whole, names = np.full((len(values), len(schema.columns)), np.nan), schema.names
@@ -68,7 +68,7 @@ def among_all(values: Rows, read: Sequence[Column], schema: Schema, fixed: Mappi
 
 
 def given_rows(schema: Schema, rows: int, text: str | None, file: str | None, options: ReadOptions) -> Rows | None:
-    """What rows to be drawn are given, (all of them, N_c); ``None`` where the model is not conditioned on anything.
+    """Return what is known of each row to be drawn, (rows, N_c); ``None`` where nothing is.
 
     Args:
         schema: The columns of the model.

@@ -47,7 +47,7 @@ def locked(model: Path) -> Iterator[None]:
 
 
 def _is_open_as(path: Path, descriptor: int) -> bool:
-    """Whether the open file is still the one of that name."""
+    """Return whether the open file is still the one of that name."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

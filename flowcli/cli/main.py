@@ -30,11 +30,11 @@ class Commands(click.Group):
     """The subcommands, each in a module of its name, which is imported when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of use."""
+        """Return the names, in the order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name."""
+        """Return the command of that name."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(importlib.import_module(f"flowcli.cli.commands.{cmd_name}"), cmd_name)
@@ -152,14 +152,14 @@ def _told(error: Exception) -> int:
 
 
 def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """The arguments without ``--debug``, which may stand anywhere before ``--``, and whether it was among them."""
+    """Return the arguments without ``--debug``, which may be anywhere before ``--``, and whether it was there."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     kept = [each for each in arguments[:end] if each != "--debug"]
     return [*kept, *arguments[end:]], len(kept) < end
 
 
 def _click_message(error: click.ClickException) -> str:
-    """What click has to say, in our words."""
+    """Return what click has to say, in our words."""
     context = getattr(error, "ctx", None)
     position = f" (see {context.command_path} --help)" if context is not None else ""
     if isinstance(error, click.NoSuchOption):

@@ -74,7 +74,7 @@ class ConfigName(click.ParamType[str]):
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The shipped configs that start like this, or else any file."""
+        """Return the shipped configs that start like this, or else any file."""
         from click.shell_completion import CompletionItem
 
         from flowcli import config as configs
@@ -93,7 +93,7 @@ class ModelPath(click.ParamType[str]):
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The model files that start like this, or else any file."""
+        """Return the model files that start like this, or else any file."""
         from click.shell_completion import CompletionItem
 
         folder, start = os.path.split(incomplete)
@@ -140,7 +140,7 @@ bad_rows = click.option(
 
 
 def reading(command: Command) -> Command:
-    """How a CSV file is written."""
+    """Return how a CSV file is written."""
     for option in (
         click.option("--max-bytes", type=Whole(1), metavar="N", help="The most a compressed file may unpack to."),
         click.option("--no-header", is_flag=True, help="The first line is a row; the columns are c1, c2, ..."),

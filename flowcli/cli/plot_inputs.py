@@ -162,7 +162,7 @@ class PlotInputs:
         return self.rows[np.sort(order)]
 
     def _given(self) -> Rows | None:
-        """The rows with what the model is conditioned on, if it is.
+        """Return the rows with what the model is conditioned on, if it is.
 
         Raises:
             UsageError: It is, and there are no rows.

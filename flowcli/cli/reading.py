@@ -20,7 +20,7 @@ ROWS_AT_ONCE = 65_536
 
 
 def read_options(sep: str, decimal: str, no_header: bool, max_bytes: int | None) -> ReadOptions:
-    """The options of ``options.reading`` as one value."""
+    """Return the options of ``options.reading`` as one value."""
     from flowcli.table import ReadOptions
 
     options = ReadOptions(separator=sep, decimal=decimal, header=not no_header)
@@ -61,7 +61,7 @@ def split_names(text: str | None, option: str) -> list[str] | None:
 
 
 def whole_rows(source: str, schema: Schema, options: ReadOptions, notice: Callable[[str], None]) -> Rows:
-    """All rows of a table, (N, N_c), with at least one; values that the model finds impossible are among them.
+    """Return all rows of a table, (N, N_c), with at least one; values that the model finds impossible are among them.
 
     Raises:
         UsageError: A source that makes no sense.

@@ -12,7 +12,7 @@ _came: list[int] = []
 
 
 def asking_to_end() -> list[signal.Signals]:
-    """Those that a command should obey: without what it was started to ignore, a hangup under ``nohup`` for one."""
+    """Return the signals to obey: not those the command was started to ignore, such as a hangup under ``nohup``."""
     names = ("SIGINT", "SIGTERM", "SIGHUP")
     known = [getattr(signal, name) for name in names if hasattr(signal, name)]
     return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
@@ -25,7 +25,7 @@ def obey() -> None:
 
 
 def until_asked_to_end(blocks: Iterable[_T]) -> Iterator[_T]:
-    """Each block in turn, as long as no signal has come.
+    """Yield each block in turn, as long as no signal has come.
 
     The exception of a signal is raised wherever Python is just then, and now and then that is in a callback of Python's
     own whose exceptions are dropped. Here it is raised again.
@@ -37,7 +37,7 @@ def until_asked_to_end(blocks: Iterable[_T]) -> Iterator[_T]:
 
 
 def came() -> list[int]:
-    """The signals that have come."""
+    """Return the signals that have come."""
     return [*_came]
 
 
@@ -47,7 +47,7 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _raise(number: int) -> NoReturn:
-    """The exception that becomes the exit code which shells expect."""
+    """Return the exception that becomes the exit code which shells expect."""
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)

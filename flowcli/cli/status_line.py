@@ -35,7 +35,7 @@ class StatusLine:
         self._write(shortened(f"flowcli: {one_line(step)} ...", self._room()))
 
     def _room(self) -> int:
-        """The columns of a line; the last one is left free, where some terminals begin a new line."""
+        """Return the columns of a line; the last one is left free, where some terminals begin a new line."""
         with suppress(OSError, ValueError):
             return max(os.get_terminal_size(sys.stderr.fileno()).columns, 2) - 1
         return WIDTH - 1

@@ -65,7 +65,7 @@ def by_column(conditionals: Conditionals, values: Rows, log_prob: Rows, random: 
     error = np.zeros(len(values))
 
     def log_marginal(known: Mask, wanted: Mask) -> Rows:
-        """Of what is known of the rows that are wanted."""
+        """Return the log-density of what is known, of the rows that are wanted."""
         some = wanted & (known & varied).any(axis=1)
         result = conditionals.marginal_of(residuals, known, some, random, TERM_ERROR, MOST_CANDIDATES)
         error[some] = np.maximum(error[some], result.error[some])
@@ -100,7 +100,7 @@ def by_column(conditionals: Conditionals, values: Rows, log_prob: Rows, random: 
 
 
 def _log_mistaken(conditionals: Conditionals, encoded: Encoded, position: int) -> Rows:
-    """The log-density of one column's values if they stand there by mistake, (B,)."""
+    """Return the log-density of one column's values if they stand there by mistake, (B,)."""
     part = conditionals.importance.part
     alone = torch.zeros(encoded.log_dets.shape, dtype=torch.bool)
     alone[:, position] = True
@@ -119,6 +119,6 @@ def _log_mistaken(conditionals: Conditionals, encoded: Encoded, position: int) -
 
 
 def _difference(log_prob: Rows, less: Rows) -> Rows:
-    """The difference of log-densities; of two that are minus infinity none."""
+    """Return the difference of log-densities; of two that are minus infinity none."""
     with np.errstate(invalid="ignore"):
         return np.where((log_prob == -np.inf) & (less == -np.inf), 0.0, log_prob - less)

@@ -48,7 +48,7 @@ class Drawn(NamedTuple):
         return self.effective < TOO_FEW
 
     def reliable(self) -> Rows:
-        """The rows.
+        """Return the rows.
 
         Raises:
             NumericsError: Too many of them cannot be relied on.
@@ -80,7 +80,7 @@ class Conditionals:
         self._given = np.array([column.given for column in density.schema.columns])
 
     def mask(self, names: Sequence[str]) -> Mask:
-        """Which columns these are, (N_c,).
+        """Return which columns these are, (N_c,).
 
         Raises:
             UsageError: A name is no column's, or that of a total of which a part is not among them.
@@ -99,7 +99,7 @@ class Conditionals:
         return self._encoder.relations.residuals(torch.from_numpy(values))
 
     def holds(self, residuals: Tensor) -> Mask:
-        """Which values of rows, given as remainders, their columns can hold, (B, N_c)."""
+        """Return which values of rows, given as remainders, their columns can hold, (B, N_c)."""
         return self._encoder.holds(residuals).numpy()
 
     def marginal(
@@ -111,7 +111,7 @@ class Conditionals:
         error: float = MARGINAL_ERROR,
         max_candidates: int = MOST_CANDIDATES,
     ) -> Marginal:
-        """Log-density of the known columns of each row, in nats, in the units of the table.
+        """Return log-density of the known columns of each row, in nats, in the units of the table.
 
         Args:
             values: Rows (B, N_c); whatever stands in columns that are not known.
@@ -175,7 +175,7 @@ class Conditionals:
             for result in self.importance.round(residuals, is_known, unfinished, random.of(number), complete=complete):
                 stats.add(result)
                 weights = torch.cat([weight[result.rows, None], result.log_weights], 1)
-                chosen_place = choose(torch.softmax(weights, 1).nan_to_num(0.0), result.choice)
+                chosen_place = choose(torch.softmax(weights, 1).nan_to_num(0.0), result.uniform_choice)
                 weight[result.rows] = weights.gather(1, chosen_place[:, None])[:, 0]
                 new = (chosen_place > 0).nonzero()[:, 0]
                 chosen[result.rows[new]] = result.residuals[new, chosen_place[new] - 1]

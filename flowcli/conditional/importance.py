@@ -52,13 +52,13 @@ class Candidates(NamedTuple):
         rows: Which rows these are, (b,).
         residuals: Their candidates, as remainders, (b, M, N_c).
         log_weights: The logarithms of p(x_S, t) / q(t | x_S), (b, M).
-        choice: A uniform number for each row, to choose by, (b,).
+        uniform_choice: A uniform number for each row, to choose by, (b,).
     """
 
     rows: Tensor
     residuals: Tensor
     log_weights: Tensor
-    choice: Tensor
+    uniform_choice: Tensor
 
 
 class WeightStats:
@@ -127,7 +127,7 @@ class Importance:
     def round(
         self, residuals: Tensor, known: Tensor, unfinished: Tensor, random: Randomness, *, complete: bool = False
     ) -> Iterator[Candidates]:
-        """A round of candidates for those rows that are open.
+        """Yield a round of candidates for those rows that are open.
 
         Args:
             residuals: All rows, as remainders, (B, N_c); whatever stands where nothing is known.
@@ -163,19 +163,19 @@ class Importance:
         if log_weights.isnan().any():
             raise NumericsError("a candidate's weight is not a number; the model's weights may be damaged")
         shape = (len(rows), CANDIDATES)
-        return Candidates(rows, drawn.view(*shape, -1), log_weights.view(shape), numbers.choice)
+        return Candidates(rows, drawn.view(*shape, -1), log_weights.view(shape), numbers.uniform_choice)
 
     def _numbers(self, rows: Tensor, count: int, seed: np.random.SeedSequence) -> _Numbers:
-        """The random numbers of some of a number of rows."""
+        """Return the random numbers of some of a number of rows."""
         layout = self._density.encoder.layout
-        uniform, noise, cells, choice, others = seed.spawn(5)
+        uniform, noise, cells, uniform_choice, others = seed.spawn(5)
         shape, codes, angles = (count, CANDIDATES), len(layout.outcomes), layout.angles
         generator = torch.Generator().manual_seed(int(others.generate_state(1, np.uint64)[0] >> np.uint64(1)))
         return _Numbers(
             _uniform(uniform, (*shape, 1 + codes + angles))[rows],
             torch.from_numpy(np.random.default_rng(noise).standard_normal((*shape, angles + layout.coordinates)))[rows],
             _uniform(cells, (*shape, len(self.part.rounded)))[rows],
-            _uniform(choice, (count,))[rows],
+            _uniform(uniform_choice, (count,))[rows],
             generator,
         )
 
@@ -187,14 +187,14 @@ class _Numbers(NamedTuple):
         uniform: For what ``Proposal.draw`` chooses by them, (b, M, 1 + V + A).
         noise: Standard normal, for its numbers, (b, M, A + D).
         cells: Where in their cells rounded numbers lie, (b, M, columns).
-        choice: To choose one of them by, (b,).
+        uniform_choice: To choose one of them by, (b,).
         others: For numbers of discrete columns that have no outcome of their own.
     """
 
     uniform: Tensor
     noise: Tensor
     cells: Tensor
-    choice: Tensor
+    uniform_choice: Tensor
     others: torch.Generator
 
 

@@ -100,7 +100,7 @@ class Proposal:
 
     @cached_property
     def complete(self) -> Proposal:
-        """The same given that no cell is missing."""
+        """This proposal, given that no cell is missing."""
         tables = []
         for table, outcomes in zip(self.tables, self.part.outcomes, strict=True):
             possible = torch.arange(table.shape[1]) != (outcomes.missing if outcomes.column.missing else -1)
@@ -108,7 +108,7 @@ class Proposal:
         return replace(self, tables=tuple(tables))
 
     def log_prob(self, encoded: Encoded, known: Known) -> Tensor:
-        """Log-density of what is known of rows, relative to codes, angles and coordinates, (B,)."""
+        """Return log-density of what is known of rows, relative to codes, angles and coordinates, (B,)."""
         return torch.logsumexp(self._log_joint(encoded, known), 0)
 
     def draw(self, encoded: Encoded, known: Known, uniform: Tensor, noise: Tensor) -> Encoded:
@@ -143,7 +143,7 @@ class Proposal:
         return Encoded(codes, turned, numbers, numbers.new_zeros(len(codes), len(self.part.schema.columns)))
 
     def _log_joint(self, encoded: Encoded, known: Known) -> Tensor:
-        """Log-density of what is known together with each component, the wide ones last, (2 K, B)."""
+        """Return log-density of what is known together with each component, the wide ones last, (2 K, B)."""
         log_codes, log_angles, squares, log_scales, observed = self._pieces(encoded, known)
         columns, angles = (
             observed.double().sum(1),
@@ -155,7 +155,7 @@ class Proposal:
         return torch.cat([narrow, wide])
 
     def _narrow(self, encoded: Encoded, known: Known) -> Tensor:
-        """The same of the components without the wide ones, (K, B)."""
+        """Return the same of the components without the wide ones, (K, B)."""
         log_codes, log_angles, squares, log_scales, observed = self._pieces(encoded, known)
         return log_codes + log_angles - log_scales - 0.5 * (squares + LOG_2PI * observed.double().sum(1))
 
@@ -206,9 +206,9 @@ class Proposal:
             difference = (encoded.coordinates[own] - self.means[:, None]) * pattern
             expected = self.means[:, None] + (gains.mT @ _solved(factors, difference)[..., None])[..., 0]
             free = ~patterns
-            rest = (self.covariances[:, None] - gains.mT @ gains) * (free[:, :, None] & free[:, None, :])
-            rest = rest + torch.diag_embed(patterns.double())
-            roots, failed = torch.linalg.cholesky_ex(rest)
+            left_over = (self.covariances[:, None] - gains.mT @ gains) * (free[:, :, None] & free[:, None, :])
+            left_over = left_over + torch.diag_embed(patterns.double())
+            roots, failed = torch.linalg.cholesky_ex(left_over)
             if failed.any():  # what is drawn has to have the very density that its weight says
                 raise NumericsError("columns depend on each other too closely to draw some of them given others")
             component = chosen[own]
@@ -219,7 +219,7 @@ class Proposal:
 
 
 def _most_likely(part: ColumnEncoder, encoded: Encoded, observed: Tensor, shares: Tensor) -> Proposal:
-    """The mixture of rows of which each component has its shares (K, N)."""
+    """Return the mixture of rows of which each component has its shares (K, N)."""
     sizes = shares.sum(1)
     everyone = torch.ones(1, shares.shape[1], dtype=torch.float64)
     means, covariances = _moments(
@@ -241,7 +241,7 @@ def _most_likely(part: ColumnEncoder, encoded: Encoded, observed: Tensor, shares
 def _moments(
     u: Tensor, observed: Tensor, shares: Tensor, mean: Tensor | None = None, covariance: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Means (K, D) and covariances (K, D, D) of what is there of rows (N, D), drawn towards those of all rows a little.
+    """Return means (K, D) and covariances (K, D, D) of rows' observed numbers (N, D), shrunk to all rows'.
 
     A pair of columns has the rows in which both are there; where that leaves no covariance, the nearest one is taken.
     """
@@ -261,7 +261,7 @@ def _moments(
 
 
 def _distances(encoded: Encoded, centres: Encoded) -> Tensor:
-    """How far rows (N) are from some (K), squared, (N, K); a code that differs counts like two spreads."""
+    """Return how far rows (N) are from some (K), squared, (N, K); a code that differs counts like two spreads."""
     squares = torch.cdist(encoded.coordinates, centres.coordinates).square()
     for index in range(encoded.codes.shape[1]):
         squares += 4.0 * (encoded.codes[:, index, None] != centres.codes[None, :, index])
@@ -271,7 +271,7 @@ def _distances(encoded: Encoded, centres: Encoded) -> Tensor:
 
 
 def _patterns(observed: Tensor, matrices: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Rows with the patterns (1, D) that they share, or with one for each of them, (b, D), where few share any."""
+    """Yield rows with the pattern (1, D) that they share, or with their own (b, D), where few share one."""
     if not len(observed):
         return
     if bool((observed == observed[0]).all()):
@@ -286,7 +286,7 @@ def _patterns(observed: Tensor, matrices: int) -> Iterator[tuple[Tensor, Tensor]
 
 
 def _solved(factors: Tensor, difference: Tensor) -> Tensor:
-    """The residuals (K, b, D) of differences (K, b, D), by factors of each row (K, b, D, D) or of all (K, 1, D, D)."""
+    """Return residuals (K, b, D) of differences (K, b, D), by factors of each row (K, b, D, D) or all (K, 1, D, D)."""
     own = factors.shape[1] == difference.shape[1]
     columns = difference[..., None] if own else difference.mT
     residuals: Tensor = torch.linalg.solve_triangular(factors if own else factors[:, 0], columns, upper=False)
@@ -307,14 +307,14 @@ def _spread(roots: Tensor, component: Tensor, noise: Tensor) -> Tensor:
 
 
 def choose(shares: Tensor, uniform: Tensor) -> Tensor:
-    """The outcomes (…) that uniform numbers (…) choose by shares (…, outcomes); the first one where all are zero."""
+    """Return the outcomes that uniform numbers choose by shares (..., outcomes); the first where all are zero."""
     edges = shares.cumsum(-1)
     chosen: Tensor = (edges[..., :-1] < uniform[..., None] * edges[..., -1:]).sum(-1)
     return chosen
 
 
 def _log_wrapped(difference: Tensor, scale: Tensor) -> Tensor:
-    """The log-density of a wrapped normal, of angles that are so far apart from its mean."""
+    """Return the log-density of a wrapped normal, of angles that are so far apart from its mean."""
     turns = torch.arange(-1, 2, dtype=torch.float64) * 2 * math.pi
     nearest = torch.remainder(difference + math.pi, 2 * math.pi) - math.pi
     squares = ((nearest[..., None] + turns) / scale[..., None]).square()

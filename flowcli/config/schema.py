@@ -378,7 +378,7 @@ class Config(Options):
     columns: dict[str, str] = {}
 
     def to_json(self) -> dict[str, Any]:
-        """The config as plain JSON values, every default written out, in the shape of the YAML file."""
+        """Return the config as plain JSON values, every default written out, in the shape of the YAML file."""
         return self.model_dump(mode="json")
 
 

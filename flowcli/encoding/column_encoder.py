@@ -242,10 +242,10 @@ def _log_unit(column: Column) -> float:
     return math.log(column.step) if column.step and not column.text else 0.0
 
 
-def _unseen(column: Column, spread: float) -> UnseenIntegers:
+def _unseen(column: Column, scale_of_unseen: float) -> UnseenIntegers:
     """Return where the unseen values of a discrete column lie."""
     signed = bool(column.subtracted_columns) or column.values[0] < 0
-    return UnseenIntegers(column.values, column.step or 1.0, spread, signed=signed)
+    return UnseenIntegers(column.values, column.step or 1.0, scale_of_unseen, signed=signed)
 
 
 def _spread_of_unseen(x: Tensor, column: Column) -> float:

@@ -68,7 +68,7 @@ class Levels:
         return torch.where(codes < 0, -math.inf, log_masses)
 
     def values(self, codes: Tensor, generator: torch.Generator) -> Tensor:
-        """The values (B,) of outcomes (B,); NaN for a missing cell and, until it is known, for "a number"."""
+        """Return the values (B,) of outcomes (B,); NaN for a missing cell and, until it is known, for "a number"."""
         known = torch.cat([self._values, torch.full((2,), math.nan, dtype=torch.float64)])
         index = codes - int(self.column.continuous)
         x = known[index.clamp(min=-1)]  # the last one, which is NaN, for "a number"
@@ -78,7 +78,7 @@ class Levels:
         return x
 
     def numbers(self) -> Tensor | None:
-        """The numbers that the outcomes stand for, NaN for the others, (count,); ``None`` where they are no numbers."""
+        """Return the numbers that outcomes stand for, NaN for the others, (count,); ``None`` if they are no numbers."""
         if self.column.kind != "discrete":
             return None
         more = torch.full((self.count - len(self._values),), math.nan, dtype=torch.float64)
@@ -86,7 +86,7 @@ class Levels:
 
 
 def _own(column: Column) -> list[float]:
-    """The values that have a probability each."""
+    """Return the values that have a probability each."""
     match column.kind:
         case "category" | "boolean":
             return [float(level) for level in range(len(column.levels))]
@@ -100,7 +100,7 @@ def _own(column: Column) -> list[float]:
 
 
 def _nearest(values: Tensor, x: Tensor) -> Tensor:
-    """The place of the value that is nearest to each x, (B,); values rise."""
+    """Return the place of the value that is nearest to each x, (B,); values rise."""
     right = torch.searchsorted(values, x.nan_to_num()).clamp(max=len(values) - 1)
     left = (right - 1).clamp(min=0)
     return torch.where((x - values[left]).abs() <= (values[right] - x).abs(), left, right)

@@ -62,7 +62,7 @@ class QuantileMap:
         return x.t()
 
     def _locate(self, value: Tensor, edges: Tensor) -> tuple[Tensor, Bin, Tensor, Tensor]:
-        """Which values (D, B) lie between the outermost knots; the bin of each, its start and its width.
+        """Return which values (D, B) lie between the outermost knots; the bin of each, its start and its width.
 
         The bin is given as one of width 1, in which an outlier's bin, however wide, has numbers of ordinary size.
         """
@@ -83,7 +83,7 @@ class QuantileMap:
 
 
 def _knots(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the knots of one column's values (N,) lie, (K,), and what they are mapped to, (K,)."""
+    """Return where the knots of one column's values (N,) lie, (K,), and what they are mapped to, (K,)."""
     rows, normal = len(x), NormalDist()
     inner = max(8, min(64, round(math.sqrt(rows) / 2)))
     batch = max(3, rows)  # of fewer, the outermost would lie no further out than the inner ones
@@ -96,7 +96,7 @@ def _knots(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _quantiles(x: Tensor, shares: Tensor) -> Tensor:
-    """The values below which so large shares of x (N,) lie; nothing but zeros where there is none."""
+    """Return the values below which so large shares of x (N,) lie; nothing but zeros where there is none."""
     if not len(x):
         return torch.zeros_like(shares)
     ordered = torch.sort(x).values
@@ -107,7 +107,7 @@ def _quantiles(x: Tensor, shares: Tensor) -> Tensor:
 
 
 def _distinct(positions: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
-    """The knots without those that (nearly) coincide with the one before; where values repeat, heights are averaged."""
+    """Return the knots without those that nearly coincide with the one before; heights of repeats are averaged."""
     least = 1e-9 * float(positions[len(positions) * 3 // 4] - positions[len(positions) // 4])
     kept: list[tuple[float, list[float]]] = []
     for position, height in zip(positions.tolist(), heights.tolist(), strict=True):
@@ -116,14 +116,14 @@ def _distinct(positions: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
         else:
             kept.append((position, [height]))
     if len(kept) == 1:  # nothing but one value: a straight line through it
-        position, spread = kept[0][0], max(1e-12 * abs(kept[0][0]), 1e-12)
-        kept = [(position - spread, [-1.0]), (position + spread, [1.0])]
+        position, deviation = kept[0][0], max(1e-12 * abs(kept[0][0]), 1e-12)
+        kept = [(position - deviation, [-1.0]), (position + deviation, [1.0])]
     at = torch.tensor([position for position, _ in kept], dtype=torch.float64)
     return at, torch.tensor([sum(h) / len(h) for _, h in kept], dtype=torch.float64)
 
 
 def _padded(positions: Tensor, heights: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The same map with more knots: further ones on the straight line that continues it."""
+    """Return the same map with more knots: further ones on the straight line that continues it."""
     missing = count - len(positions)
     if not missing:
         return positions, heights

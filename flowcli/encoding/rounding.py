@@ -22,7 +22,7 @@ class LogMean(NamedTuple):
 
 
 def points(count: int, columns: Sequence[int], width: int, seed: int) -> Tensor:
-    """Points spread evenly over a unit cube, the same for every row, (count, width).
+    """Return points spread evenly over a unit cube, the same for every row, (count, width).
 
     They are a Kronecker sequence with a random shift (Cranley & Patterson, 1976; the irrational numbers are powers of
     the root of x^(d+1) = x + 1, after Roberts, 2018), so an average over them is closer to the mean than one over
@@ -48,7 +48,7 @@ def points(count: int, columns: Sequence[int], width: int, seed: int) -> Tensor:
 
 
 def averaged(log_densities: Tensor) -> LogMean:
-    """The logarithm of the mean density over points (M, B), and its standard error as for independent points."""
+    """Return the logarithm of the mean density over points (M, B), and its standard error as for independent points."""
     count = len(log_densities)
     log_mean = torch.logsumexp(log_densities, 0) - math.log(count)
     if count == 1:

@@ -64,33 +64,33 @@ class Standardizer:
 
     @property
     def plain(self) -> Standardizer:
-        """The same without maps of tails or quantiles."""
+        """This standardizer without maps of tails or quantiles."""
         return Standardizer(self.columns, self.center, self.scale)
 
     def with_tails(self, index: Tensor) -> Standardizer:
-        """The same with tails of these indices (2, D) made light; unchanged where all are zero."""
+        """Return a standardizer that makes tails of these indices (2, D) light; unchanged where all are zero."""
         tails = Tails(index) if bool((index > 0).any()) else None
         return Standardizer(self.columns, self.center, self.scale, tails, self.marginal)
 
     def with_marginal(self, values: Tensor) -> Standardizer:
-        """The same with a quantile map fitted to rows (N, D)."""
+        """Return a standardizer with a quantile map fitted to rows (N, D)."""
         unit, _ = self._to_unit(values)
         return Standardizer(self.columns, self.center, self.scale, self.tails, QuantileMap.fit(unit))
 
     def with_limits(self, values: Tensor) -> Standardizer:
-        """The same, with the limits of training rows (N, D)."""
+        """Return the same, with the limits of training rows (N, D)."""
         u = self.forward(values)[0]
         limits = torch.stack([u.amin(0), u.amax(0)]) if len(u) else u.new_zeros(2, len(self))
         return Standardizer(self.columns, self.center, self.scale, self.tails, self.marginal, limits)
 
     def plausible(self, u: Tensor) -> Tensor:
-        """Which coordinates (B, D) lie no farther out than training rows do, but for a margin, (B,)."""
+        """Return which coordinates (B, D) lie no farther out than training rows do, but for a margin, (B,)."""
         if self.limits is None:
             return torch.ones(len(u), dtype=torch.bool)
         return ((u >= self.limits[0] - MARGIN) & (u <= self.limits[1] + MARGIN)).all(1)
 
     def unit(self, values: Tensor) -> Tensor:
-        """Rows (B, D) on the line, centred and scaled, and not mapped further; NaN for what is not there."""
+        """Return rows (B, D) on the line, centred and scaled, and not mapped further; NaN for what is not there."""
         return (self._to_line(values)[0] - self.center) / self.scale
 
     def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,7 +137,7 @@ class Standardizer:
         return u, log_derivative
 
     def _to_line(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """The columns mapped onto the line by their kinds, and the log-derivatives, (B, D) each."""
+        """Return the columns mapped onto the line by their kinds, and the log-derivatives, (B, D) each."""
         parts = [_onto_line(values[:, d], column) for d, column in enumerate(self.columns)]
         if not parts:
             return values, torch.zeros_like(values)
@@ -146,7 +146,7 @@ class Standardizer:
 
 
 def rounding_interval(x: Tensor, column: Column) -> tuple[Tensor, Tensor]:
-    """The ends of the interval that is rounded to x (B,), inside of the column's support."""
+    """Return the ends of the interval that is rounded to x (B,), inside of the column's support."""
     assert column.step is not None
     low, high = x - column.step / 2, x + column.step / 2
     if column.kind == "circular":  # it goes on beyond the cut
@@ -156,7 +156,7 @@ def rounding_interval(x: Tensor, column: Column) -> tuple[Tensor, Tensor]:
 
 
 def _center_and_scale(line: Tensor) -> tuple[float, float]:
-    """The median, and the middle half in units of a normal's."""
+    """Return the median, and the middle half in units of a normal's."""
     if not len(line):
         return 0.0, 1.0
     ordered = torch.sort(line).values
@@ -195,7 +195,7 @@ def _onto_line(x: Tensor, column: Column) -> tuple[Tensor, Tensor]:
 
 
 def _from_line(y: Tensor, column: Column) -> Tensor:
-    """The inverse of ``_onto_line``, kept strictly inside of the support."""
+    """Return the inverse of ``_onto_line``, kept strictly inside of the support."""
     lower, upper = column.support
     match column.kind:
         case "positive" if column.linear_below is not None:

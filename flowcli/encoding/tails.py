@@ -55,7 +55,7 @@ class Tails:
         return torch.where(heavy, torch.copysign(BEGIN + _WIDTH * out, z), z)
 
     def _sides(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The index on the side that each value lies on, and whether it lies in a tail that is heavy."""
+        """Return the index on the side that each value lies on, and whether it lies in a tail that is heavy."""
         index = torch.where(x < 0, self.index[0], self.index[1])
         heavy = (index > 0) & (x.abs() > BEGIN)
         return torch.where(index > 0, index, 1.0), heavy
@@ -66,7 +66,7 @@ def _log_density(z: Tensor) -> Tensor:
 
 
 def _normal_quantile(log_beyond: Tensor) -> Tensor:
-    """The z with so much of a normal's mass above it, by Newton's method on the logarithm of that mass.
+    """Return the z with so much of a normal's mass above it, by Newton's method on the logarithm of that mass.
 
     From below ``z = sqrt(-2 log p)`` the function is concave, so the steps never jump over the root from the right.
     """

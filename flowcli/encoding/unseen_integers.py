@@ -23,15 +23,15 @@ class UnseenIntegers:
     Args:
         values: The numbers that are not its own, rising.
         step: Of the grid.
-        spread: Half of the others lie within so many units of the middle one of the values.
+        typical_distance: Half of the others lie within so many units of the middle one of the values.
         signed: Whether there are numbers below zero.
     """
 
-    def __init__(self, values: Sequence[float], step: float, spread: float, *, signed: bool) -> None:
-        self.step, self.spread = step, spread
+    def __init__(self, values: Sequence[float], step: float, typical_distance: float, *, signed: bool) -> None:
+        self.step, self.typical_distance = step, typical_distance
         self.middle = values[len(values) // 2]
         self._center = round(self.middle / step)
-        self._scale = max(spread / step / UPPER_QUARTILE, 1.0)
+        self._scale = max(typical_distance / step / UPPER_QUARTILE, 1.0)
         reach = min(REACH * self._scale, 2.0**52)
         self._least, self._most = -reach if signed else max(-reach, -self._center), reach
         self._own = torch.tensor([round(value / step) - self._center for value in values], dtype=torch.float64)
@@ -40,7 +40,7 @@ class UnseenIntegers:
         self._log_total = math.log(max(whole - float(self._mass(inside).sum()), 1e-300))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """The logarithm of the probability of each number (B,), (B,)."""
+        """Return the logarithm of the probability of each number (B,), (B,)."""
         indices = torch.round(x / self.step) - self._center
         possible = (indices >= self._least) & (indices <= self._most) & ~torch.isin(indices, self._own)
         return torch.where(possible, torch.log(self._mass(indices)) - self._log_total, -math.inf)
@@ -62,30 +62,30 @@ class UnseenIntegers:
         return (indices + self._center) * self.step
 
     def _mass(self, indices: Tensor) -> Tensor:
-        """The probability of whole numbers before any is left out."""
-        near, far = (indices.abs() - 0.5) / self._scale, (indices.abs() + 0.5) / self._scale
+        """Return the probability of whole numbers before any is left out."""
+        near, outer = (indices.abs() - 0.5) / self._scale, (indices.abs() + 0.5) / self._scale
         # With s = t / sqrt(4 + t^2) the distribution function is 1/2 + 3/4 (s - s^3 / 3). Far out both s are nearly
         # one, and all that counts is what they are short of it.
-        s, r = (t / torch.sqrt(4 + t.square()) for t in (near, far))
-        short, shorter = (4 / (4 + t.square()) for t in (near, far))  # 1 - s^2, 1 - r^2
+        s, r = (t / torch.sqrt(4 + t.square()) for t in (near, outer))
+        short, shorter = (4 / (4 + t.square()) for t in (near, outer))  # 1 - s^2, 1 - r^2
         both = (short + s.square() * shorter) / (1 + s * r)  # 1 - s r
-        between = short * shorter * (far + near) / (4 * self._scale) / torch.where(indices == 0, 1.0, s + r)
+        between = short * shorter * (outer + near) / (4 * self._scale) / torch.where(indices == 0, 1.0, s + r)
         difference = torch.where(indices == 0, r - s, between)
         return 0.25 * difference * (short + both + shorter)
 
     def _mass_to(self, index: float) -> float:
-        """The probability of all whole numbers up to one."""
+        """Return the probability of all whole numbers up to one."""
         return _below((index + 0.5) / self._scale)
 
 
 def _below(t: float) -> float:
-    """The distribution function of a Student t with four degrees of freedom."""
+    """Return the distribution function of a Student t with four degrees of freedom."""
     s = t / math.sqrt(4 + t * t)
     return 0.5 + 0.75 * (s - s**3 / 3)
 
 
 def _quantile(share: Tensor) -> Tensor:
-    """The inverse of it, (B,) (Shaw, 2006)."""
+    """Return the inverse of it, (B,) (Shaw, 2006)."""
     alpha = (4 * share * (1 - share)).clamp(1e-300, 1)
     q = torch.cos(torch.arccos(torch.sqrt(alpha)) / 3) / torch.sqrt(alpha)
     return torch.sign(share - 0.5) * 2 * torch.sqrt((q - 1).clamp_min(0))

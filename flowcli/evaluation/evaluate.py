@@ -137,6 +137,6 @@ def _without_repeats(drawn: Drawn, first: NDArray[np.int64], chosen: NDArray[np.
 
 
 def _worst_shares(measures: Measures) -> Check | None:
-    """The column whose categories or missing cells are surely off, and most."""
+    """Return the column whose categories or missing cells are surely off, and most."""
     off = [check for check in measures.checks if check.aspect != "values" and check.adjusted < ALPHA]
     return max(off, key=lambda check: check.nats, default=None)

@@ -107,7 +107,7 @@ class Evidence:
 
 
 def findings(evidence: Evidence) -> list[Finding]:
-    """What is wrong, the weightiest first; nothing where the model is good.
+    """Return what is wrong, the weightiest first; nothing where the model is good.
 
     Each of four tests is made at such a level that a right model is called wrong in about one run of a hundred, all of
     them together. What one finding explains is no other: the columns of a model that is too narrow as a whole, the
@@ -134,7 +134,7 @@ def findings(evidence: Evidence) -> list[Finding]:
 
 
 def verdict(found: Sequence[Finding], rows: int) -> str:
-    """All of it in one line."""
+    """Return all of it in one line."""
     if not found and rows < LEAST_ROWS:
         return f"too few rows to tell: nothing is wrong that {counted(rows, 'row')} could show"
     if not found:
@@ -187,7 +187,7 @@ def _seen(found: Seen | None) -> list[Finding]:
 
 
 def _something_is_wrong(measures: Measures) -> bool:
-    """Whether one of the tests on rows and draws says so."""
+    """Return whether one of the tests on rows and draws says so."""
     test = measures.two_sample
     chances = [measures.coverage.chance, *(check.adjusted for check in measures.checks)]
     return min(*chances, 1.0 if test is None else test.chance) < ALPHA
@@ -212,7 +212,7 @@ def _modes(evidence: Evidence) -> list[Finding]:
 
 
 def _apart(measures: Measures) -> tuple[list[Finding], list[Finding]]:
-    """What regions say and what columns say, without what follows from the other."""
+    """Return what regions say and what columns say, without what follows from the other."""
     columns = [check for check in measures.checks if check.adjusted < ALPHA and check.nats >= LEAST_NATS]
     coverage = measures.coverage
     miscalibration = coverage.miscalibration if coverage.chance < ALPHA and coverage.nats >= LEAST_NATS else None
@@ -261,7 +261,7 @@ def _dependence(measures: Measures, columns: Sequence[Finding]) -> list[Finding]
 
 
 def _simpler(evidence: Evidence) -> list[Finding]:
-    """A simple model that is better, and whether that is for want of fitting or for too much of it."""
+    """Return a simple model that is better, and whether that is for want of fitting or for too much of it."""
     found = [] if evidence.rivals is None else list(evidence.rivals.found)
     better = [
         rival for rival in found if rival.gain.rows >= LEAST_ROWS and rival.gain.chance_of_worse < ALPHA / len(found)

@@ -12,7 +12,7 @@ Value = TypeVar("Value", int, float, tuple[int, ...])
 
 
 def active(mask: str, columns: int) -> list[bool]:
-    """Which columns a coupling transforms. A single column is always transformed."""
+    """Return which columns a coupling transforms. A single column is always transformed."""
     half = (columns + 1) // 2
     chosen = {
         "even": [i % 2 == 0 for i in range(columns)],
@@ -24,7 +24,7 @@ def active(mask: str, columns: int) -> list[bool]:
 
 
 def bijection(transform: config.Transform) -> bijections.Bijection[Any]:
-    """The bijection that a config names."""
+    """Return the bijection that a config names."""
     match transform:
         case config.Affine(affine=options):
             return bijections.Affine(options.bound)
@@ -35,7 +35,7 @@ def bijection(transform: config.Transform) -> bijections.Bijection[Any]:
 
 
 def resolved(value: Value | config.Auto, name: str) -> Value:
-    """The value, of which nothing may be left to decide.
+    """Return the value, of which nothing may be left to decide.
 
     Raises:
         ConfigError: It is still ``auto``.

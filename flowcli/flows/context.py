@@ -23,16 +23,16 @@ class Context:
     observed: Tensor | None = None
 
     def select(self, rows: Tensor) -> Context:
-        """The context of some rows, by their numbers."""
+        """Return the context of some rows, by their numbers."""
         given, observed = (None if part is None else part[rows] for part in (self.given, self.observed))
         return Context(given, observed)
 
     def to(self, like: Tensor) -> Context:
-        """The same with another tensor's type, on its device."""
+        """Return the context in another tensor's type, on its device."""
         return Context(*(None if part is None else part.to(like) for part in (self.given, self.observed)))
 
     def reordered(self, columns: Tensor) -> Context:
-        """The context of the same rows with their columns in another order, (D,)."""
+        """Return the context of the same rows with their columns in another order, (D,)."""
         return self if self.observed is None else replace(self, observed=self.observed.index_select(1, columns))
 
 

@@ -37,7 +37,7 @@ class Flow(nn.Module):
         return x, log_det
 
     def output_context(self, context: Context) -> Context:
-        """The context of the latents."""
+        """Return the context of the latents."""
         for layer in self.layers:
             assert isinstance(layer, Transform)
             context = layer.output_context(context)
@@ -65,7 +65,7 @@ class Flow(nn.Module):
         return z, log_det
 
     def log_prob(self, x: Tensor, context: Context = NO_CONTEXT) -> Tensor:
-        """Log-density of each row, in nats, (B,)."""
+        """Return log-density of each row, in nats, (B,)."""
         z, log_det = self(x, context)
         log_prob: Tensor = self.base.log_prob(z, self.output_context(context)) + log_det
         return log_prob

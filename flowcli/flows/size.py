@@ -31,7 +31,7 @@ def check_size(architecture: config.FlowConfig, columns: int, context: int = 0) 
 
 
 def check_mixed_size(architecture: config.FlowConfig, layout: Layout, numbers: Sequence[Tensor | None]) -> None:
-    """The same for the density of whole rows.
+    """Find out whether the density of whole rows would be too large, without making it.
 
     Raises:
         ConfigError: Larger than any fit could use, or something is left to ``auto``.
@@ -42,7 +42,7 @@ def check_mixed_size(architecture: config.FlowConfig, layout: Layout, numbers: S
 def count_mixed_parameters(
     architecture: config.FlowConfig, layout: Layout, numbers: Sequence[Tensor | None] = ()
 ) -> int:
-    """The number of parameters of the density that ``build_mixed`` makes of the same arguments.
+    """Return the number of parameters of the density that ``build_mixed`` makes of the same arguments.
 
     Raises:
         ConfigError: Something is left to ``auto``.
@@ -68,7 +68,7 @@ def _check(parameters: int) -> None:
 
 
 def count_parameters(architecture: config.FlowConfig, columns: int, context: int = 0) -> int:
-    """The number of parameters of the flow that ``build`` makes of the same arguments.
+    """Return the number of parameters of the flow that ``build`` makes of the same arguments.
 
     Raises:
         ConfigError: Something is left to ``auto``.

@@ -21,7 +21,7 @@ class Transform(nn.Module, ABC):
         """Return x (B, D) and log|det dx/dz| (B,)."""
 
     def output_context(self, context: Context) -> Context:
-        """The context of what comes out: another one where columns change their places."""
+        """Return the context of what comes out: another one where columns change their places."""
         return context
 
     def initialize(self, x: Tensor) -> None:

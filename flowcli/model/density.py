@@ -80,11 +80,11 @@ class Density(ABC):
 
     @abstractmethod
     def to(self, device: torch.device | str) -> Density:
-        """The same density with its flows on another device."""
+        """Return the same density with its flows on another device."""
 
     @abstractmethod
     def scores(self, values: Rows, *, double: bool = False, draws: int = DRAWS, seed: int = 0) -> Scores:
-        """Log-density of each row, with its standard error.
+        """Return log-density of each row, with its standard error.
 
         A rounded number counts with the mass of its cell, divided by the grid's step. The mass is a mean over points
         in the cell, the same for all rows.

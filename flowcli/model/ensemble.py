@@ -68,11 +68,11 @@ class Ensemble(Density):
         return sum(member.parameters for member in self.members)
 
     def to(self, device: torch.device | str) -> Ensemble:
-        """The same density with its flows on another device."""
+        """Return the same density with its flows on another device."""
         return replace(self, members=[member.to(device) for member in self.members])
 
     def scores(self, values: Rows, *, double: bool = False, draws: int = DRAWS, seed: int = 0) -> Scores:
-        """Log-density of each row, with its standard error; see ``Density.scores``.
+        """Return log-density of each row, with its standard error; see ``Density.scores``.
 
         The flows share the points in cells, so their errors add up, each by its share of the row's density.
         """

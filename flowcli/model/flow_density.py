@@ -102,7 +102,7 @@ class FlowDensity(Density):
         return bool(self.encoder.rounded)
 
     def to(self, device: torch.device | str) -> FlowDensity:
-        """The same density with its flow on another device."""
+        """Return the same density with its flow on another device."""
         return replace(self, joint=copy.deepcopy(self.joint).to(device))
 
     @property
@@ -116,7 +116,7 @@ class FlowDensity(Density):
         return max(128, 2048 // (1 + len(self.coordinates) // 32))
 
     def scores(self, values: Rows, *, double: bool = False, draws: int = DRAWS, seed: int = 0) -> Scores:
-        """Log-density of each row, with its standard error; see ``Density.scores``."""
+        """Return log-density of each row, with its standard error; see ``Density.scores``."""
         shares = points(draws, self.encoder.rounded, values.shape[1], seed)
         parts: list[LogMean] = []
         for block in self._blocks(values):
@@ -131,7 +131,7 @@ class FlowDensity(Density):
         return Scores(*(torch.cat(part).numpy() for part in zip(*parts, strict=True)))
 
     def terms(self, values: Rows, *, double: bool = False, draws: int = DRAWS, seed: int = 0) -> Terms:
-        """The terms of the log-density of each row (B, N_c); see ``scores``."""
+        """Return the terms of the log-density of each row (B, N_c); see ``scores``."""
         parts = [self._terms(block, double) for block in self._blocks(values)]
         if not parts:
             nothing = np.empty(0)
@@ -225,14 +225,14 @@ class FlowDensity(Density):
         u = u.cpu().double()
         if not self.encoder.layout.given:
             for _ in range(MOST_REDRAWS):
-                far = (~self.coordinates.plausible(u) & ~missed).nonzero()[:, 0]
-                if not len(far):
+                implausible = (~self.coordinates.plausible(u) & ~missed).nonzero()[:, 0]
+                if not len(implausible):
                     break
-                own = context.select(far.to(z.device))
-                latents = flow.base.sample(len(far), generator, of_latents.select(far.to(z.device)))
+                own = context.select(implausible.to(z.device))
+                latents = flow.base.sample(len(implausible), generator, of_latents.select(implausible.to(z.device)))
                 result = flow.inverse(latents, own)[0]
-                z = z.index_copy(0, far.to(z.device), latents)
-                u[far], missed[far] = result.cpu().double(), _missed(flow, result, latents, own).cpu()
+                z = z.index_copy(0, implausible.to(z.device), latents)
+                u[implausible], missed[implausible] = result.cpu().double(), _missed(flow, result, latents, own).cpu()
         for _ in range(MOST_REDRAWS):
             if not missed.any():
                 return u
@@ -252,7 +252,7 @@ class FlowDensity(Density):
 
 
 def require_flow(density: Density) -> FlowDensity:
-    """The density, which must be that of one flow.
+    """Return the density, which must be that of one flow.
 
     Raises:
         UsageError: It is not.
@@ -263,6 +263,6 @@ def require_flow(density: Density) -> FlowDensity:
 
 
 def _missed(flow: Flow, u: Tensor, z: Tensor, context: Context) -> Tensor:
-    """Which coordinates u (B, D) do not lead back to their latents z (B, D), (B,)."""
+    """Return which coordinates u (B, D) do not lead back to their latents z (B, D), (B,)."""
     again: Tensor = flow(u, context)[0]
     return ~((again - z).abs() <= ROUND_TRIP * (1 + z.abs())).all(1)

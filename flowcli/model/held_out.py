@@ -29,7 +29,7 @@ class HeldOut:
 
     @classmethod
     def of(cls, log_probs: Rows, weights: Rows | None = None) -> HeldOut:
-        """That of rows with these log-densities and weights, (N,) each; N is at least one."""
+        """Return the distribution of rows with these log-densities and weights, (N,) each; N is at least one."""
         if weights is not None and weights.any():
             log_probs, weights = log_probs[weights > 0], weights[weights > 0]
         order = np.argsort(log_probs, kind="stable")
@@ -42,12 +42,12 @@ class HeldOut:
         return cls(ranked[kept], shares[kept])
 
     def percentiles(self, log_prob: Rows) -> Rows:
-        """The share of the held-out rows that are less likely than rows with these log-densities, (B,)."""
+        """Return the share of the held-out rows that are less likely than rows with these log-densities, (B,)."""
         index = np.searchsorted(self.log_probs, log_prob)
         return np.asarray(np.append(self.shares, 1.0)[index])
 
     def rarest(self) -> float:
-        """The smallest share above zero that can be told: that of the least likely row."""
+        """Return the smallest share above zero that can be told: that of the least likely row."""
         above = self.shares[self.shares > 0]
         return float(above[0]) if len(above) else 1.0
 

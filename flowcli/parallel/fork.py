@@ -66,7 +66,7 @@ def exit_code(process: int) -> int | None:
 
 
 def packed(error: BaseException, most: int) -> bytes:
-    """An error as no more than so many bytes for ``pickle``, or one that says the same."""
+    """Return an error as no more than so many bytes for ``pickle``, or one that says the same."""
     with suppress(Exception):
         found = pickle.dumps(error)
         if len(found) <= most and isinstance(pickle.loads(found), BaseException):

@@ -1,4 +1,4 @@
-"""The same work on several processors at once, step by step: processes that share memory and wait for each other.
+"""Lockstep: processes that share memory do a part each of every step, and wait for each other.
 
 Small operations are what a step of a fit consists of. Threads of one Python process would take turns with them, and
 torch's own threads have nothing to divide in them; processes do them side by side. They are forked, as torch's
@@ -34,13 +34,13 @@ LONGEST_COMPLAINT = 2_000  # bytes, of which a pipe has room for those of many
 
 
 def shared(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Zeros in memory that forked processes will share."""
+    """Return zeros in memory that forked processes will share."""
     size = max(1, math.prod(shape)) * dtype.itemsize
     return torch.frombuffer(mmap.mmap(-1, size), dtype=dtype)[: math.prod(shape)].view(shape)
 
 
 def processes_for(device: torch.device, batch_size: int, least: int) -> int:
-    """How many processes a fit should have: those that torch may use, each with at least so many rows of a batch.
+    """Return how many processes a fit should have, each with at least so many rows of a batch.
 
     One where nothing can be forked safely: elsewhere than on Linux, and where there is a GPU, whose threads torch's
     automatic differentiation does not let a forked process go without.
@@ -141,7 +141,7 @@ class Lockstep:
 
 
 def _acquire(semaphore: Any) -> bool:
-    """Whether the semaphore lets us through soon; the others have equal parts, so it is worth looking for a while."""
+    """Return whether the semaphore was acquired; the parts are equal, so it is worth trying for a while."""
     for _ in range(TRIES):
         if semaphore.acquire(False):
             return True

@@ -87,7 +87,7 @@ class Workers:
         return slot
 
     def is_finished(self, slot: int) -> bool:
-        """Whether the result is there, as far as was noted."""
+        """Return whether the result is there, as far as was noted."""
         return slot in self._finished
 
     def note(self) -> None:
@@ -110,7 +110,7 @@ class Workers:
         return self._wait(None, descriptor)
 
     def take(self, slot: int) -> Numbers:
-        """The result (b, outputs) in a slot, which is free again.
+        """Return the result (b, outputs) in a slot, which is free again.
 
         Raises:
             Exception: What went wrong while it was computed.
@@ -133,7 +133,7 @@ class Workers:
         self._tasks = self._ask = -1
 
     def _areas(self, slot: int, rows: int) -> tuple[Numbers, Numbers]:
-        """The places in a slot of what a task is computed from, (rows, inputs), and of the result, (rows, outputs)."""
+        """Return the areas of a slot for a task's rows, (rows, inputs), and for its results, (rows, outputs)."""
         given, found = rows * self._inputs, rows * self._outputs
         memory = self._memory[slot]
         return (

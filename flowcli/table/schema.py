@@ -96,12 +96,12 @@ class Schema:
         return [column.name for column in self.columns]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The columns as plain JSON values, without the attributes that are not set."""
+        """Return the columns as plain JSON values, without the attributes that are not set."""
         return [{k: _plain(v) for k, v in asdict(c).items() if _is_set(v)} for c in self.columns]
 
     @classmethod
     def from_json(cls, columns: Iterable[dict[str, Any]]) -> Schema:
-        """The inverse of ``to_json``."""
+        """Return the inverse of ``to_json``."""
         sequences = {field.name for field in fields(Column) if field.default == ()}
         return cls(
             tuple(Column(**{k: _frozen(v) if k in sequences else v for k, v in column.items()}) for column in columns)
@@ -143,7 +143,7 @@ def parse_kind(text: str) -> Column:
 
 
 def _numbers(text: str, remaining: str, counts: tuple[int, ...], example: str) -> list[float]:
-    """The numbers after the colon."""
+    """Return the numbers after the colon."""
     parts = re.split(r"\s*,\s*", remaining.strip())
     try:
         numbers = [float(part) for part in parts]
@@ -164,5 +164,5 @@ def _plain(value: Any) -> Any:
 
 
 def _frozen(value: Any) -> Any:
-    """The inverse of ``_plain``."""
+    """Return the inverse of ``_plain``."""
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -71,7 +71,7 @@ class Condition:
         self(np.empty((0, len(columns))))  # what does not fit together is found here
 
     def __call__(self, values: NDArray[np.float64]) -> Truth:
-        """Whether each of the rows (B, D) meets the condition, (B,). A comparison with a missing value is not met."""
+        """Return which rows (B, D) meet the condition, (B,); no comparison with a missing value is met."""
         with np.errstate(all="ignore"):
             met = np.asarray(self._truth(self._tree, values))
         return np.broadcast_to(met, len(values))
@@ -106,7 +106,7 @@ class Condition:
         return tree
 
     def _truth(self, node: ast.expr, values: NDArray[np.float64]) -> Truth:
-        """What is true or false."""
+        """Return what is true or false."""
         match node:
             case ast.BoolOp(op=ast.And(), values=parts):
                 return reduce(np.logical_and, [self._truth(part, values) for part in parts])
@@ -162,7 +162,7 @@ class Condition:
         return one, other
 
     def _textual(self, node: ast.expr) -> Column | None:
-        """The column of text that a part of the condition names, if it names one."""
+        """Return the column of text that a part of the condition names, if it names one."""
         if not isinstance(node, ast.Name) or (node.id in ("true", "false") and node.id not in self._names):
             return None
         column = self._columns[self._place(node.id)]
@@ -173,7 +173,7 @@ class Condition:
         return values[:, self._place(node.id)]
 
     def _level(self, node: ast.expr, column: Column) -> int:
-        """The place of a text among a column's levels."""
+        """Return the place of a text among a column's levels."""
         match node:
             case ast.Constant(value=bool() as truth) if column.kind == "boolean":
                 return truth_level(column.levels, truth)
@@ -187,7 +187,7 @@ class Condition:
         raise self._error(f"compares column {quoted(column.name)}, which is text, with {self._shown(node)}")
 
     def _number(self, node: ast.expr, values: NDArray[np.float64]) -> Numbers:
-        """What is a number: of each row, or of all."""
+        """Return what is a number: of each row, or of all."""
         match node:
             case ast.Name(id=name):
                 if (column := self._textual(node)) is not None:
@@ -211,7 +211,7 @@ class Condition:
         raise self._error(f"has {self._shown(node)} where a number or a column belongs")
 
     def _place(self, word: str) -> int:
-        """The column that a word or a name in backquotes means."""
+        """Return the column that a word or a name in backquotes means."""
         name = self._quoted.get(word, word)
         if name in self._names:
             return self._names.index(name)
@@ -223,7 +223,7 @@ class Condition:
         raise self._error(f"names no column {quoted(name)}{hint}")
 
     def _shown(self, node: ast.expr) -> str:
-        """A part of the condition, as the user wrote it or nearly so."""
+        """Return a part of the condition, as the user wrote it or nearly so."""
         text = ast.unparse(node)
         for word, name in self._quoted.items():
             text = text.replace(word, f"`{name}`")

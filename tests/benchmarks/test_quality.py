@@ -44,9 +44,9 @@ def test_rows_have_the_density_that_is_claimed(name: str) -> None:
     truth = known.log_prob(rows)
     assert np.isfinite(truth).all()
     for column in rows.columns[:6]:
-        center, spread = rows[column].mean(), rows[column].std()
+        center, width = rows[column].mean(), rows[column].std()
         for stretch, shift in ((1.0, 0.05), (1.0, -0.05), (1.05, 0.0), (0.95, 0.0)):
-            moved = rows.assign(**{column: center + stretch * (rows[column] - center) + shift * spread})
+            moved = rows.assign(**{column: center + stretch * (rows[column] - center) + shift * width})
             gain = known.log_prob(moved) + np.log(stretch) - truth
             assert gain.mean() < 3 * gain.std() / np.sqrt(len(gain)), (column, stretch, shift)
 
@@ -73,10 +73,10 @@ def test_the_report_says_who_is_ahead(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     nats = random.normal(size=200)
 
-    def leave(how: str, log_prob: np.ndarray, curve: list[tuple[float, float]], **several: np.ndarray) -> None:
+    def leave(how: str, log_prob: np.ndarray, curve: list[tuple[float, float]], **many: np.ndarray) -> None:
         words = {"seconds": curve[-1][0], "curve": curve, "note": "", "budget": 60.0, "cores": 2}
         file = file_of(tmp_path, "rings", how, 0)
-        np.savez_compressed(file, log_prob=log_prob, truth=nats, words=np.array(json.dumps(words)), **several)
+        np.savez_compressed(file, log_prob=log_prob, truth=nats, words=np.array(json.dumps(words)), **many)
 
     leave("auto", nats - 0.01, [(1.0, -1.0), (3.0, 0.5), (9.0, 0.9)])
     leave("zuko", nats - 0.30, [(10.0, -1.0), (40.0, 0.4)])

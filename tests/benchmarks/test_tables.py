@@ -59,9 +59,9 @@ def test_rows_have_the_density_that_is_claimed(name: str) -> None:
     pd.testing.assert_frame_equal(rows.head(5), known.sample(4000, 0).head(5))
     numbers = [column for column in rows if rows[column].dtype == float and name != "zeros and rounded prices"]
     for column in numbers:
-        spread = 0.05 * rows[column].std()
+        width = 0.05 * rows[column].std()
         for sign in (1, -1):
-            moved = rows.assign(**{column: rows[column] + sign * spread})
+            moved = rows.assign(**{column: rows[column] + sign * width})
             with np.errstate(invalid="ignore", divide="ignore"):
                 other = known.log_prob(moved)
             gain = np.where(np.isfinite(other), other, -50.0) - truth

@@ -322,7 +322,9 @@ def test_the_state_is_saved_between_evaluations(fit, monkeypatch, tmp_path):
     status = []
     save = state_file.save_state
     monkeypatch.setattr(
-        state_file, "save_state", lambda state, *rest: (status.append(state[0]["loop"]["step"]), save(state, *rest))
+        state_file,
+        "save_state",
+        lambda state, *remaining: (status.append(state[0]["loop"]["step"]), save(state, *remaining)),
     )
     assert fit("--save-every", "0.001", epochs=2).code == 0
     evaluate_density = {

@@ -194,10 +194,10 @@ def test_a_pipe_has_its_answers_before_it_ends(model, threads):
         assert len(children(process.pid)) == (0 if threads == 1 else threads)
         feeder.join()
         process.stdin.close()
-        rest = process.stdout.read()
+        remaining = process.stdout.read()
         clock.cancel()
     assert process.returncode == 0
-    assert answers + rest.count(b"\n") == first.count(b"\n")
+    assert answers + remaining.count(b"\n") == first.count(b"\n")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a fit beside a GPU is one process")

@@ -147,8 +147,8 @@ def test_all_columns_are_the_row(data, model):
     text = frame.to_csv(index=False).encode()
     marginal = table(flowcli("logprob", model, "--columns", "a,b,c", "--error", stdin=text))
     whole = table(flowcli("logprob", model, "--draws", 64, "--error", stdin=text))
-    apart = (marginal["logprob"] - whole["logprob"]).abs()
-    assert (apart < 4 * (marginal["logprob_error"] + whole["logprob_error"]) + 1e-6).all()
+    difference = (marginal["logprob"] - whole["logprob"]).abs()
+    assert (difference < 4 * (marginal["logprob_error"] + whole["logprob_error"]) + 1e-6).all()
 
 
 @pytest.mark.parametrize(

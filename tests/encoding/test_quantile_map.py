@@ -148,13 +148,13 @@ def test_few_rows_come_out_at_unit_scale(rows):
 @pytest.mark.parametrize("value", [1e300, -1e300, 1e100, -1e100])
 def test_the_whole_line(rows, value):
     fitted = QuantileMap.fit(rows)
-    far = torch.tensor([[value]], dtype=torch.float64)
-    z, log_derivative = fitted.forward(far)
+    distant = torch.tensor([[value]], dtype=torch.float64)
+    z, log_derivative = fitted.forward(distant)
     assert not z.isnan().any()
     assert log_derivative.isfinite().all()
     if z.isfinite().all() and float(log_derivative) + np.log(abs(value)) > -20:  # else z's rounding swallows x
-        torch.testing.assert_close(fitted.inverse(z), far, rtol=1e-9, atol=0)
-    assert not fitted.inverse(far).isnan().any()
+        torch.testing.assert_close(fitted.inverse(z), distant, rtol=1e-9, atol=0)
+    assert not fitted.inverse(distant).isnan().any()
 
 
 @pytest.mark.parametrize("columns", [1, 200])

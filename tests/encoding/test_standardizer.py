@@ -177,8 +177,8 @@ def test_inverse_stays_strictly_inside_of_the_support(marginal):
     coordinates = fit(values, REAL, POSITIVE, BOUNDED)
     if marginal:
         coordinates = with_marginal(coordinates, values)
-    far = torch.tensor([[0.0, s * 10.0**p, s * 10.0**p] for p in range(5) for s in (-1, 1)], dtype=torch.float64)
-    back = inverse(coordinates, far)
+    distant = torch.tensor([[0.0, s * 10.0**p, s * 10.0**p] for p in range(5) for s in (-1, 1)], dtype=torch.float64)
+    back = inverse(coordinates, distant)
     assert (back[:, 1] > 0).all()
     assert back.isfinite().all()
     assert ((back[:, 2] > -1) & (back[:, 2] < 3)).all()

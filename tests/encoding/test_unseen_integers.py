@@ -11,10 +11,10 @@ from flowcli.encoding.unseen_integers import UPPER_QUARTILE, UnseenIntegers
 
 
 @pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize(("step", "spread"), [(1.0, 3.0), (0.5, 40.0), (1.0, 1.0)])
-def test_the_rest_of_the_grid_sums_to_one(step: float, spread: float, signed: bool) -> None:
+@pytest.mark.parametrize(("step", "width"), [(1.0, 3.0), (0.5, 40.0), (1.0, 1.0)])
+def test_the_rest_of_the_grid_sums_to_one(step: float, width: float, signed: bool) -> None:
     values = np.array([0.0, 1.0, 2.0, 7.0]) * step
-    others = UnseenIntegers(values.tolist(), step, spread, signed=signed)
+    others = UnseenIntegers(values.tolist(), step, width, signed=signed)
     grid = torch.arange(-200_000, 200_000, dtype=torch.float64) * step
     log_prob = others.log_prob(grid)
     assert float(log_prob.exp().sum()) == pytest.approx(1.0, abs=1e-6)

@@ -45,8 +45,8 @@ class Known(Density):
     def scores(self, values, *, double=False, draws=8, seed=0):
         return Scores(self.log_density(values), np.zeros(len(values)))
 
-    def log_prob_at(self, rest, spread):
-        return torch.from_numpy(self.log_density(rest.numpy()))
+    def log_prob_at(self, others, width):
+        return torch.from_numpy(self.log_density(others.numpy()))
 
     def draw(self, given, generator):
         seed = int(torch.randint(2**62, (1,), generator=generator))

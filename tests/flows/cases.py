@@ -13,7 +13,7 @@ from flowcli.flows.bijections import Bijection
 from flowcli.flows.conditioners import DenseNetwork, MaskedNetwork, SparseNetwork
 from flowcli.flows.transform import Transform
 
-Part = TypeVar("Part", bound=torch.nn.Module)
+Split = TypeVar("Part", bound=torch.nn.Module)
 
 BIJECTIONS: dict[str, Callable[[], Bijection]] = {
     "affine": bijections.Affine,
@@ -45,18 +45,18 @@ def sparse(columns: int, parameters: int, net: str, context: int, parents: int =
 
 def _autoregressive(bijection: str, net: str, *, reverse: bool = False) -> Callable[[int, int], Transform]:
     def make(columns: int, context: int) -> Transform:
-        bend = BIJECTIONS[bijection]()
-        return layers.Autoregressive(bend, masked(columns, bend.parameters, net, context), reverse=reverse)
+        kind_of = BIJECTIONS[bijection]()
+        return layers.Autoregressive(kind_of, masked(columns, kind_of.parameters, net, context), reverse=reverse)
 
     return make
 
 
 def _coupling(bijection: str, net: str, parity: int) -> Callable[[int, int], Transform]:
     def make(columns: int, context: int) -> Transform:
-        bend = BIJECTIONS[bijection]()
+        kind_of = BIJECTIONS[bijection]()
         active = [columns == 1 or i % 2 == parity for i in range(columns)]
         inputs = columns - sum(active) + context
-        return layers.Coupling(active, bend, DenseNetwork(inputs, sum(active) * bend.parameters, **NETS[net]))
+        return layers.Coupling(active, kind_of, DenseNetwork(inputs, sum(active) * kind_of.parameters, **NETS[net]))
 
     return make
 
@@ -74,10 +74,10 @@ TRANSFORMS: dict[str, Callable[[int, int], Transform]] = {
     "autoregressive-mixture-cdf": _autoregressive("mixture-cdf", "residual"),
     "autoregressive-narrow": _autoregressive("affine", "narrow"),
     "sparse-spline": lambda d, c: layers.Autoregressive(
-        bend := BIJECTIONS["spline"](), sparse(d, bend.parameters, "residual", c)
+        kind_of := BIJECTIONS["spline"](), sparse(d, kind_of.parameters, "residual", c)
     ),
     "sparse-affine-reverse": lambda d, c: layers.Autoregressive(
-        bend := BIJECTIONS["affine"](), sparse(d, bend.parameters, "plain", c), reverse=True
+        kind_of := BIJECTIONS["affine"](), sparse(d, kind_of.parameters, "plain", c), reverse=True
     ),
     "coupling-affine-even": _coupling("affine", "plain", 0),
     "coupling-spline-odd": _coupling("spline", "residual", 1),
@@ -102,7 +102,7 @@ BASES: dict[str, Callable[[int, int], Base]] = {
 }
 
 
-def shaken(part: Part, scale: float = 0.5, seed: int = 0) -> Part:
+def shaken(part: Split, scale: float = 0.5, seed: int = 0) -> Split:
     """The part away from its start, in float64 and without dropout, as training might have left it."""
     generator = torch.Generator().manual_seed(seed)
     part = part.double().eval()

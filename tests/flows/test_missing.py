@@ -57,9 +57,9 @@ def test_log_det_is_that_of_the_columns_that_are_there(name: str) -> None:
 def test_layers_that_mix_columns_say_so(name: str) -> None:
     layer = TRANSFORMS[name](4, 2).double()
     x, half = rows()
-    for way in (layer, layer.inverse):
+    for candidate in (layer, layer.inverse):
         with pytest.raises(ValueError, match="mixes columns"):
-            way(x, half)
+            candidate(x, half)
 
 
 @torch.no_grad()

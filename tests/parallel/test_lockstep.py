@@ -173,8 +173,8 @@ def test_several_processes_repeat_themselves_and_resume_exactly(three_threads):
 
 def test_parameters_are_views_of_one_vector():
     request = config.load("nsf", ["flow.layers.1.repeat=1"])
-    settled = resolve.resolve_flow(request.flow, size=resolve.Size(1000, 3), marginal=False, components=1)
-    flow = build_mixed(settled, Layout(3))
+    resolved = resolve.resolve_flow(request.flow, size=resolve.Size(1000, 3), marginal=False, components=1)
+    flow = build_mixed(resolved, Layout(3))
     before = {name: p.detach().clone() for name, p in flow.named_parameters()}
     flat = Flat(flow, share=False)
     for name, parameter in flow.named_parameters():

@@ -84,10 +84,10 @@ def test_few_different_rows_are_enough(z):
     assert torch.isfinite(mixture.log_prob(z.double())).all()
 
 
-@pytest.mark.parametrize("far", [1e200, float("inf")])
-def test_rows_beyond_all_measure_have_none(far):
+@pytest.mark.parametrize("distant", [1e200, float("inf")])
+def test_rows_beyond_all_measure_have_none(distant):
     z = torch.randn(100, 2, generator=torch.Generator().manual_seed(0)).double()
-    z[7, 1] = far
+    z[7, 1] = distant
     with pytest.raises(NumericsError, match="no mixture of 2 Gaussians could be fitted"):
         fit_mixture(z, 2, seed=0)
 

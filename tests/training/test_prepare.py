@@ -141,13 +141,13 @@ def test_more_components_than_rows():
         prepared(table(rows(20, 2)), "mixture", ["flow.base.mixture.components=50"])
 
 
-@pytest.mark.parametrize("far", [1e30, 1e200, -1e300])
+@pytest.mark.parametrize("distant", [1e30, 1e200, -1e300])
 @pytest.mark.parametrize(
     ("name", "row"), [*(("mixture", row) for row in range(12)), ("auto", 0), ("nsf", 0), ("realnvp", 0)]
 )
-def test_one_outlier_is_fine(name, far, row):
+def test_one_outlier_is_fine(name, distant, row):
     values = rows(60, 2)
-    values[row, 1] = far
+    values[row, 1] = distant
     fitting = prepared(table(values), name)
     density = density_of(fitting)
     log_prob = density.log_prob(values)

@@ -21,8 +21,8 @@ AUTO = ("train.epochs=4", "flow.base.autoregressive_mixture.components=2")
 def heaps(count, seed=0):
     """Two Gaussians in three columns, on which no network can improve."""
     random = np.random.default_rng(seed)
-    far = 8.0 * random.integers(2, size=(count, 1))
-    return random.normal(size=(count, 3)) @ np.array([[1, 0.5, 0], [0, 1, -0.7], [0, 0, 1]]) + far
+    distant = 8.0 * random.integers(2, size=(count, 1))
+    return random.normal(size=(count, 3)) @ np.array([[1, 0.5, 0], [0, 1, -0.7], [0, 0, 1]]) + distant
 
 
 def at_the_start(data, **options):
@@ -148,7 +148,7 @@ def test_weights_of_both_sides_are_in_one_unit():
         for values, weight in ((train, 1.0), (held, 2.0))
     ]
     doubled = [RowSet.of(rows, fitting.encoder) for rows in (train, np.concatenate([held, held]))]
-    one, other = (refit_with_held_out(density, *sides).log_prob(train) for sides in (weighted, doubled))
+    one, other = (refit_with_held_out(density, *both_sets).log_prob(train) for both_sets in (weighted, doubled))
     np.testing.assert_allclose(one, other, rtol=1e-4)
 
 

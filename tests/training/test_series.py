@@ -222,9 +222,9 @@ def test_a_choice_among_named_configs_ends_when_all_were_tried():
 
 
 def test_a_config_that_does_not_suit_the_rows_only_loses():
-    made = {"odd": config.load("mixture", ["flow.base.mixture.components=500"])}
+    drawn = {"odd": config.load("mixture", ["flow.base.mixture.components=500"])}
     field = (Candidate("odd", config="odd"), Candidate("good", config="good"))
-    choice = SuccessiveHalving(lambda each: made.get(each.name, NSF), Candidate("nsf", config="nsf"), field, 60.0)
+    choice = SuccessiveHalving(lambda each: drawn.get(each.name, NSF), Candidate("nsf", config="nsf"), field, 60.0)
     series = Series(Task(data()), choice)
     events = run(series)
     assert [each.name for each in series.finished] == ["nsf", "odd", "good"]
@@ -232,7 +232,7 @@ def test_a_config_that_does_not_suit_the_rows_only_loses():
     assert "components" in series.finished[1].outcome
     assert series.density().summary["trials"][1]["outcome"] == series.finished[1].outcome
     assert sum(isinstance(event, Ended) for event in events) == 3
-    first = SuccessiveHalving(lambda each: made["odd"], Candidate("odd", config="odd"), field, 60.0)
+    first = SuccessiveHalving(lambda each: drawn["odd"], Candidate("odd", config="odd"), field, 60.0)
     with pytest.raises(ConfigError):
         Series(Task(data()), first)
 
@@ -248,9 +248,9 @@ UNTRAINED = config.load("nsf", [*SMALL, "train.epochs=0", "flow.layers.0.margina
 
 def _choice(members=1):
     mixture = config.load("mixture", ["train.epochs=20"])
-    made = {"mixture": mixture, "nsf": UNTRAINED}
+    drawn = {"mixture": mixture, "nsf": UNTRAINED}
     field = (Candidate("mixture", config="mixture"),)
-    return SuccessiveHalving(lambda each: made[each.name], Candidate("nsf", config="nsf"), field, 60.0, members)
+    return SuccessiveHalving(lambda each: drawn[each.name], Candidate("nsf", config="nsf"), field, 60.0, members)
 
 
 def test_the_best_is_chosen_where_it_is_clearly_ahead():

@@ -57,8 +57,8 @@ def test_light_tails_are_left_alone(distribution: stats.rv_continuous, seed: int
 
 def test_the_map_of_tails_is_exact() -> None:
     tails = Tails(torch.tensor([[0.0, 0.4, 1.0], [0.4, 0.0, 2.0]], dtype=torch.float64))
-    far = torch.cat([torch.linspace(-8, 8, 161), torch.logspace(1, 12, 30), -torch.logspace(1, 12, 30)]).double()
-    x = far[:, None].expand(-1, 3).contiguous()
+    distant = torch.cat([torch.linspace(-8, 8, 161), torch.logspace(1, 12, 30), -torch.logspace(1, 12, 30)]).double()
+    x = distant[:, None].expand(-1, 3).contiguous()
     z, log_derivative = tails.forward(x)
     torch.testing.assert_close(tails.inverse(z), x, rtol=1e-8, atol=1e-9)
     middle = x.abs() <= BEGIN
@@ -87,8 +87,8 @@ def test_a_density_of_heavy_tails_integrates_to_one_and_reaches_far() -> None:
     x = np.sinh(u)
     mass = np.trapezoid(np.exp(density.log_prob(x[:, None], double=True)) * np.cosh(u), u)
     assert mass == pytest.approx(1.0, abs=1e-4)
-    far = np.array([[1e3], [1e6], [-1e9], [1e12]])
-    nats = density.log_prob(far)
+    distant = np.array([[1e3], [1e6], [-1e9], [1e12]])
+    nats = density.log_prob(distant)
     assert np.isfinite(nats).all()
     # A power law loses a constant for each factor; a normal's tail would lose millions.
     assert -(nats[1] - nats[0]) / math.log(1e3) == pytest.approx(3.5, abs=1.5)

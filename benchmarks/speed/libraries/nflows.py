@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from nflows.distributions.normal import StandardNormal
 from nflows.flows import Flow
-from nflows.nn.nde.made import MixtureOfGaussiansMADE
+from nflows.nn.nde.drawn import MixtureOfGaussiansMADE
 from nflows.nn.nets import MLP
 from nflows.transforms import (
     CompositeTransform,

@@ -103,7 +103,7 @@ def check(
 
 
 def _findings(path: Path, found: Iterable[Finding]) -> Iterator[Finding]:
-    """What is found of the file, which has been read by now, and then of its density."""
+    """Yield what is found of the file, which has been read by now, and then of its density."""
     from flowcli.evaluation.check import Finding
     from flowcli.model.files.container import stated_digest
 
@@ -113,7 +113,7 @@ def _findings(path: Path, found: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def _shown(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The findings, each printed as soon as it is there."""
+    """Yield the findings, each printed as soon as it is there."""
     click.echo(_line("", "check", "figure", "limit", ""))
     for finding in findings:
         click.echo(_line(_mark(finding), finding.name, *_numbers(finding), finding.where))
@@ -132,8 +132,8 @@ def _numbers(finding: Finding) -> tuple[str, str]:
 def _line(mark: str, name: str, figure: str, limit: str, where: str) -> str:
 
     head = f"{mark:<4} {literal(name):<32} {figure:<7} {limit:<7} "
-    told, room = literal(where), WIDTH - len(head)
-    return (head + (told if len(told) <= room else f"{told[: room - 3]}...")).rstrip()
+    detail, room = literal(where), WIDTH - len(head)
+    return (head + (detail if len(detail) <= room else f"{detail[: room - 3]}...")).rstrip()
 
 
 def _print_json(model: str, findings: list[Finding]) -> None:

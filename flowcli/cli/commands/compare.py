@@ -100,7 +100,7 @@ def compare(
 
 
 def _read(data: str, models: list[Density], reading: ReadOptions, notice: Callable[[str], None]) -> list[Rows]:
-    """The rows as each model reads them: texts have other places where the models know others."""
+    """Return the rows as each model reads them: texts have other places where the models know others."""
     from flowcli.cli.reading import whole_rows
     from flowcli.cli.say import silent
     from flowcli.errors import UsageError
@@ -118,7 +118,7 @@ def _read(data: str, models: list[Density], reading: ReadOptions, notice: Callab
 
 
 def _seconds(model: Density, rows: Rows) -> float:
-    """The time to score 100,000 rows on one core, from the median of a few trials with some of the rows."""
+    """Return the time to score 100,000 rows on one core, from the median of a few trials with some of the rows."""
     import statistics
     import time
 

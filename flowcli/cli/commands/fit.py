@@ -189,13 +189,13 @@ def fit(
 
         task = Task(table, where, held, allow_singular, compiling, seed, notice)
         plan = api.plan(names, request, changes, ensemble=ensemble or 1, tune=tune, time_limit=time_limit, seed=seed)
-        with FitProgress(table, quiet=quiet, time_limit=tune or time_limit) as screen:
+        with FitProgress(table, quiet=quiet, time_limit=tune or time_limit) as fit_progress:
             series = _series(task, plan, state if resume else None)
-            return _run(series, model, state, save_every, screen, as_json=as_json, data=data)
+            return _run(series, model, state, save_every, fit_progress, as_json=as_json, data=data)
 
 
 def _run(
-    series: Series, model: Path, state: Path, save_every: float, screen: FitProgress, *, as_json: bool, data: str
+    series: Series, model: Path, state: Path, save_every: float, fit_progress: FitProgress, *, as_json: bool, data: str
 ) -> int:
     """Run the fits to their end, to a signal, or until their numbers fail; save what there is."""
     from flowcli.model import save
@@ -206,7 +206,7 @@ def _run(
     with _stoppable() as received:
         try:
             for event in series.run(lambda: bool(received), tick_every=min(save_every, 1.0)):
-                screen.show(event)
+                fit_progress.show(event)
                 if time.monotonic() - saved >= save_every and series.running:
                     save_state(series.state(), series.fitting.encoder, state)
                     saved = time.monotonic()
@@ -217,7 +217,7 @@ def _run(
                 raise
         if series.outcome == "interrupted":
             save_state(series.state(), series.fitting.encoder, state)
-            screen.close()
+            fit_progress.close()
             again = "the same command" if data != "-" else "the same command and rows"
             where = f"step {series.fitting.loop.step:,}" + (f" of {name}" if (name := series.trial.name) else "")
             say(f"interrupted at {where}; to go on: {again} with --resume")
@@ -230,7 +230,7 @@ def _run(
         state.unlink(missing_ok=True)
     if failure is not None:
         raise NumericsError(f"{failure}; {model} holds the best density before that")
-    screen.end(series, density, model, all_rows=completed is not density)
+    fit_progress.end(series, density, model, all_rows=completed is not density)
     if as_json:
         summary = {"model": str(model), **{k: v for k, v in completed.summary.items() if k != "history"}}
         click.echo(json.dumps(summary))
@@ -238,7 +238,7 @@ def _run(
 
 
 def _series(task: Task, plan: Plan, state: Path | None) -> Series:
-    """The fits at their start, or where interrupted ones stopped."""
+    """Return the fits at their start, or where interrupted ones stopped."""
     from flowcli.model.files.state_file import load_state
     from flowcli.training import Series
 
@@ -269,7 +269,7 @@ def _stoppable() -> Iterator[list[int]]:
 
 
 def _model_path(data: str, output: str | None) -> Path:
-    """Where the model goes."""
+    """Return where the model goes."""
     if output is not None:
         if output == "-":
             raise UsageError("-o -: a model is a file; give it a name")
@@ -309,7 +309,7 @@ def _check_earlier(model: Path, state: Path, *, resume: bool, force: bool) -> No
 
 
 def _valid(text: str | None, data: str) -> tuple[float | None, str | None]:
-    """A share of the rows, or a file of rows."""
+    """Return a share of the rows, or a file of rows."""
     from flowcli.cli.reading import need_input
 
     if text is None:
@@ -329,7 +329,7 @@ def _valid(text: str | None, data: str) -> tuple[float | None, str | None]:
 
 
 def _kinds(pairs: tuple[str, ...]) -> dict[str, str]:
-    """The columns whose kind is given."""
+    """Return the columns whose kind is given."""
     from flowcli.table import parse_kind
 
     kinds = {}

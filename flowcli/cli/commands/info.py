@@ -45,7 +45,7 @@ def info(model: str, as_json: bool) -> None:
 
 
 def measure(density: Density) -> str:
-    """What the densities are relative to."""
+    """Return what the densities are relative to."""
     columns = [column for column in density.schema.columns if not column.given]
     continuous = [column for column in columns if column.continuous]
     rounded = sum(bool(column.step) for column in continuous)
@@ -72,7 +72,7 @@ def _many(count: int, what: str) -> str:
 
 
 def _nats(summary: dict[str, Any]) -> str:
-    """The held-out nats with their error, which nobody knows of one row."""
+    """Return the held-out nats with their error, which nobody knows of one row."""
     error = summary.get("held_out_error")
     return f"{summary.get('held_out_nats', 0):.4f}{'' if error is None else f' ± {error:.4f}'} nats per row"
 

@@ -170,7 +170,7 @@ def logprob(
 
 
 def _typed(cells: pa.Table, columns: Sequence[Column], block: Block | None, output: str) -> pa.Table:
-    """The input's cells as they are; but numbers that the model reads are numbers in a Parquet file, not their text."""
+    """Return the input's cells as they are, but as numbers in a Parquet file where the model reads numbers."""
     import numpy as np
     import pyarrow as pa
 
@@ -178,16 +178,16 @@ def _typed(cells: pa.Table, columns: Sequence[Column], block: Block | None, outp
 
     if not is_parquet(output):
         return cells
-    for place, column in enumerate(columns):
+    for number, column in enumerate(columns):
         position = cells.schema.names.index(column.name)
         if pa.types.is_string(cells.schema.field(position).type) and not column.text:
-            numbers = to_arrow(np.empty(0) if block is None else block.values[:, place])
+            numbers = to_arrow(np.empty(0) if block is None else block.values[:, number])
             cells = cells.set_column(position, pa.field(column.name, pa.float64()), numbers)
     return cells
 
 
 def _beside(cells: pa.Table | None, result: pa.Table) -> pa.Table:
-    """The input's cells, if they are wanted, with the result's columns after them."""
+    """Return the input's cells, if they are wanted, with the result's columns after them."""
     if cells is None:
         return result
     for field, column in zip(result.schema, result.columns, strict=True):

@@ -123,20 +123,20 @@ def plot(
     where = compute.set_up(device, threads)
     loaded = models.load(Path(model), where)
     say = silent if quiet else note
-    gallery = PlotInputs(loaded, Path(model).name, samples, seed, compute.processes(where, threads), say)
-    gallery.choose(split_names(columns, "--columns"), corner=bool(files) and "corner" in wanted)
+    inputs = PlotInputs(loaded, Path(model).name, samples, seed, compute.processes(where, threads), say)
+    inputs.choose(split_names(columns, "--columns"), corner=bool(files) and "corner" in wanted)
     if data is not None:
-        gallery.read(data, reading, bad_rows)
+        inputs.read(data, reading, bad_rows)
     if terminal:
         from flowcli.cli.views.terminal_plot import print_terminal_plot
 
-        print_terminal_plot(gallery)
+        print_terminal_plot(inputs)
     if output is not None:
-        gallery.write(files, wanted)
+        inputs.write(files, wanted)
 
 
 def _files(output: str, pool: tuple[str, ...]) -> dict[str, Path]:
-    """The files that are written, by the picture in each; by nothing where there is one file."""
+    """Return the files that are written, by the picture in each; by nothing where there is one file."""
     from pathlib import Path
 
     from flowcli.atomic import replacing_is_possible

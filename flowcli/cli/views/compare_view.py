@@ -40,7 +40,7 @@ class Compared:
 
 
 def ordered(models: Sequence[Compared]) -> list[tuple[Compared, Nats, Difference]]:
-    """The models, the best first, each with its mean and how far it is above the best, which is less than nothing.
+    """Return the models, the best first, each with its mean and its difference to the best, which is negative.
 
     A model for which fewer rows are impossible is better; among those alike in this, one with a higher mean of the
     rows that are possible for all.
@@ -56,7 +56,7 @@ def ordered(models: Sequence[Compared]) -> list[tuple[Compared, Nats, Difference
 
 
 def lines(models: Sequence[Compared]) -> Iterator[str]:
-    """What a person reads, in lines of 80 columns."""
+    """Yield what a person reads, in lines of 80 columns."""
     found = ordered(models)
     head = ("model", "nats a row", "behind", "params", "size", "s/100k")
     rows = [head, *(_row(each, nats, behind, first=not index) for index, (each, nats, behind) in enumerate(found))]
@@ -76,7 +76,7 @@ def lines(models: Sequence[Compared]) -> Iterator[str]:
 
 
 def document(models: Sequence[Compared]) -> dict[str, Any]:
-    """The same as plain JSON values; what is not a finite number is null."""
+    """Return the same as plain JSON values; what is not a finite number is null."""
     found = ordered(models)
     return {
         "rows": found[0][1].rows,
@@ -117,7 +117,7 @@ def _size(count: float) -> str:
 
 
 def _short(name: str) -> str:
-    """The end of a long name, which a path has its file in."""
+    """Return the end of a long name, which a path has its file in."""
     return shortened_before(literal(name), WIDEST_NAME)
 
 

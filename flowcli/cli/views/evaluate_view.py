@@ -28,7 +28,7 @@ ARRAYS = {"ranks", "odds", "chosen"}  # of JSON there would be no end
 
 
 def lines(found: Evaluation, *, train: bool) -> Iterator[str]:
-    """What a person reads, in lines of 80 columns.
+    """Yield what a person reads, in lines of 80 columns.
 
     Args:
         found: The evaluation.
@@ -54,7 +54,7 @@ def lines(found: Evaluation, *, train: bool) -> Iterator[str]:
 def document(found: Evaluation) -> dict[str, Any]:
     """Everything but what there is of every row, as plain JSON values; what is not a finite number is null."""
     measures = found.measures
-    lonely = (
+    unmatched = (
         None
         if found.unmatched_points is None
         else dict(zip(("rows", "draws"), map(_crowd, found.unmatched_points), strict=True))
@@ -75,14 +75,14 @@ def document(found: Evaluation) -> dict[str, Any]:
         "columns": measures.checks,
         "two_sample": measures.two_sample,
         "dependence": measures.dependence,
-        "crowds": lonely,
+        "crowds": unmatched,
         "copies": found.copies,
     }
     return {name: _plain(value) for name, value in pieces.items()}
 
 
-def _crowd(lonely: Any) -> dict[str, Any]:
-    return {"share": lonely.share, "company": lonely.company, "is_mode": lonely.is_mode}
+def _crowd(unmatched: Any) -> dict[str, Any]:
+    return {"share": unmatched.share, "company": unmatched.company, "is_mode": unmatched.is_mode}
 
 
 def _plain(value: Any) -> Any:
@@ -148,7 +148,7 @@ def _mean(nats: Nats) -> tuple[str, str]:
 
 
 def _error(error: float) -> str:
-    """Of a mean; nothing of a single row."""
+    """Return the standard error of a mean in words; nothing for a single row."""
     return f"± {error:.3f}" if math.isfinite(error) else ""
 
 
@@ -227,14 +227,15 @@ def _copies(copies: Copies | None, train: bool) -> Iterator[str]:
         yield f"  to the digit: {copies.exact:.1%} of the draws, {copies.exact_rows:.1%} of other rows"
 
 
-def _table(rows: Sequence[Sequence[str]], sides: str) -> Iterator[str]:
-    """Rows of cells below each other, the first one a heading; numbers on the right, names as long as there is room."""
-    widths = [max(cell_len(row[index]) for row in rows[1:]) for index in range(len(sides))]
+def _table(rows: Sequence[Sequence[str]], alignments: str) -> Iterator[str]:
+    """Return rows of cells as lines below a heading; numbers on the right, names as long as there is room."""
+    widths = [max(cell_len(row[index]) for row in rows[1:]) for index in range(len(alignments))]
     widths[0] = max(widths[0], cell_len(rows[0][0]) - 2)
     widths[0] = min(widths[0], WIDTH - 2 - sum(width + 2 for width in widths[1:]))
     for number, (first, *others) in enumerate(rows):
         cells = [
-            padded(cell, alignment, width) for cell, alignment, width in zip(others, sides[1:], widths[1:], strict=True)
+            padded(cell, alignment, width)
+            for cell, alignment, width in zip(others, alignments[1:], widths[1:], strict=True)
         ]
         room = widths[0] + 2 * (not number)
         head = "  " * bool(number) + padded(shortened(first, room), "<", room)

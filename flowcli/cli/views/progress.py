@@ -139,7 +139,7 @@ class FitProgress:
             self._progress.update(self._task, completed=done, words=words)
 
     def _time_left(self, event: Evaluation | Tick) -> str:
-        """How long all of it will take at most, at the speed so far."""
+        """Return how long all of it will take at most, at the speed so far."""
         assert self._fit is not None
         limit = None if self._time_limit is None else max(0.0, self._time_limit - self._before - event.seconds)
         if not (event.step and self._fit.fits):
@@ -200,7 +200,7 @@ class FitProgress:
 
 
 def leaderboard(trials: Sequence[Mapping[str, Any]], chosen: str) -> list[str]:
-    """What was tried, the best first, each config with its last and longest fit."""
+    """Return what was tried, the best first, each config with its last and longest fit."""
     last = {trial["name"]: trial for trial in trials}
     order = sorted(last.values(), key=lambda each: (each["nats"] is None, -(each["nats"] or 0.0)))
     rows = [
@@ -223,12 +223,12 @@ def leaderboard(trials: Sequence[Mapping[str, Any]], chosen: str) -> list[str]:
 
 
 def _shortened(name: str) -> str:
-    """The end of a long name, which a path has its file in."""
+    """Return the end of a long name, which a path has its file in."""
     return name if len(name) <= WIDEST_NAME else f"…{name[1 - WIDEST_NAME :]}"
 
 
 def describe(fitting: Fitting) -> str:
-    """The architecture in a few words."""
+    """Return the architecture in a few words."""
     from collections import Counter
 
     joint = fitting.loop.density
@@ -249,7 +249,7 @@ def describe(fitting: Fitting) -> str:
 
 
 def _spaced(name: str) -> str:
-    """A class's name as words: AutoregressiveMixture, autoregressive mixture."""
+    """Return a class's name as words: AutoregressiveMixture, autoregressive mixture."""
     if name.isupper():
         return name
     return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
@@ -282,7 +282,7 @@ def _clock(seconds: float) -> str:
 
 
 def _mean(nats: NDArray[np.float64], weights: NDArray[np.float64]) -> str:
-    """A mean with its standard error."""
+    """Return a mean with its standard error."""
     import numpy as np
 
     shares = weights / weights.sum()
@@ -291,7 +291,7 @@ def _mean(nats: NDArray[np.float64], weights: NDArray[np.float64]) -> str:
 
 
 def shown_decisions(table: Table) -> list[str]:
-    """What each column was taken for, as lines of a table; a column of many is left out where they are many alike."""
+    """Return what each column was taken for as lines of a table, with the last ones of many left out."""
     from flowcli.table import decisions
 
     rows = [("column", "taken for", "range", "missing"), *decisions(table.schema, table.values)]

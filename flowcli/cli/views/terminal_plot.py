@@ -68,11 +68,11 @@ class Terminal:
         return 20 if self.width >= 80 else 12
 
     def text(self, text: str) -> str:
-        """The text with what the encoding has not written out."""
+        """Return the text with what the encoding has not written out."""
         return literal(text) if self.unicode else literal(text).encode("ascii", "backslashreplace").decode()
 
     def short(self, name: str, room: int) -> str:
-        """A name in so many columns, with dots in the middle where it is longer."""
+        """Return a name in so many columns, with dots in the middle where it is longer."""
         name = self.text(name)
         if cell_len(name) <= room:
             return set_cell_size(name, room)
@@ -85,7 +85,7 @@ class Terminal:
         return set_cell_size(set_cell_size(name, head) + dots + end, room)
 
     def paint(self, text: str, edge: str) -> str:
-        """The text in the colour of samples or data."""
+        """Return the text in the colour of samples or data."""
         return click.style(text, fg=COLOURS[edge]) if self.colour else text
 
 
@@ -97,7 +97,7 @@ def print_terminal_plot(inputs: PlotInputs) -> None:
 
 
 def terminal_plot(inputs: PlotInputs, terminal: Terminal) -> list[str]:
-    """The lines of that picture."""
+    """Return the lines of that picture."""
     schema, names = inputs.density.schema, inputs.columns or inputs.density.schema.names
     positions = [schema.names.index(name) for name in names]
     edges = [("samples", inputs.samples)]
@@ -127,7 +127,7 @@ def terminal_plot(inputs: PlotInputs, terminal: Terminal) -> list[str]:
 
 
 def _bars(scale: Scale, values: Rows, room: int, terminal: Terminal) -> str:
-    """A histogram in so many columns, each level in columns of its own."""
+    """Return a histogram in so many columns, each level in columns of its own."""
     if scale.count:
         tops = np.repeat(shares(scale, scale.positions(values)), max(1, room // scale.count))[:room]
     else:
@@ -140,13 +140,13 @@ def _bars(scale: Scale, values: Rows, room: int, terminal: Terminal) -> str:
 
 
 def _missing(edges: Sequence[Rows]) -> str:
-    """The shares of missing cells, if there are any."""
+    """Return the shares of missing cells, if there are any."""
     lacking = [float(np.isnan(values).mean()) if len(values) else 0.0 for values in edges]
     return f" missing {' | '.join(map(words.share, lacking))}" if any(lacking) else ""
 
 
 def _numbers(scale: Scale, values: Rows, terminal: Terminal) -> str:
-    """The least, the middle and the largest value, or of levels the most frequent ones."""
+    """Return the least, the middle and the largest value, or of levels the most frequent ones."""
     present = values[~np.isnan(values)]
     if not len(present):
         return ""
@@ -191,7 +191,7 @@ def _clouds(
 
 
 def _braille(x: Rows, y: Rows, width: int, height: int) -> list[str]:
-    """Points (N,) between 0 and 1 as dots, two by four in a letter."""
+    """Return points (N,) between 0 and 1 as dots, two by four in a letter."""
     column = np.minimum((x * 2 * width).astype(int), 2 * width - 1)
     row = np.minimum(((1 - y) * 4 * height).astype(int), 4 * height - 1)
     letters = np.zeros((height, width), dtype=int)
@@ -200,7 +200,7 @@ def _braille(x: Rows, y: Rows, width: int, height: int) -> list[str]:
 
 
 def _shades(x: Rows, y: Rows, width: int, height: int) -> list[str]:
-    """Points (N,) between 0 and 1 as letters that are the darker the more there are."""
+    """Return points (N,) between 0 and 1 as letters that are the darker the more there are."""
     counts = np.histogram2d(1 - y, x, bins=(height, width), range=((0, 1), (0, 1)))[0]
     dark = np.ceil(np.sqrt(counts / max(1.0, counts.max())) * (len(BARS) - 1)).astype(int)
     return ["".join(BARS[each] for each in line) for line in dark]

@@ -8,12 +8,12 @@ WIDTH = 80
 
 
 def shortened(text: str, room: int) -> str:
-    """The beginning of a text, with an ellipsis where it would take more columns than there is room for."""
+    """Return the beginning of a text, with an ellipsis where it would take more columns than there is room for."""
     return text if cell_len(text) <= room else set_cell_size(text, max(room - 1, 0)).rstrip() + "…" * (room > 0)
 
 
 def shortened_before(text: str, room: int) -> str:
-    """The end of a text that is too long."""
+    """Return the end of a text that is too long."""
     if cell_len(text) <= room:
         return text
     while text and cell_len(text) > room - 1:
@@ -22,13 +22,13 @@ def shortened_before(text: str, room: int) -> str:
 
 
 def padded(text: str, alignment: str, room: int) -> str:
-    """A text with spaces behind it, for the side ``<``, or before it, for ``>``."""
+    """Return a text with spaces behind it, for the side ``<``, or before it, for ``>``."""
     spaces = " " * (room - cell_len(text))
     return text + spaces if alignment == "<" else spaces + text
 
 
 def wrapped(text: str, room: int) -> list[str]:
-    """A text in lines of so many columns. A longer word of ASCII stays whole: it is a name, to be copied."""
+    """Return a text in lines of so many columns. A longer word of ASCII stays whole: it is a name, to be copied."""
     lines = [""]
     for word in text.split():
         for part in [word] if word.isascii() else chop_cells(word, room):

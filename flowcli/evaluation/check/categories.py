@@ -53,7 +53,7 @@ def _sums(subject: Subject, codes: CategoricalDensity, drawn: Points) -> Finding
 
 
 def _before(subject: Subject, points: Points) -> tuple[Tensor, Context]:
-    """The codes (B, V) of points, and what they depend on besides each other."""
+    """Return the codes (B, V) of points, and what they depend on besides each other."""
     laid = subject.laid(points)
     return laid.codes, subject.joint.contexts(laid.rows).codes
 
@@ -61,7 +61,7 @@ def _before(subject: Subject, points: Points) -> tuple[Tensor, Context]:
 def _probabilities(
     codes: CategoricalDensity, before: Tensor, context: Context, index: int, values: list[int]
 ) -> Tensor:
-    """The probabilities (values, B) of values of a digit given the digits before it, those of codes (B, V)."""
+    """Return the probabilities (values, B) of values of a digit given the digits before it, those of codes (B, V)."""
     begin, end = codes.one_hot.edges[index : index + 2]
     plain, rows = codes.one_hot(before), len(before)
     possible, result = codes.possible(plain), []

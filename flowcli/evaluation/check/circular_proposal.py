@@ -43,7 +43,7 @@ class Circle:
         return self.lower + self.period * turns
 
     def log_prob(self, x: Rows) -> Rows:
-        """The log-density of numbers (B,)."""
+        """Return the log-density of numbers (B,)."""
         turns = np.nan_to_num((x - self.lower) / self.period)
         bins = np.clip((turns * BINS).astype(np.intp), 0, BINS - 1)
         return np.asarray(np.log(self.shares[bins] * BINS / self.period))

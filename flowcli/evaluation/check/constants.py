@@ -12,7 +12,7 @@ from flowcli.evaluation.check.subject import Subject
 
 
 def of_constants(subject: Subject) -> Iterator[Finding]:
-    """Where there is nothing but constants: their row has all the mass, and another one none."""
+    """Yield where there is nothing but constants: their row has all the mass, and another one none."""
     if not subject.empty:
         return
     columns = subject.encoder.schema.columns

@@ -52,7 +52,7 @@ class Estimate:
 
 
 def mean_weight(log_p: Rows, log_q: Rows) -> Estimate:
-    """The mean of importance weights p / q over a sample (B,) of q; one, if both densities have the mass one.
+    """Return the mean of importance weights p / q over a sample (B,) of q; one, if both densities have the mass one.
 
     The heavier the tail of the weights, the less their standard error means: a generalised Pareto distribution fitted
     to the largest tells (Vehtari et al., Pareto smoothed importance sampling, 2024).
@@ -67,7 +67,7 @@ def mean_weight(log_p: Rows, log_q: Rows) -> Estimate:
 
 
 def bridge(ours: tuple[Rows, Rows], theirs: tuple[Rows, Rows]) -> Estimate:
-    """The mass of a density p from a sample of another one, q, of mass one, and from its own sampler.
+    """Return the mass of a density p from a sample of another one, q, of mass one, and from its own sampler.
 
     Z = E_q[p / (p + q)] / E_p[q / (p + q)] (Meng & Wong, 1996): both are bounded, whatever the tails. It is one where p
     has the mass one and the sampler draws from p.
@@ -88,7 +88,7 @@ def bridge(ours: tuple[Rows, Rows], theirs: tuple[Rows, Rows]) -> Estimate:
 
 
 def _share(one: Rows, other: Rows) -> Rows:
-    """A / (a + b) from log a and log b, (B,) each; nothing where a is nothing."""
+    """Return a / (a + b) from log a and log b, (B,) each; nothing where a is nothing."""
     possible = one > -math.inf
     result = np.zeros(len(one))
     result[possible] = expit(one[possible] - other[possible])
@@ -96,7 +96,7 @@ def _share(one: Rows, other: Rows) -> Rows:
 
 
 def _tail_index(weights: Rows) -> float:
-    """The Pareto index of the largest weights; zero where they are too few to tell, or all alike."""
+    """Return the Pareto index of the largest weights; zero where they are too few to tell, or all alike."""
     count = int(min(0.1 * len(weights), 3 * math.sqrt(len(weights))))
     if count < 20:
         return 0.0

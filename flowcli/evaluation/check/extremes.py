@@ -23,7 +23,7 @@ MOST_COLUMNS = 100
 
 
 def far_away(subject: Subject, values: Tensor) -> Iterator[Finding]:
-    """Whether the densities of strange rows are numbers, and whether they fall outward in the end.
+    """Yield whether the densities of strange rows are numbers, and whether they fall outward in the end.
 
     Args:
         subject: The density.
@@ -45,7 +45,7 @@ def far_away(subject: Subject, values: Tensor) -> Iterator[Finding]:
 
 
 def _wrong(subject: Subject, rows: Rows, double: bool) -> tuple[int, str]:
-    """How many log-densities are no numbers, and one of these rows."""
+    """Return how many log-densities are no numbers, and one of these rows."""
     try:
         log_prob = subject.density.scores(rows, double=double, draws=1).log_prob
     except NumericsError as error:
@@ -60,8 +60,8 @@ def _strange(subject: Subject, values: Tensor, indices: list[int]) -> Rows:
     numbers: dict[int, list[float]] = {}
     for position in indices:
         column = subject.encoder.schema.columns[position]
-        middle, spread = middles[position], spreads[position]
-        result = [middle + sign * spread * distance for distance in DISTANCES for sign in (-1, 1)]
+        middle, width = middles[position], spreads[position]
+        result = [middle + sign * width * distance for distance in DISTANCES for sign in (-1, 1)]
         result += [0.0, -0.0, 5e-324, -5e-324, 1e-300]
         for edge in column.support:
             if math.isfinite(edge):
@@ -80,7 +80,7 @@ def _strange(subject: Subject, values: Tensor, indices: list[int]) -> Rows:
 
 
 def _at_bounds(subject: Subject, position: int) -> list[float]:
-    """Where a column's coordinate is on the edge of a map."""
+    """Return where a column's coordinate is on the edge of a map."""
     if position not in subject.part.continuous:
         return []
     coordinates, d = subject.encoder.coordinates, subject.part.continuous.index(position)
@@ -93,7 +93,7 @@ def _at_bounds(subject: Subject, position: int) -> list[float]:
 
 
 def _heavy(subject: Subject, row: Tensor, position: int) -> Iterator[str]:
-    """The column's name, for each side on which there is more mass far away than in the middle."""
+    """Yield the column's name, for each side on which there is more mass far away than in the middle."""
     column = subject.encoder.schema.columns[position]
     middles, spreads = _middles(subject)
     lower, upper = column.support
@@ -108,13 +108,13 @@ def _heavy(subject: Subject, row: Tensor, position: int) -> Iterator[str]:
         except NumericsError:
             continue  # which is what strange rows are about
         # The mass of an interval as wide as its distance. A density given the other columns may rise here and there.
-        far = log_prob[1:] + np.log(distances[1:])
-        if not (far < log_prob[0]).all():
+        outlying = log_prob[1:] + np.log(distances[1:])
+        if not (outlying < log_prob[0]).all():
             yield column.name
 
 
 def _middles(subject: Subject) -> tuple[dict[int, float], dict[int, float]]:
-    """The middle of each column in the table's units, and how far a coordinate's unit leads from there."""
+    """Return the middle of each column in the table's units, and how far a coordinate's unit leads from there."""
     coordinates = subject.encoder.coordinates
     u = torch.zeros(2, len(coordinates), dtype=torch.float64)
     u[1] = 1

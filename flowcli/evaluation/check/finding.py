@@ -29,5 +29,5 @@ class Finding:
 
 
 def within(name: str, figure: float, limit: float, unit: str, meaning: str, where: str = "") -> Finding:
-    """A finding that passes if its figure, which must be a number, is within its limit."""
+    """Return a finding that passes if its figure, which must be a number, is within its limit."""
     return Finding(name, figure, limit, unit, figure <= limit, meaning, where)

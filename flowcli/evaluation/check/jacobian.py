@@ -20,7 +20,7 @@ Map = Callable[[Tensor, Tensor], Tensor]
 
 
 def log_dets(subject: Subject, points: Points) -> Iterator[Finding]:
-    """The log-det of each part, and of the whole map from the table's columns to latents."""
+    """Yield the log-det of each part, and of the whole map from the table's columns to latents."""
     if not subject.numbers or not len(points.residuals):
         return
     laid = subject.laid(points)
@@ -31,9 +31,9 @@ def log_dets(subject: Subject, points: Points) -> Iterator[Finding]:
     present = subject.observed(laid.codes)
     of_latents = present
     if flow is not None:
-        passed = flow.output_context(subject.joint.contexts(laid.rows).coordinates).observed
-        if passed is not None:
-            of_latents = torch.cat([passed > 0, present[:, subject.layout.coordinates :]], 1)
+        latent_context = flow.output_context(subject.joint.contexts(laid.rows).coordinates).observed
+        if latent_context is not None:
+            of_latents = torch.cat([latent_context > 0, present[:, subject.layout.coordinates :]], 1)
     with torch.no_grad():
         terms = subject.terms(laid)
     turns = math.log(2 * math.pi) * present[:, subject.layout.coordinates :].double().sum(1)
@@ -45,7 +45,7 @@ def log_dets(subject: Subject, points: Points) -> Iterator[Finding]:
 
 
 def jacobian(function: Map, x: Tensor) -> Tensor:
-    """The matrices of derivatives (B, n, n) of a map at rows x (B, n).
+    """Return the matrices of derivatives (B, n, n) of a map at rows x (B, n).
 
     Each row goes forward once for each of its outputs, so that a single way back has them all.
     """
@@ -74,7 +74,7 @@ def log_abs_det(matrices: Tensor, there_out: Tensor, there_in: Tensor) -> Tensor
 
 
 def _of_columns(subject: Subject, points: Points) -> Finding:
-    """That of the map of each column, which is a number."""
+    """Check the log-det of the map of each column by itself."""
 
     def encoded(x: Tensor, index: Tensor) -> Tensor:
         laid = subject.laid(_with(subject, points, x, index))
@@ -124,7 +124,7 @@ def _latents(subject: Subject, points: Points) -> Map:
 
 
 def _with(subject: Subject, points: Points, x: Tensor, index: Tensor) -> Points:
-    """Some of the points with other numbers."""
+    """Return some of the points with other numbers."""
     chosen = points.select(index)
     residuals = chosen.residuals.clone()
     residuals[:, subject.numbers] = x
@@ -132,5 +132,5 @@ def _with(subject: Subject, points: Points, x: Tensor, index: Tensor) -> Points:
 
 
 def _apart(stated: Tensor, result: Tensor) -> float:
-    """The largest difference; infinite where one is not a number."""
+    """Return the largest difference; infinite where one is not a number."""
     return float((stated - result).abs().nan_to_num(math.inf).amax())

@@ -26,14 +26,14 @@ class Line:
     Attributes:
         column: The column.
         middle: What is taken away after the kind's map.
-        spread: What is then divided by.
+        width: What is then divided by.
         knots: Where asinh of that has its quantiles, rising, (K,).
         heights: What they are mapped to, rising, (K,).
     """
 
     column: Column
     middle: float
-    spread: float
+    width: float
     knots: Rows
     heights: Rows
 
@@ -46,10 +46,10 @@ class Line:
             return cls(column, 0.0, 1.0, np.array([-1.0, 1.0]), np.array([-1.0, 1.0]))
         middle = float(np.median(y))
         low, high = np.quantile(y, [0.1, 0.9])
-        spread = float(high - low) / 2.56
-        if not spread > BOUNDED_SPREADS * abs(middle):
-            spread = float(np.abs(y - middle).max()) or 1.0
-        s = np.arcsinh((y - middle) / spread)
+        width = float(high - low) / 2.56
+        if not width > BOUNDED_SPREADS * abs(middle):
+            width = float(np.abs(y - middle).max()) or 1.0
+        s = np.arcsinh((y - middle) / width)
         shares = np.linspace(0, 1, KNOTS + 2)[1:-1]
         reach = max(0.02, min(0.2, 20 / len(s)))  # knots no farther out than a sample can tell
         shares = reach + (1 - 2 * reach) * shares
@@ -58,35 +58,35 @@ class Line:
         knots, heights = knots[kept], heights[kept]
         if len(knots) < 2:
             knots, heights = np.array([knots[0] - 1, knots[0] + 1]), np.array([-1.0, 1.0])
-        return cls(column, middle, spread, knots, heights)
+        return cls(column, middle, width, knots, heights)
 
     def forward(self, x: Rows) -> tuple[Rows, Rows]:
-        """What numbers (N,) become, and log-derivatives, (N,)."""
+        """Return what numbers (N,) become, and log-derivatives, (N,)."""
         s, log_derivative = self.drawn_in(x)
         piece = np.clip(np.searchsorted(self.knots, s) - 1, 0, len(self.knots) - 2)
         slopes = np.diff(self.heights) / np.diff(self.knots)
         return self.heights[piece] + (s - self.knots[piece]) * slopes[piece], log_derivative + np.log(slopes[piece])
 
     def inverse(self, n: Rows) -> Rows:
-        """The numbers (N,) that become these."""
+        """Return the numbers (N,) that become these."""
         piece = np.clip(np.searchsorted(self.heights, n) - 1, 0, len(self.heights) - 2)
         slopes = np.diff(self.heights) / np.diff(self.knots)
         return self.drawn_out(self.knots[piece] + (n - self.heights[piece]) / slopes[piece])
 
     def drawn_in(self, x: Rows) -> tuple[Rows, Rows]:
-        """Numbers (N,) before quantiles are made a normal's, and log-derivatives, (N,)."""
+        """Return numbers (N,) before quantiles are made a normal's, and log-derivatives, (N,)."""
         y, log_derivative = _onto(x, self.column)
-        t = (y - self.middle) / self.spread
+        t = (y - self.middle) / self.width
         beyond = np.log1p(np.square(np.clip(t, -MOST, MOST)))
-        return np.arcsinh(t), log_derivative - math.log(self.spread) - 0.5 * beyond
+        return np.arcsinh(t), log_derivative - math.log(self.width) - 0.5 * beyond
 
     def drawn_out(self, s: Rows) -> Rows:
-        """The inverse of ``drawn_in``."""
-        return _back(self.middle + self.spread * np.sinh(np.clip(s, -FAR / 2, FAR / 2)), self.column)
+        """Return the inverse of ``drawn_in``."""
+        return _back(self.middle + self.width * np.sinh(np.clip(s, -FAR / 2, FAR / 2)), self.column)
 
 
 def _onto(x: Rows, column: Column) -> tuple[Rows, Rows]:
-    """Numbers (N,) mapped onto the line by their column's kind, and log-derivatives, (N,)."""
+    """Return numbers (N,) mapped onto the line by their column's kind, and log-derivatives, (N,)."""
     lower, upper = column.support
     with np.errstate(divide="ignore", invalid="ignore"):
         match column.kind:
@@ -103,7 +103,7 @@ def _onto(x: Rows, column: Column) -> tuple[Rows, Rows]:
 
 
 def _back(y: Rows, column: Column) -> Rows:
-    """The inverse."""
+    """Return the inverse."""
     lower, upper = column.support
     y = y if column.kind == "real" else np.clip(y, -FAR, FAR)
     match column.kind:

@@ -36,7 +36,7 @@ MEANING = "The density of the numbers, in the table's units and whatever the cod
 
 
 def masses(subject: Subject, drawn: Points, seed: int) -> Iterator[Finding]:
-    """The total mass by quadrature where there are one or two numbers, else by importance sampling; and the sampler.
+    """Check the total mass, by quadrature of one or two numbers, else by importance sampling; and the sampler.
 
     Args:
         subject: The density.
@@ -47,7 +47,7 @@ def masses(subject: Subject, drawn: Points, seed: int) -> Iterator[Finding]:
         return
     half = len(drawn.residuals) // 2
     first, second = drawn.select(torch.arange(half)), drawn.select(torch.arange(half, len(drawn.residuals)))
-    guess = Guess(subject, first, seed)
+    guess = NumbersProposal(subject, first, seed)
     if len(subject.numbers) <= 2:
         yield _by_quadrature(subject, guess, second)
     random = numpy_generator(seed, Stream.CHECK_MASS)
@@ -74,7 +74,7 @@ def masses(subject: Subject, drawn: Points, seed: int) -> Iterator[Finding]:
     yield draws
 
 
-class Guess:
+class NumbersProposal:
     """A density of numbers given codes, near to a sample of that under test.
 
     Args:
@@ -114,7 +114,7 @@ class Guess:
         return points, self.log_prob(points, observed)
 
     def log_prob(self, points: Points, observed: Tensor | None = None) -> Rows:
-        """The log-density of the numbers of rows (B) given their codes, (B,)."""
+        """Return the log-density of the numbers of rows (B) given their codes, (B,)."""
         subject, part = self.subject, self.subject.part
         if observed is None:
             observed = subject.observed(subject.laid(points).codes)
@@ -136,15 +136,15 @@ class Guess:
 
 
 def _log_density(subject: Subject, points: Points, templates: Points) -> Rows:
-    """The log-density of the numbers given the codes of the templates, (B,): none where a number means another code."""
+    """Return the log-density of the numbers given the templates' codes, (B,); zero density where codes change."""
     wanted = subject.laid(templates).codes
     same = (subject.laid(points).codes == wanted).all(1)
     result = subject.given_codes(points, subject.code_masses(points, wanted))
     return np.asarray(torch.where(same, result, -math.inf).numpy())
 
 
-def _by_quadrature(subject: Subject, guess: Guess, drawn: Points) -> Finding:
-    """The integral for several rows' codes, each by itself; the one farthest from one is told."""
+def _by_quadrature(subject: Subject, guess: NumbersProposal, drawn: Points) -> Finding:
+    """Return the integral for several rows' codes, each by itself; the one farthest from one is told."""
     dimensions = len(subject.numbers)
     templates = _several(subject, drawn, LABELS[dimensions - 1])
     observed = subject.observed(subject.laid(templates).codes).numpy()
@@ -174,7 +174,7 @@ def _by_quadrature(subject: Subject, guess: Guess, drawn: Points) -> Finding:
 
 
 def _unrolled(each: Line | Circle, v: Rows) -> tuple[Rows, Rows]:
-    """The numbers at places v of (0, 1), and log dx/dv: even a power law's tails end smoothly there."""
+    """Return the numbers at places v of (0, 1), and log dx/dv: even a power law's tails end smoothly there."""
     if isinstance(each, Circle):
         return each.lower + v * each.period, np.full_like(v, math.log(each.period))
     s = 2 * logit(v)
@@ -183,7 +183,7 @@ def _unrolled(each: Line | Circle, v: Rows) -> tuple[Rows, Rows]:
 
 
 def _several(subject: Subject, drawn: Points, most: int) -> Points:
-    """Rows that differ in their codes, or in what they are given."""
+    """Return rows that differ in their codes, or in what they are given."""
     codes = subject.laid(drawn).codes
     first: dict[bytes, int] = {}
     for row in range(min(len(codes), 1000)):

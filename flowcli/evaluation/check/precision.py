@@ -15,18 +15,18 @@ from flowcli.evaluation.check.subject import Subject
 
 
 def precisions(subject: Subject, values: Tensor) -> Iterator[Finding]:
-    """How far log-densities of rows (B, N_c) in the two precisions are apart."""
+    """Yield how far log-densities of rows (B, N_c) in the two precisions are apart."""
     if not len(values) or subject.empty:
         return
     try:
-        single, double = (subject.density.scores(values.numpy(), double=d, draws=1).log_prob for d in (False, True))
+        in_float32, double = (subject.density.scores(values.numpy(), double=d, draws=1).log_prob for d in (False, True))
     except NumericsError as error:
-        single, double = np.array([math.nan]), np.array([math.nan])
+        in_float32, double = np.array([math.nan]), np.array([math.nan])
         where = str(error)
     else:
         where = f"{len(values):,} rows"
     with np.errstate(invalid="ignore"):
-        difference = np.where(single == double, 0.0, np.abs(single - double))
+        difference = np.where(in_float32 == double, 0.0, np.abs(in_float32 - double))
     difference = np.where(np.isnan(difference), math.inf, difference)
     meaning = "Log-densities in float32 are those in float64, on average over rows."
     yield within("float32, mean", float(difference.mean()), limits.SINGLE_MEAN, "nats", meaning, where)

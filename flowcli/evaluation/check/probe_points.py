@@ -13,7 +13,7 @@ from flowcli.evaluation.check.subject import Points, Subject
 
 
 def plausible_given(encoder: Encoder, count: int, generator: torch.Generator) -> Tensor:
-    """Rows (count, N_c) with values of the columns that a density is conditioned on, and nothing else.
+    """Return rows (count, N_c) with values of the columns that a density is conditioned on, and nothing else.
 
     Numbers are as likely as a normal makes their coordinates, angles and codes uniform: such values as the rows had
     that the model was fitted to, but each for itself.
@@ -30,7 +30,7 @@ def plausible_given(encoder: Encoder, count: int, generator: torch.Generator) ->
 
 
 def around(subject: Subject, points: Points, distance: float, generator: torch.Generator) -> Points:
-    """The points with each coordinate moved by a normal so many scales wide, and angles anywhere; codes stay."""
+    """Return the points with each coordinate moved by a normal so many scales wide, and angles anywhere; codes stay."""
     laid = subject.laid(points)
     u, angles, _, _ = subject.layout.split(laid.rows)
     moved = u + distance * torch.randn(u.shape, generator=generator, dtype=torch.float64)
@@ -42,14 +42,14 @@ def around(subject: Subject, points: Points, distance: float, generator: torch.G
 
 
 def finite(subject: Subject, points: Points) -> Points:
-    """Those of the points whose numbers are finite, and that the columns can hold."""
+    """Return the points whose numbers are finite and that the columns can hold."""
     laid = subject.laid(points)
     good = _finite(subject, points, laid.codes) & (laid.log_det > -math.inf)
     return points.select(good.nonzero()[:, 0])
 
 
 def joined(*parts: Points) -> Points:
-    """Points one after the other."""
+    """Return points one after the other."""
     return Points(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 

@@ -97,7 +97,7 @@ class Proposal:
         return np.where(observed, x, np.nan)
 
     def log_prob(self, x: Rows, features: Rows) -> Rows:
-        """The log-density (B,) of numbers (B, D), NaN where they are not there, given features (B, F)."""
+        """Return the log-density (B,) of numbers (B, D), NaN where they are not there, given features (B, F)."""
         both = [line.forward(x[:, index]) for index, line in enumerate(self.lines)]
         n, log_derivative = (np.column_stack(part) for part in zip(*both, strict=True))
         left = n - self._expected(features)
@@ -107,7 +107,7 @@ class Proposal:
         return out
 
     def _marginal(self, left: Rows, own: NDArray[np.intp]) -> Rows:
-        """The log-density of what is left (B, D') in some columns."""
+        """Return the log-density of what is left (B, D') in some columns."""
         if not len(own):
             return np.zeros(len(left))
         parts = []

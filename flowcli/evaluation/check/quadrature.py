@@ -19,7 +19,7 @@ MOST_ROUNDS = 30
 def integrals(
     function: Callable[[Rows, Labels], Rows], dimensions: int, labels: int, tolerance: float
 ) -> tuple[Rows, Rows]:
-    """The integral of each of several functions over the unit cube.
+    """Return the integral of each of several functions over the unit cube.
 
     Each box is compared with the halves of it; boxes that are not alike are divided, all of them at once.
 
@@ -64,7 +64,7 @@ def integrals(
 
 
 def _sums(function: Callable[[Rows, Labels], Rows], corners: Rows, owners: Labels, width: float) -> Rows:
-    """The integrals over boxes with these lower corners (N, dimensions), (N,)."""
+    """Return the integrals over boxes with these lower corners (N, dimensions), (N,)."""
     dimensions = corners.shape[1]
     nodes, weights = np.polynomial.legendre.leggauss(POINTS)
     nodes, weights = (nodes + 1) / 2, weights / 2

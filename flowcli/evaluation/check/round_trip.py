@@ -52,7 +52,7 @@ def _encoder(subject: Subject, points: Points) -> Finding:
 
 
 def _layers(subject: Subject, flow: Flow, points: Points) -> Finding:
-    """Each layer by itself, in units of what it reads."""
+    """Return each layer by itself, in units of what it reads."""
     x, context = _inputs(subject, subject.joint, points)
     worst, where = 0.0, ""
     for name, layer, reached, own in walk(flow, x, context):
@@ -81,9 +81,9 @@ def _single(subject: Subject, points: Points) -> Finding:
 
 def _latents(subject: Subject, flow: Flow, points: Points) -> Finding:
     _, context = _inputs(subject, subject.joint, points)
-    passed = flow.output_context(context)
+    latent_context = flow.output_context(context)
     generator = torch.Generator().manual_seed(derived_seed(0, Stream.CHECK_LATENTS))
-    z = flow.base.sample(len(points.residuals), generator, passed)
+    z = flow.base.sample(len(points.residuals), generator, latent_context)
     again, _ = flow(flow.inverse(z, context)[0], context)
     figure = float((torch.abs(again - z) / (1 + z.abs())).nan_to_num(math.inf).amax()) if len(z) else 0.0
     meaning = "Latents become rows, and these the same latents again."
@@ -104,7 +104,7 @@ def _angles(subject: Subject, points: Points) -> Finding:
 
 
 def walk(flow: Flow, x: Tensor, context: Context) -> Iterator[tuple[str, Transform, Tensor, Context]]:
-    """Each layer by name, with the rows (B, D) and the context that reach it."""
+    """Yield each layer by name, with the rows (B, D) and the context that reach it."""
     for number, layer in enumerate(flow.layers, 1):
         assert isinstance(layer, Transform)
         yield f"layer {number}, {type(layer).__name__}", layer, x, context
@@ -130,7 +130,7 @@ def _through(subject: Subject, joint: MixedDensity, points: Points) -> Tensor:
 
 
 def _misses(subject: Subject, points: Points, back: Points, codes: Tensor) -> Tensor:
-    """The distances (B, D + A) between numbers, in units of their column's spread where they are near its middle.
+    """Return the distances (B, D + A) between numbers, in units of their column's width near its middle.
 
     Far out the unit grows with the distance from the middle, so that digits are what counts.
     """
@@ -140,8 +140,8 @@ def _misses(subject: Subject, points: Points, back: Points, codes: Tensor) -> Te
     observed = subject.observed(codes)
     seen = x.where(observed, math.nan)
     middle = torch.nanmedian(seen, 0).values.nan_to_num()
-    spread = torch.nanmedian((seen - middle).abs(), 0).values.nan_to_num()
-    unit = torch.where(spread > 0, spread, 1.0) + (x - middle).abs()
+    width = torch.nanmedian((seen - middle).abs(), 0).values.nan_to_num()
+    unit = torch.where(width > 0, width, 1.0) + (x - middle).abs()
     for index, number in enumerate(subject.numbers):  # on a circle no number is far out, and ends are neighbours
         column = subject.encoder.schema.columns[number]
         if column.kind == "circular":
@@ -152,7 +152,7 @@ def _misses(subject: Subject, points: Points, back: Points, codes: Tensor) -> Te
 
 
 def _farthest(misses: Tensor) -> tuple[float, int]:
-    """The largest miss, and whose it is."""
+    """Return the largest miss, and whose it is."""
     if not misses.numel():
         return 0.0, 0
     return float(misses.amax()), int(misses.amax(0).argmax())

@@ -28,11 +28,11 @@ class Points(NamedTuple):
     features: Tensor
 
     def select(self, rows: Tensor) -> Points:
-        """Some of them, by their numbers."""
+        """Return some of the points, by their numbers."""
         return Points(self.residuals[rows], self.features[rows])
 
     def blocks(self) -> Iterator[Points]:
-        """A few at a time."""
+        """Yield a few at a time."""
         for start in range(0, len(self.residuals), BLOCK):
             yield Points(self.residuals[start : start + BLOCK], self.features[start : start + BLOCK])
 
@@ -70,19 +70,19 @@ class Subject:
         return not (self.layout.coordinates or self.layout.angles or self.layout.outcomes)
 
     def points(self, values: Tensor) -> Points:
-        """Rows (B, N_c) of the table as points; only those that the columns can hold."""
+        """Return rows (B, N_c) of the table as points; only those that the columns can hold."""
         residuals = self.encoder.relations.residuals(values)
         held = residuals[self.encoder.possible(residuals)]
         return Points(held, self.encoder.features(held))
 
     def laid(self, points: Points) -> Laid:
-        """The points as the joint density takes them."""
+        """Return the points as the joint density takes them."""
         encoded = self.part.encode(points.residuals)
         parts = [encoded.coordinates, encoded.angles, encoded.codes.double(), points.features]
         return Laid(torch.cat(parts, 1), encoded.log_det, encoded.codes)
 
     def terms(self, laid: Laid) -> MixedTerms:
-        """The terms of their log-densities, without the encoding's log-det."""
+        """Return the terms of their log-densities, without the encoding's log-det."""
         if self.empty:
             nothing = torch.zeros_like(laid.log_det)
             return MixedTerms(laid.rows[:, :0], nothing, nothing, nothing, nothing)
@@ -120,14 +120,14 @@ class Subject:
     def decoded(
         self, u: Tensor, angles: Tensor, codes: Tensor, points: Points, generator: torch.Generator | None = None
     ) -> Points:
-        """The points (B) with other coordinates (B, D), angles (B, A) and codes (B, V)."""
+        """Return the points (B) with other coordinates (B, D), angles (B, A) and codes (B, V)."""
         residuals = points.residuals.clone()
         chance = generator or torch.Generator().manual_seed(0)
         self.part.decode(Encoded(codes, angles, u, u.new_zeros(len(codes))), residuals, chance)
         return Points(residuals, points.features)
 
     def observed(self, codes: Tensor) -> Tensor:
-        """Which coordinates and angles are there in rows of these codes, (B, D + A)."""
+        """Return which coordinates and angles are there in rows of these codes, (B, D + A)."""
         owners = [*self.layout.coordinate_codes, *self.layout.angle_codes]
         owners = owners or [None] * len(self.numbers)
         observed = torch.ones(len(codes), len(owners), dtype=torch.bool)
@@ -137,7 +137,7 @@ class Subject:
         return observed
 
     def code_masses(self, points: Points, codes: Tensor) -> Tensor:
-        """What the masses of these codes (B, V) are multiplied by, as logarithms, (B,): what is per unit of a grid.
+        """Return the logarithms (B,) of what masses of codes (B, V) are multiplied by: those on a lattice are per unit.
 
         Numbers of a grid without an outcome of their own have the probability that ``UnseenIntegers`` gives them.
         """

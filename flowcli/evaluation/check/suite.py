@@ -92,7 +92,7 @@ def _of_flow(density: FlowDensity, values: Rows | None, seed: int) -> Iterator[F
 
 
 def _written(subject: Subject, given: torch.Tensor, drawn: Points, seed: int) -> tuple[torch.Tensor, Finding | None]:
-    """Rows (B, N_c) as ``sample`` gives them; or, where it refuses to, draws of the flow, and what it says."""
+    """Return rows (B, N_c) as ``sample`` gives them; or, where it refuses to, draws of the flow, and what it says."""
     schema = subject.encoder.schema
     try:
         known = given.numpy() if subject.layout.given else None
@@ -106,7 +106,7 @@ def _written(subject: Subject, given: torch.Tensor, drawn: Points, seed: int) ->
 
 
 def _given(subject: Subject, table: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
-    """Rows (DRAWN, N_c) with what the density is conditioned on, in random order."""
+    """Return rows (DRAWN, N_c) with what the density is conditioned on, in random order."""
     schema = subject.encoder.schema
     if not subject.layout.given or table is None:
         return plausible_given(subject.encoder, DRAWN, generator)

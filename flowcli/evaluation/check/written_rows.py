@@ -17,7 +17,7 @@ FALSE_ALARMS = 1e-5
 
 
 def written(subject: Subject, drawn: Points, values: Tensor) -> Iterator[Finding]:
-    """Rows (B, N_c) as ``sample`` gives them, beside draws of the flow, column by column.
+    """Yield rows (B, N_c) as ``sample`` gives them, beside draws of the flow, column by column.
 
     Args:
         subject: The density.

@@ -23,7 +23,7 @@ BANDWIDTHS = (0.1, 0.2, 0.3, 0.45, 0.65, 0.9, 1.2)  # in units of Scott's rule
 def simple_log_probs(
     train: Rows, rows: Rows, schema: Schema, weights: Rows | None = None
 ) -> Iterator[tuple[str, Rows]]:
-    """Log-density of rows under simple sound densities, each with its name.
+    """Yield log-density of rows under simple sound densities, each with its name.
 
     Where all columns are continuous and whole these are one Gaussian and a mixture of Gaussians; elsewhere each column
     by itself, with the frequencies of its outcomes and a Gaussian for its numbers. What is given is not looked at.
@@ -47,7 +47,7 @@ def simple_log_probs(
 
 
 def whole_places(schema: Schema) -> list[int] | None:
-    """The modelled columns if all are continuous and whole, but for constants; ``None`` if one is not."""
+    """Return the modelled columns if all are continuous and whole, but for constants; ``None`` if one is not."""
     modelled = [column for column in schema.columns if not column.given]
     if not all(
         (c.continuous and not (c.atoms or c.missing or c.subtracted_columns)) or c.kind == "constant" for c in modelled
@@ -57,7 +57,7 @@ def whole_places(schema: Schema) -> list[int] | None:
 
 
 def mixture_log_prob(train: Rows, rows: Rows, sizes: Sequence[int] = COMPONENTS) -> tuple[int, Rows] | None:
-    """The number of components, and the log-density (M,) of rows (M, D), of the mixture with the lowest BIC.
+    """Return the number of components, and the log-density (M,) of rows (M, D), of the mixture with the lowest BIC.
 
     Components are doubled as long as that helps, each with a full covariance. There is none where two do not help.
 
@@ -92,7 +92,7 @@ def mixture_log_prob(train: Rows, rows: Rows, sizes: Sequence[int] = COMPONENTS)
 def kernel_log_prob(
     train: Rows, rows: Rows, seed: int, factors: Sequence[float] = BANDWIDTHS
 ) -> tuple[float, Rows] | None:
-    """The bandwidth and the log-density (M,) of rows (M, D) under a kernel density; ``None`` where there is none.
+    """Return the bandwidth and the log-density (M,) of rows (M, D) under a kernel density, or ``None``.
 
     A Gaussian kernel with the covariance of the rows, shrunk by Scott's rule (1992) times the factor that makes some of
     them likeliest under a density of the others.
@@ -126,7 +126,7 @@ def kernel_log_prob(
 
 
 def _columns_log_prob(train: Rows, rows: Rows, schema: Schema, weights: Rows | None) -> Rows:
-    """Log-density of rows where the columns are independent."""
+    """Return log-density of rows where the columns are independent."""
     names = schema.names
     log_prob = np.zeros(len(rows))
     for position, column in enumerate(schema.columns):
@@ -140,7 +140,7 @@ def _columns_log_prob(train: Rows, rows: Rows, schema: Schema, weights: Rows | N
 
 
 def gaussian_log_prob(train: Rows, rows: Rows, weights: Rows | None = None) -> Rows:
-    """Log-density (M,) of rows (M, D) under the one Gaussian that fits the training rows (N, D) best."""
+    """Return log-density (M,) of rows (M, D) under the one Gaussian that fits the training rows (N, D) best."""
     # Columns of very different units would make the covariance look singular, and squares of large ones overflow.
     size = np.abs(train).max(axis=0)
     size = np.where(size > 0, size, 1.0)

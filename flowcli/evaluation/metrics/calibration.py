@@ -48,7 +48,7 @@ class Check:
 
 
 def column_ranks(rows: Rows, samples: Rows, schema: Schema, seed: int) -> Rows:
-    """The probability integral transform of each cell: its rank among draws, as a share.
+    """Return the probability integral transform of each cell: its rank among draws, as a share.
 
     Uniform for a right model: numbers that equal draws lie somewhere among them at random, so that this holds whatever
     the column is (Dawid, 1984; for discrete columns Czado et al., 2009).
@@ -80,7 +80,7 @@ def on_its_grid(cells: Rows, column: Column) -> Rows:
 
 
 def checks(ranks: Rows, rows: Rows, samples: Rows, schema: Schema) -> list[Check]:
-    """All looks at all columns that have a density.
+    """Return all looks at all columns that have a density.
 
     Args:
         ranks: Of ``column_ranks``, (N, C).
@@ -107,7 +107,7 @@ def checks(ranks: Rows, rows: Rows, samples: Rows, schema: Schema) -> list[Check
 
 
 def _values(column: Column, ranks: Rows, draws: int | None) -> Check:
-    """The ranks of a column's numbers, by two tests: one for where they lie, one that sees tails."""
+    """Return the ranks of a column's numbers, by two tests: one for where they lie, one that sees tails."""
     count = len(ranks)
     if not count:
         return Check(column.name, "values", 0.0, 1.0, 1.0, 0.0, "")
@@ -124,7 +124,7 @@ def _values(column: Column, ranks: Rows, draws: int | None) -> Check:
 
 
 def _manner(ranks: Rows, effective: int) -> str:
-    """Which way ranks (N,) are off uniform: the most certain of place, width and tails."""
+    """Return which way ranks (N,) are off uniform: the most certain of place, width and tails."""
     outer = np.abs(ranks - 0.5)
     looks = {
         ("the rows lie lower", "the rows lie higher"): _score(ranks, 0.5, effective, 12),
@@ -137,12 +137,12 @@ def _manner(ranks: Rows, effective: int) -> str:
 
 
 def _score(x: Rows, mean: float, effective: int, inverse_variance: float) -> float:
-    """How many standard errors the mean of x is above that of a right model."""
+    """Return how many standard errors the mean of x is above that of a right model."""
     return (float(x.mean()) - mean) * float(np.sqrt(effective * inverse_variance))
 
 
 def _shares(column: Column, values: Rows, draws: Rows) -> Check:
-    """How often each category is there, among cells that are there."""
+    """Return how often each category is there, among cells that are there."""
     names = [*column.levels, "an unknown text"]
     codes = [np.where(x < 0, len(column.levels), x)[~np.isnan(x)].astype(np.int64) for x in (values, draws)]
     rows, drawn = (np.bincount(each, minlength=len(names)).astype(np.float64) for each in codes)
@@ -166,12 +166,12 @@ def _lumped(counts: Rows) -> tuple[Rows, Rows]:
 
 
 def _expected(counts: Rows) -> Rows:
-    """How many are expected of each level (L,) in the smaller of the two."""
+    """Return how many are expected of each level (L,) in the smaller of the two."""
     return np.asarray(counts.sum(axis=0) * counts.sum(axis=1).min() / counts.sum())
 
 
 def _chance_of_shares(common: Rows, lump: Rows) -> float:
-    """How likely such counts are where both are of one distribution.
+    """Return how likely such counts are where both are of one distribution.
 
     Counts that are not small are no trouble for the distribution of chi-square. A lump of rare levels that is small
     itself is: it has an exact test of its own, against all the others (Fisher, 1922), and is none of the cells.
@@ -188,7 +188,7 @@ def _chance_of_shares(common: Rows, lump: Rows) -> float:
 
 
 def _chance(table: Rows) -> float:
-    """Of a table (2, K): exact where there are two cells."""
+    """Return the p-value of a table of counts (2, K); it is exact where there are two columns."""
     if table.shape[1] < 2:
         return 1.0
     if table.shape[1] == 2:
@@ -197,7 +197,7 @@ def _chance(table: Rows) -> float:
 
 
 def _missing(column: Column, values: Rows, draws: Rows) -> Check:
-    """How often the cell is missing."""
+    """Return how often the cell is missing."""
     rows, drawn = (np.array([np.isnan(x).sum(), (~np.isnan(x)).sum()], dtype=np.float64) for x in (values, draws))
     p, q = rows[0] / max(rows.sum(), 1), drawn[0] / max(drawn.sum(), 1)
     chance = float(stats.fisher_exact(np.array([rows, drawn])).pvalue)
@@ -206,7 +206,7 @@ def _missing(column: Column, values: Rows, draws: Rows) -> Check:
 
 
 def _adjusted(found: list[Check]) -> list[Check]:
-    """The checks with their chances adjusted for being many (Holm, 1979)."""
+    """Return the checks with their chances adjusted for being many (Holm, 1979)."""
     out, least = list(found), 0.0
     order = sorted(range(len(found)), key=lambda index: found[index].chance)
     for rank, index in enumerate(order):

@@ -7,7 +7,7 @@ from flowcli.table.schema import Column
 
 
 def difference_of_measures(one: Schema, other: Schema) -> str | None:
-    """What differs, in words; ``None`` where rows have log-densities that can be compared.
+    """Return what differs, in words; ``None`` where rows have log-densities that can be compared.
 
     A number on a grid counts with the mass of its cell over the grid's step, whether the column is modelled by a
     density, by probabilities, or as a constant (docs/density.md): all of these are compared. A density at a point is
@@ -26,7 +26,7 @@ def difference_of_measures(one: Schema, other: Schema) -> str | None:
 
 
 def _unit(column: Column) -> str:
-    """What a column's part in the measure is, in words that are the same for two columns that can be compared."""
+    """Return a column's part in the measure, in words that are the same for two comparable columns."""
     if column.text:
         return "by the probability of its text"
     if column.step:

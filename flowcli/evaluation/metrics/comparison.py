@@ -57,14 +57,14 @@ class Difference:
 
 
 def mean_nats(log_prob: Rows) -> Nats:
-    """The mean of log-densities (N,)."""
+    """Return the mean of log-densities (N,)."""
     finite = log_prob[np.isfinite(log_prob)]
     mean, error = _mean(finite)
     return Nats(mean, error, len(log_prob) - len(finite), len(log_prob))
 
 
 def difference(first: Rows, second: Rows) -> Difference:
-    """The first model's log-densities less the second's, of the same rows, (N,)."""
+    """Return the first model's log-densities less the second's, of the same rows, (N,)."""
     possible = np.isfinite(first), np.isfinite(second)
     both = possible[0] & possible[1]
     mean, error = _mean(first[both] - second[both])

@@ -49,7 +49,7 @@ class Copies:
 
 
 def copies(rows: Rows, draws: Rows, schema: Schema, seed: int, train: Rows | None = None) -> Copies | None:
-    """Whether draws are nearer to rows than other rows are; ``None`` where there are too few.
+    """Return whether draws are nearer to rows than other rows are; ``None`` where there are too few.
 
     Args:
         rows: (N, C).
@@ -87,6 +87,6 @@ def copies(rows: Rows, draws: Rows, schema: Schema, seed: int, train: Rows | Non
 
 
 def _ratio(distances: Rows) -> Rows:
-    """The nearest over the next; one where two or more lie on the very point, which says nothing."""
+    """Return the nearest over the next; one where two or more lie on the very point, which says nothing."""
     first, second = distances.T
     return np.where(second > 0, first / np.where(second > 0, second, 1.0), 1.0)

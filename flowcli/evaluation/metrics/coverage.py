@@ -76,8 +76,8 @@ class Coverage:
         A model that is too wide or too narrow as a whole is so by the same factor in its middle and far out. Were it a
         Gaussian of so many dimensions, the factor would follow from each region's share.
         """
-        sides = [int(np.sign(r.inside - r.level)) if r.chance < SURE else 0 for r in self.regions]
-        center, outer = sides[0], sides[2] or sides[1]
+        alignments = [int(np.sign(r.inside - r.level)) if r.chance < SURE else 0 for r in self.regions]
+        center, outer = alignments[0], alignments[2] or alignments[1]
         if center and outer in (0, center):
             near, distant = self._stretch(self.regions[0]), self._stretch(self.regions[1])
             if not (outer and abs(distant) > 2 * abs(near)):
@@ -87,14 +87,14 @@ class Coverage:
         return None
 
     def _stretch(self, region: Region) -> float:
-        """The logarithm of the squared factor by which the model is too wide, seen in one region."""
+        """Return the logarithm of the squared factor by which the model is too wide, seen in one region."""
         least = 0.5 / len(self.ranks)
         inside, level = stats.chi2.ppf([np.clip(region.inside, least, 1 - least), region.level], self.dimensions)
         return float(np.log(inside / level))
 
 
 def coverage(rows: Rows, draws: Rows, seed: int) -> Coverage:
-    """How many rows lie in the model's regions.
+    """Return how many rows lie in the model's regions.
 
     Args:
         rows: The log-density of each row, (N,).

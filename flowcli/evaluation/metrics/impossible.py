@@ -30,7 +30,7 @@ class Impossible:
 
 
 def impossible(log_prob: Rows, rows: Rows, schema: Schema) -> Impossible | None:
-    """The rows (N, C) whose log-density (N,) is not finite; ``None`` where there are none."""
+    """Return the rows (N, C) whose log-density (N,) is not finite; ``None`` where there are none."""
     bad = rows[~np.isfinite(log_prob)]
     if not len(bad):
         return None

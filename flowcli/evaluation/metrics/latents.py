@@ -90,7 +90,7 @@ def _with_gaps(z: Tensor, observed: Tensor | None) -> Rows:
 
 
 def _scores(z: Rows, draws: Rows, random: np.random.Generator) -> Rows:
-    """The normal scores of latents (N, D) among draws (M, D), or each row's own (N, K, D)."""
+    """Return the normal scores of latents (N, D) among draws (M, D), or each row's own (N, K, D)."""
     among = ranks_among if draws.ndim == 2 else ranks_among_own
     ranks = [among(z[:, d], draws[..., d], random) for d in range(z.shape[1])]
     return np.asarray(ndtri(np.stack(ranks, axis=1)))

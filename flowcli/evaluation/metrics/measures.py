@@ -50,7 +50,7 @@ class Drawn:
         return self.draws[:: self.each or 1]
 
     def part(self, rows: NDArray[np.int64], singles: NDArray[np.int64]) -> Drawn:
-        """Some of the rows, and some of the draws; where each row has its own, those of rows that are in both."""
+        """Return some of the rows and of the draws; where each row has draws of its own, those of rows in both."""
         if self.each is None:
             return Drawn(
                 self.rows[rows], self.log_prob[rows], self.draws[singles], self.log_prob_draws[singles], self.schema
@@ -122,7 +122,7 @@ def measured(drawn: Drawn, seed: int) -> Measures:
 
 
 def _alone(table: Rows, schema: Schema, random: np.random.Generator) -> Rows:
-    """Rows (N, C) with the ranks of numbers among their own column in the place of the numbers."""
+    """Return rows (N, C) with the ranks of numbers among their own column in the place of the numbers."""
     out = table.copy()
     for index, column in enumerate(schema.columns):
         if not column.text:
@@ -131,7 +131,7 @@ def _alone(table: Rows, schema: Schema, random: np.random.Generator) -> Rows:
 
 
 def _pair(rows: Rows, draws: Rows, schema: Schema) -> Pair | None:
-    """The pair of columns of numbers, of ranks (N, C) and (M, C), whose correlation differs most."""
+    """Return the pair of columns of numbers, of ranks (N, C) and (M, C), whose correlation differs most."""
     indices = [p for p, c in enumerate(schema.columns) if not (c.text or c.kind == "constant")]
     best = None
     for number, one in enumerate(indices):

@@ -16,7 +16,7 @@ Rows = NDArray[np.float64]
 
 NEIGHBOURS = 10
 LEAST_POINTS = 200
-LEAST_LONELY, LEAST_SHARE = 20, 0.01
+LEAST_UNMATCHED, LEAST_SHARE = 20, 0.01
 # A crowd keeps to itself: all but a twentieth of its points' neighbours belong to it. So do, on a single line, those of
 # a long tail; but a tail is the sparser the farther out, with a rank correlation near one.
 COMPANY, TAIL = 0.95, 0.6
@@ -32,8 +32,8 @@ class UnmatchedPoints:
     Attributes:
         indices: Which of the rows or draws that were looked at they are.
         looked_at: Which rows or draws were looked at.
-        share: The share of lonely points.
-        company: The share of their neighbours that are lonely too.
+        share: The share of unmatched points.
+        company: The share of their neighbours that are unmatched too.
         outlying: The rank correlation of their spacing with their distance from the other set.
     """
 
@@ -46,19 +46,19 @@ class UnmatchedPoints:
     @property
     def is_mode(self) -> bool:
         """Whether these are a crowd."""
-        enough = len(self.indices) >= LEAST_LONELY and self.share >= LEAST_SHARE
+        enough = len(self.indices) >= LEAST_UNMATCHED and self.share >= LEAST_SHARE
         return enough and self.company >= COMPANY and self.outlying < TAIL
 
     @property
     def others(self) -> NDArray[np.int64]:
-        """Those that were looked at and are not lonely."""
+        """The points that were looked at and are matched."""
         return np.setdiff1d(self.looked_at, self.indices)
 
 
 def unmatched_points(
     rows: Rows, draws: Rows, schema: Schema, seed: int
 ) -> tuple[UnmatchedPoints, UnmatchedPoints] | None:
-    """Rows that are far from all draws, and draws that are far from all rows; ``None`` where there are too few.
+    """Return rows that are far from all draws, and draws that are far from all rows; ``None`` where there are too few.
 
     Args:
         rows: (N, C).
@@ -73,10 +73,10 @@ def unmatched_points(
     ours, theirs = (random.permutation(len(each))[:count] for each in (rows, draws))
     points = Points(rows, schema)
     a, b = points(rows[ours]), points(draws[theirs])
-    return _lonely(a, b, ours), _lonely(b, a, theirs)
+    return _unmatched(a, b, ours), _unmatched(b, a, theirs)
 
 
-def _lonely(own: Rows, others: Rows, looked_at: NDArray[np.int64]) -> UnmatchedPoints:
+def _unmatched(own: Rows, others: Rows, looked_at: NDArray[np.int64]) -> UnmatchedPoints:
     distances, neighbours = nearest(own, own, NEIGHBOURS, itself=True)
     reach, away = distances[:, -1], nearest(own, others, 1)[0][:, 0]
     alone = away > reach

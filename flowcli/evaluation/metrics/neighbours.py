@@ -34,7 +34,7 @@ class Points:
         self._units = {p: _unit(rows[:, p]) for p, c in self._columns if not c.text and c.kind != "circular"}
 
     def __call__(self, rows: Rows) -> Rows:
-        """The points of rows (N, C), (N, P)."""
+        """Return the points of rows (N, C), (N, P)."""
         parts = [part for index, column in self._columns for part in self._parts(rows[:, index], index, column)]
         return np.column_stack(parts) if parts else np.zeros((len(rows), 1))
 
@@ -55,7 +55,7 @@ class Points:
 
 
 def _frequent(cells: Rows, levels: int) -> NDArray[np.int64]:
-    """The codes of the most frequent categories."""
+    """Return the codes of the most frequent categories."""
     counts = np.bincount(cells[cells >= 0].astype(np.int64), minlength=levels)
     return np.argsort(-counts, kind="stable")[:MOST_LEVELS]
 

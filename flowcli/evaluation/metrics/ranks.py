@@ -12,7 +12,7 @@ Counts = NDArray[np.integer[Any]]
 
 
 def ranks_among(values: Rows, draws: Rows, random: np.random.Generator) -> Rows:
-    """The rank of each value among all draws, as a share, (N,); NaN where there is no value or no draw.
+    """Return the rank of each value among all draws, as a share, (N,); NaN where there is no value or no draw.
 
     Of M draws, b below a value and t equal to it, the rank is (b + v (t + 1)) / (M + 1) with v uniform: so it is
     uniform itself where value and draws are of one distribution, continuous or not (Brockwell, 2007).
@@ -28,7 +28,7 @@ def ranks_among(values: Rows, draws: Rows, random: np.random.Generator) -> Rows:
 
 
 def ranks_among_own(values: Rows, draws: Rows, random: np.random.Generator) -> Rows:
-    """The rank of each value (N,) among draws of its own (N, K); see ``ranks_among``."""
+    """Return the rank of each value (N,) among draws of its own (N, K); see ``ranks_among``."""
     below = (draws < values[:, None]).sum(axis=1)
     equal = (draws == values[:, None]).sum(axis=1)
     return _share(values, below, equal, (~np.isnan(draws)).sum(axis=1), random)

@@ -29,7 +29,7 @@ class Seen:
 
 
 def numbered(*tables: Rows) -> list[NDArray[np.int64]]:
-    """A number for each row of tables (N_i, C), the same for equal rows; missing cells are equal."""
+    """Return a number for each row of tables (N_i, C), the same for equal rows; missing cells are equal."""
     whole = np.concatenate(tables)
     whole = np.where(np.isnan(whole), np.nan, whole + 0.0)  # one bit pattern for each of NaN and zero
     bits = np.ascontiguousarray(whole).view(np.dtype((np.void, 8 * whole.shape[1]))).ravel()
@@ -59,7 +59,7 @@ def once(rows: Rows, draws: Rows) -> NDArray[np.int64] | None:
 
 
 def seen(rows: Rows, draws: Rows, train: Rows) -> Seen | None:
-    """How many rows are training rows, where more are than by chance; ``None`` where that is not so.
+    """Return how many rows are training rows, where more are than by chance; ``None`` where that is not so.
 
     Args:
         rows: (N, C).

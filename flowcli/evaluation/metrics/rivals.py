@@ -110,7 +110,7 @@ class _Simple:
         self._bandwidths: Sequence[float] = BANDWIDTHS
 
     def of(self, train: Rows, rows: Rows) -> Iterator[tuple[str, Rows]]:
-        """Each density's name, and its log-density of rows (M, C) after training rows (N, C), (M,)."""
+        """Yield each density's name, and its log-density of rows (M, C) after training rows (N, C), (M,)."""
         indices = self._places
         if indices is None:
             yield from simple_log_probs(train, rows, self._schema)
@@ -130,7 +130,7 @@ class _Simple:
             yield f"a kernel density{looking_away}", kernels[1]
 
     def _given_the_rest(self, train: Rows, rows: Rows, indices: list[int]) -> Iterator[tuple[str, Rows]]:
-        """A linear regression with Gaussian errors: a Gaussian of all columns over that of the given ones."""
+        """Yield a linear regression with Gaussian errors: a Gaussian of all columns over that of the given ones."""
         columns = [self._schema.columns[index] for index in self._given]
         if all(c.continuous and not (c.atoms or c.missing or c.subtracted_columns) for c in columns):
             both, given = [*indices, *self._given], self._given

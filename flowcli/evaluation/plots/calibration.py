@@ -205,7 +205,7 @@ def _missing(column: Column, rows: Rows, samples: Rows) -> _Missing | None:
 
 
 def _quantile(columns: int) -> float:
-    """The Kolmogorov statistic that all of so many columns stay below in nineteen of twenty cases."""
+    """Return the Kolmogorov statistic that all of so many columns stay below in nineteen of twenty cases."""
     return float(kolmogi((1 - CERTAIN) / columns))
 
 

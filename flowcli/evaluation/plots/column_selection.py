@@ -69,12 +69,12 @@ def telling(samples: Rows, rows: Rows | None, schema: Schema, most: int) -> Choi
 
 
 def telling_pair(values: Rows, schema: Schema, positions: list[int]) -> tuple[int, int]:
-    """Of some columns the two that say the most of each other."""
+    """Return the two columns that say the most about each other."""
     return _strongest(dependence(values, schema), positions)[0]
 
 
 def distance(samples: Rows, rows: Rows) -> float:
-    """How far samples (M,) and data (N,) are difference: the largest difference of the shares that lie below a value.
+    """Return how far samples (M,) and data (N,) differ: the largest difference of the shares below a value.
 
     Texts are taken in their order. A difference of what is missing counts, too.
     """
@@ -90,7 +90,7 @@ def distance(samples: Rows, rows: Rows) -> float:
 
 
 def dependence(values: Rows, schema: Schema) -> NDArray[np.float64]:
-    """How much any two columns of rows (N, C) tell of each other, (C, C), from 0 to 1.
+    """Return how much any two columns of rows (N, C) tell of each other, (C, C), from 0 to 1.
 
     It is sqrt(1 - exp(-2 I)) with I their mutual information over eighths of the rows (or levels), less what chance
     alone makes of it: for two normals nearly the size of their correlation (Linfoot, 1957).
@@ -116,18 +116,18 @@ def dependence(values: Rows, schema: Schema) -> NDArray[np.float64]:
 
 
 def _says_nothing(column: Column) -> bool:
-    """Whether all cells are the same."""
+    """Return whether all cells are the same."""
     return column.kind == "constant" and not column.missing and not column.subtracted_columns
 
 
 def _strongest(tells: NDArray[np.float64], positions: list[int]) -> list[tuple[int, int]]:
-    """All pairs of some columns, the strongest first."""
+    """Return all pairs of some columns, the strongest first."""
     pairs = [(a, b) for number, a in enumerate(positions) for b in positions[number + 1 :]]
     return sorted(pairs, key=lambda pair: -tells[pair])
 
 
 def _binned(values: Rows, column: Column) -> NDArray[np.int64]:
-    """Values (N,) as numbers of bins: eighths of those that are there, or frequent levels; one more for missing."""
+    """Return values (N,) as numbers of bins: eighths of the values, or frequent levels; one bin for missing cells."""
     out = np.zeros(len(values), dtype=np.int64)
     present = ~np.isnan(values)
     own = values[present]

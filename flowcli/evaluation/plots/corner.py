@@ -142,7 +142,7 @@ class _Column:
 
 
 def _legend(shown: Sequence[_Column], rows: Rows | None, points: int) -> str:
-    """How the panels of pairs are to be read."""
+    """Return how the panels of pairs are to be read."""
     numbers = sum(not column.levels for column in shown)
     parts = []
     if numbers > 1:
@@ -156,7 +156,7 @@ def _legend(shown: Sequence[_Column], rows: Rows | None, points: int) -> str:
 
 
 def _room(shown: Sequence[_Column]) -> Room:
-    """The inches around the panels."""
+    """Return the inches around the panels."""
     texts = [text for column in shown[1:] for _, text in column.left]
     above = [room_above(column.lines) for column in shown]
     return Room(
@@ -171,7 +171,7 @@ def _room(shown: Sequence[_Column]) -> Room:
 
 
 def _chosen(selection: Choice, schema: Schema) -> str:
-    """Which columns are shown and why, if they are not all."""
+    """Return which columns are shown and why, if they are not all."""
     shown = len(selection.positions)
     if shown == selection.total:
         return ""

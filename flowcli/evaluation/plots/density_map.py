@@ -90,7 +90,7 @@ def density_map(
 
 
 def _continuous(schema: Schema) -> list[int]:
-    """The one or two columns of a model that have a density."""
+    """Return the one or two columns of a model that have a density."""
     varying = [p for p, c in enumerate(schema.columns) if c.kind != "constant" or c.subtracted_columns]
     plain = [
         p
@@ -107,7 +107,7 @@ def _continuous(schema: Schema) -> list[int]:
 
 
 def _log_density(density: Density, positions: list[int], scales: list[Scale], at: Rows, seed: int) -> Rows:
-    """The log-density (B,) per unit of the axes, at points (B, len(places)) between 0 and 1."""
+    """Return the log-density (B,) per unit of the axes, at points (B, len(places)) between 0 and 1."""
     values = np.empty((len(at), len(density.schema.columns)))
     for index, column in enumerate(density.schema.columns):
         values[:, index] = np.nan if column.value is None else column.value
@@ -228,7 +228,7 @@ def _draw_bar(axes: Axes) -> None:
 
 
 def _measure(density: Density, scales: list[Scale], rows: Rows | None, positions: list[int]) -> str:
-    """What the density is one of, beside the numbers themselves."""
+    """Return what the density is one of, beside the numbers themselves."""
     parts = []
     if any(scale.log for scale in scales):
         parts.append("per decade on a logarithmic axis")

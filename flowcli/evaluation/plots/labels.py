@@ -31,7 +31,7 @@ class Below:
 
 
 def below(scale: Scale, width: float) -> Below:
-    """The ticks below a panel of some width, in inches."""
+    """Return the ticks below a panel of some width, in inches."""
     if not scale.count:
         return Below(_numbers_below(scale, width), False, TICK_HEIGHT)
     slot = width / scale.count / POINT - BETWEEN
@@ -47,7 +47,7 @@ def below(scale: Scale, width: float) -> Below:
 
 
 def beside(scale: Scale, height: float) -> Ticks:
-    """The ticks left of a panel of some height, in inches."""
+    """Return the ticks left of a panel of some height, in inches."""
     if scale.count:
         every = 1 + int(LINE * SMALL * POINT * scale.count > height * 1.15)
         texts = _told_apart(scale, LONGEST / POINT)
@@ -81,7 +81,7 @@ def _numbers_below(scale: Scale, width: float) -> Ticks:
 
 
 def _told_apart(scale: Scale, room: float) -> list[str]:
-    """The names of levels, shortened; where two would be the same, without what all begin and end with."""
+    """Return the names of levels, shortened; where two would be the same, without what all begin and end with."""
     texts = [words.fitted(text, SMALL, room) for text in scale.labels]
     if len(set(texts)) == len(texts):
         return texts
@@ -96,7 +96,7 @@ def _told_apart(scale: Scale, room: float) -> list[str]:
 
 
 def _shared(texts: Sequence[str]) -> int:
-    """How many letters all texts begin with."""
+    """Return how many letters all texts begin with."""
     count = 0
     for letters in zip(*texts, strict=False):
         if len(set(letters)) > 1:

@@ -201,7 +201,7 @@ def _draw_distances(axes: Axes, scores: LatentScores) -> None:
 
 
 def _distances(scores: Rows) -> Rows:
-    """The root of the mean square of the scores that are there, of each row that has any, (n,)."""
+    """Return the root of the mean square of the scores that are there, of each row that has any, (n,)."""
     present = ~np.isnan(scores).all(axis=1)
     return np.asarray(np.sqrt(np.nanmean(np.square(scores[present]), axis=1)))
 
@@ -229,5 +229,5 @@ def _said(density: Density, flows: Sequence[FlowDensity], lines: list[list[_Line
 
 
 def _spaced(name: str) -> str:
-    """A class's name as words."""
+    """Return a class's name as words."""
     return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()

@@ -16,14 +16,14 @@ HARDLY = 5e-4  # a share of which nothing is said
 
 
 def titled(model: str, what: str) -> str:
-    """A heading: what is shown, of which model if that has a name."""
+    """Return a heading: what is shown, of which model if that has a name."""
     if not model:
         return f"{what[0].upper()}{what[1:]}"
     return f"{words.fitted(model, HEADING, LONGEST, bold=True)}: {what}"
 
 
 def keys(samples: Rows, rows: Rows | None, total: int | None = None) -> tuple[Key, ...]:
-    """What is samples, and what is data.
+    """Return what is samples, and what is data.
 
     Args:
         samples: The samples (M, C).
@@ -37,14 +37,14 @@ def keys(samples: Rows, rows: Rows | None, total: int | None = None) -> tuple[Ke
 
 
 def counted(rows: int, total: int | None) -> str:
-    """How many rows are shown, and of how many."""
+    """Return how many rows are shown, and of how many."""
     if total is None or total == rows:
         return f"{rows:,} row{'s' * (rows != 1)}"
     return f"{rows:,} of {total:,} rows at random"
 
 
 def beside_name(scale: Scale, samples: Rows, rows: Rows | None) -> list[str]:
-    """Of a column what its panel cannot show, first of the data, then of the samples: missing, and beyond the ends."""
+    """Return what a column's panel cannot show of the data, and of the samples: missing cells, and values beyond it."""
     groups = [samples] if rows is None else [rows, samples]
     lines = []
     if any(np.isnan(group).any() for group in groups):
@@ -55,7 +55,7 @@ def beside_name(scale: Scale, samples: Rows, rows: Rows | None) -> list[str]:
 
 
 def explained(lines: list[list[str]], rows: Rows | None) -> tuple[str, ...]:
-    """What the lines beside names mean, as far as there are any."""
+    """Return what the lines beside names mean, as far as there are any."""
     said = " ".join(line.split(" ", 1)[0] for own in lines for line in own)
     parts = []
     if "missing" in said:

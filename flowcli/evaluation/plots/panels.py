@@ -25,7 +25,7 @@ FEWEST = 60  # samples that make a density
 
 
 def points_for(width: float, height: float) -> int:
-    """How many points a panel of that size, in inches, has room for."""
+    """Return how many points a panel of that size, in inches, has room for."""
     return int(np.clip(100 * round(POINTS * width * height / 100), 400, 3000))
 
 
@@ -47,7 +47,7 @@ class Places:
 
     @classmethod
     def of(cls, scale: Scale, samples: Rows, rows: Rows | None, seed: int, points: int = 0) -> Places:
-        """The places of samples (M,) and data (N,), with rounded numbers spread over their cells."""
+        """Return the places of samples (M,) and data (N,), with rounded numbers spread over their cells."""
         random = numpy_generator(seed, Stream.JITTER)
         return cls(
             scale, scale.positions(samples, random), None if rows is None else scale.positions(rows, random), points
@@ -55,20 +55,20 @@ class Places:
 
 
 def shares(scale: Scale, positions: Rows) -> Rows:
-    """The share of all cells, missing ones too, that has each level, (levels,)."""
+    """Return the share of all cells, missing ones too, that has each level, (levels,)."""
     levels = positions[~np.isnan(positions)] * scale.count - 0.5
     counts = np.bincount(np.rint(levels).astype(np.int64), minlength=scale.count)
     return np.asarray(counts / max(1, len(positions)))
 
 
 def heights(positions: Rows, bins: int) -> Rows:
-    """The density of the cells that are there, along the axis, in so many bins, (bins,)."""
+    """Return the density of the cells that are there, along the axis, in so many bins, (bins,)."""
     counts = np.histogram(positions, bins=bins, range=(0.0, 1.0))[0]
     return np.asarray(counts * bins / max(1, np.count_nonzero(~np.isnan(positions))))
 
 
 def bins_for(count: int) -> int:
-    """How many bins so many values fill well."""
+    """Return how many bins so many values fill well."""
     return int(np.clip(2 * count ** (1 / 3), 8, 40))
 
 
@@ -117,7 +117,7 @@ def draw_two(axes: Axes, across: Places, up: Places, seed: int) -> None:
 
 
 def draw_points(axes: Axes, x: Rows, y: Rows, *, colour: str = DATA) -> None:
-    """Those of some points (N,) that lie within the panel, the fainter the more there are."""
+    """Draw those of some points (N,) that lie within the panel, the fainter the more there are."""
     inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
     x, y = x[inside], y[inside]
     box = axes.get_window_extent()
@@ -135,9 +135,9 @@ def _draw_density(axes: Axes, across: Places, up: Places) -> None:
         draw_points(axes, x, y, colour=SAMPLES)
         return
     counts = np.histogram2d(x, y, bins=GRID, range=((0, 1), (0, 1)))[0]
-    spread = float(np.clip(0.1 * GRID * len(x) ** (-1 / 6), 1.0, 3.0))
+    deviation = float(np.clip(0.1 * GRID * len(x) ** (-1 / 6), 1.0, 3.0))
     edges = ["wrap" if each.scale.cyclic else "nearest" for each in (across, up)]
-    smooth = gaussian_filter(counts, spread, mode=edges)
+    smooth = gaussian_filter(counts, deviation, mode=edges)
     ordered = np.sort(smooth, axis=None)[::-1]
     mass = np.cumsum(ordered) / ordered.sum()
     levels = [float(ordered[min(int(np.searchsorted(mass, share)), len(ordered) - 1)]) for share in SHARES]
@@ -171,7 +171,7 @@ def _draw_strips(axes: Axes, levels: Places, numbers: Places, seed: int, *, upri
 
 
 def _own(numbers: Rows, levels: Rows, level: int, count: int) -> Rows:
-    """The places of numbers beside one level."""
+    """Return the places of numbers beside one level."""
     with np.errstate(invalid="ignore"):
         return numbers[(np.abs(levels - (level + 0.5) / count) < 0.25 / count) & ~np.isnan(numbers)]
 
@@ -197,7 +197,7 @@ def _draw_table(axes: Axes, across: Places, up: Places) -> None:
 
 
 def _joint(x: Rows, y: Rows, across: int, up: int) -> Rows:
-    """The shares of pairs of levels, (across, up)."""
+    """Return the shares of pairs of levels, (across, up)."""
     present = ~np.isnan(x) & ~np.isnan(y)
     found = np.zeros((across, up))
     pairs = (np.rint(v[present] * n - 0.5).astype(np.int64) for v, n in ((x, across), (y, up)))

@@ -46,7 +46,7 @@ class Scale:
 
     @classmethod
     def of(cls, column: Column, *groups: Rows) -> Scale:
-        """The scale for all values (N,) of some groups, such as samples and data, each NaN where a cell is missing."""
+        """Return the scale for all values (N,) of some groups, such as samples and data; a missing cell is NaN."""
         present = [group[~np.isnan(group)] for group in groups]
         present = [group for group in present if len(group)]
         if not column.subtracted_columns:
@@ -113,12 +113,12 @@ class Scale:
         return np.where(absent, np.nan, found)
 
     def values(self, positions: Rows) -> Rows:
-        """The numbers at places, the inverse of ``positions``."""
+        """Return the numbers at places, the inverse of ``positions``."""
         found = self.low + positions * (self.high - self.low)
         return np.asarray(10**found if self.log else found)
 
     def beyond(self, values: Rows) -> float:
-        """The share of the values that are there which lie beyond the ends."""
+        """Return the share of the values that are there which lie beyond the ends."""
         positions = self.positions(values[~np.isnan(values)])
         return float(((positions < 0) | (positions > 1)).mean()) if len(positions) else 0.0
 
@@ -142,7 +142,7 @@ class Scale:
 
 
 def _of_texts(column: Column, groups: list[Rows]) -> Scale:
-    """The levels of a column of text, the most frequent of them where they are many."""
+    """Return the levels of a column of text, the most frequent of them where they are many."""
     positions = tuple(float(index) for index in range(len(column.levels)))
     if len(positions) > MOST_LEVELS:
         shares = sum((np.bincount(g[g >= 0].astype(np.int64), minlength=len(positions)) / len(g) for g in groups), 0.0)
@@ -153,7 +153,7 @@ def _of_texts(column: Column, groups: list[Rows]) -> Scale:
 
 
 def _with_others(labels: tuple[str, ...], values: tuple[float, ...], groups: list[Rows]) -> tuple[str, ...]:
-    """The labels of levels, and one more if anything else occurs."""
+    """Return the labels of levels, and one more if anything else occurs."""
     others = any(
         not np.isclose(group[:, None], np.array(values), rtol=1e-9, atol=0).any(axis=1).all() for group in groups
     )
@@ -161,7 +161,7 @@ def _with_others(labels: tuple[str, ...], values: tuple[float, ...], groups: lis
 
 
 def _step(column: Column) -> float | None:
-    """What the numbers of a column are rounded to."""
+    """Return what the numbers of a column are rounded to."""
     if column.subtracted_columns:
         digits = 0 if column.integer else column.decimals
         return None if digits is None else float(f"1e-{digits}")
@@ -169,7 +169,7 @@ def _step(column: Column) -> float | None:
 
 
 def _skewed(column: Column, groups: list[Rows]) -> bool:
-    """Whether nearly all is above zero and reaches so far up that a logarithm shows more of it."""
+    """Return whether nearly all is above zero and reaches so far up that a logarithm shows more of it."""
     if column.subtracted_columns or column.kind != "positive" or 0.0 in column.atoms or not groups or column.lower:
         return False
     if any((group > 0).mean() < 0.999 for group in groups):
@@ -179,13 +179,13 @@ def _skewed(column: Column, groups: list[Rows]) -> bool:
 
 
 def _ends(groups: list[Rows]) -> tuple[float, float]:
-    """The least and the largest of what is worth being shown of all groups."""
+    """Return the least and the largest of what is worth being shown of all groups."""
     ends = [_robust(group) for group in groups if len(group)]
     return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 1.0)
 
 
 def _robust(values: Rows) -> tuple[float, float]:
-    """The ends of values (N,), but for what lies so far out that the others would be a line."""
+    """Return the ends of values (N,), but for what lies so far out that the others would be a line."""
     size = float(np.abs(values).max()) or 1.0
     values = values / size  # the difference of the largest numbers is none
     first, third, low, quarter, middle, upper, ninety_seven, high = np.quantile(
@@ -199,7 +199,7 @@ def _robust(values: Rows) -> tuple[float, float]:
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:
-    """The ends with a margin; where they are one point, with something around it."""
+    """Return the ends with a margin; where they are one point, with something around it."""
     width = high - low
     if not width > 1e-12 * max(abs(low), abs(high)):
         width = abs(low) or 1.0

@@ -118,7 +118,7 @@ class Sheet:
         self._write(heading, lines)
 
     def panel(self, row: int, column: int) -> Axes:
-        """The panel of that row and column, empty: its axes go from 0 to 1, without ticks."""
+        """Return the panel of that row and column, empty: its axes go from 0 to 1, without ticks."""
         width, height = self._widths[column], self._heights[row]
         left = self._left + sum(self._widths[:column]) + self._room.across * column
         bottom = self._top - sum(self._heights[: row + 1]) - sum(self._gaps[:row])
@@ -177,10 +177,10 @@ class Sheet:
 _MARK = 0.2  # inches of a key's mark, with the gap to its words
 
 
-def write(where: Figure | Axes, x: float, y: float, text: str, size: float, **look: object) -> None:
+def write(where: Figure | Axes, x: float, y: float, text: str, size: float, **draw_frame: object) -> None:
     """Write a drawable text, in the fonts of all pictures, at shares of the figure's or the panel's sides."""
     placed = where.text(x, y, text, fontsize=size, fontfamily=words.families())
-    placed.set(transform=where.transSubfigure if isinstance(where, Figure) else where.transAxes, **look)
+    placed.set(transform=where.transSubfigure if isinstance(where, Figure) else where.transAxes, **draw_frame)
 
 
 def _key_width(key: Key) -> float:
@@ -188,7 +188,7 @@ def _key_width(key: Key) -> float:
 
 
 def _heading_lines(heading: Heading, room: float) -> list[tuple[str | tuple[Key, ...], float]]:
-    """The lines of a heading, each with its height in inches."""
+    """Return the lines of a heading, each with its height in inches."""
     title = LINE * HEADING * POINT + 0.04
     lines: list[tuple[str | tuple[Key, ...], float]] = []
     for number, line in enumerate(_titles(heading.title, room)):
@@ -208,7 +208,7 @@ def _heading_lines(heading: Heading, room: float) -> list[tuple[str | tuple[Key,
 
 
 def _titles(title: str, room: float) -> list[str]:
-    """The title; what there is no room for in its line goes to the next one."""
+    """Return the title; what there is no room for in its line goes to the next one."""
     if words.width(title, HEADING, bold=True) * POINT <= room:
         return [title]
     kept: list[str] = []
@@ -270,7 +270,7 @@ def name_above(axes: Axes, name: str, lines: Sequence[str], width: float, height
 
 
 def room_above(lines: Sequence[str]) -> float:
-    """The inches that ``name_above`` needs."""
+    """Return the inches that ``name_above`` needs."""
     return 0.06 + LINE * LABEL * POINT + LINE * SMALL * POINT * len(lines)
 
 

@@ -60,7 +60,7 @@ class _Curve:
 
     @classmethod
     def of(cls, summary: Mapping[str, Any]) -> _Curve | None:
-        """The curve of a summary, if that holds one."""
+        """Return the curve of a summary, if that holds one."""
         history = summary.get("history") or []
         columns = (
             np.array([np.nan if entry.get(key) is None else float(entry[key]) for entry in history])
@@ -133,7 +133,7 @@ def _draw(axes: Axes, curve: _Curve, across: Scale, up: Scale) -> None:
 
 
 def _best(curve: _Curve, number: int, count: int) -> str:
-    """The best of a fit in words."""
+    """Return the best of a fit in words."""
     epoch = words.number(float(curve.epochs[curve.best]), 3)
     who = "Held-out best" if count == 1 else f"Flow {number}"
     return f"{who} {words.number(float(curve.held_out[curve.best]), 5)} nats a row, at epoch {epoch}" + (
@@ -142,7 +142,7 @@ def _best(curve: _Curve, number: int, count: int) -> str:
 
 
 def _worth_showing(curves: list[_Curve]) -> tuple[Scale, float]:
-    """The axis of nats, and the lowest of them all."""
+    """Return the axis of nats, and the lowest of them all."""
     every = np.concatenate([np.concatenate([curve.train, curve.held_out]) for curve in curves])
     every = every[np.isfinite(every)]
     late = np.concatenate([c.held_out[len(c.held_out) // 2 :] for c in curves])
@@ -155,6 +155,6 @@ def _worth_showing(curves: list[_Curve]) -> tuple[Scale, float]:
 
 
 def _span(values: Numbers, name: str) -> Scale:
-    """An axis from the least to the largest value."""
+    """Return an axis from the least to the largest value."""
     low, high = float(values.min()), float(values.max())
     return Scale(Column(name), low=low, high=high if high > low else low + 1)

@@ -32,20 +32,20 @@ PLAIN = (1e-3, 1e5)  # numbers of that size are written without an exponent
 
 @cache
 def families() -> list[str]:
-    """The fonts that words are set in, the first that has a letter first."""
+    """Return the fonts that words are set in, the first that has a letter first."""
     here = {entry.name for entry in font_manager.fontManager.ttflist}
     return [OWN, *(name for name in OTHERS if name in here)]
 
 
 @cache
 def _letters() -> frozenset[int]:
-    """All letters that these fonts have."""
+    """Return all letters that these fonts have."""
     paths = [font_manager.findfont(FontProperties(family=[name])) for name in families()]
     return frozenset().union(*(FT2Font(path).get_charmap() for path in paths))
 
 
 def drawable(text: str) -> str:
-    """The text with what no font has, or what is no letter at all, written out; no part of it is a formula."""
+    """Return the text with what no font has, or what is no letter at all, written out; no part of it is a formula."""
     known = _letters()
     shown = (c if c.isprintable() and ord(c) in known else c.encode("unicode_escape").decode() for c in text)
     return "".join(shown).replace("$", r"\$")
@@ -59,7 +59,7 @@ def width(text: str, size: float, *, bold: bool = False) -> float:
 
 
 def fitted(name: str, size: float, room: float, *, bold: bool = False) -> str:
-    """A name, drawable, with an ellipsis in the middle where it would be wider than so many points."""
+    """Return a name, drawable, with an ellipsis in the middle where it would be wider than so many points."""
     whole = drawable(name)
     if width(whole, size, bold=bold) <= room:
         return whole
@@ -74,13 +74,13 @@ def fitted(name: str, size: float, room: float, *, bold: bool = False) -> str:
 
 
 def _middle_out(name: str, kept: int) -> str:
-    """The beginning and the end of a name, drawable."""
+    """Return the beginning and the end of a name, drawable."""
     head = (kept + 1) // 2
     return drawable(name[:head].rstrip()) + ELLIPSIS + (drawable(name[head - kept :].lstrip()) if kept > head else "")
 
 
 def wrapped(text: str, size: float, room: float) -> list[str]:
-    """A drawable text in lines that are no wider than so many points."""
+    """Return a drawable text in lines that are no wider than so many points."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -99,7 +99,7 @@ def listed(names: Sequence[str], most: int = 4, longest: int = 28) -> str:
 
 
 def share(part: float) -> str:
-    """A share in percent, in few digits, and never a zero or a hundred that is none."""
+    """Return a share in percent, in few digits, and never a zero or a hundred that is none."""
     if 0 < part < 0.001:
         return "<0.1%"
     if 0.99 < part < 1:
@@ -108,7 +108,7 @@ def share(part: float) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number in so many digits, as short as can be: 0.25, 1700, 1.7e9."""
+    """Return a number in so many digits, as short as can be: 0.25, 1700, 1.7e9."""
     rounded = float(f"{value:.{digits}g}")
     if rounded == 0:
         return "0"
@@ -119,7 +119,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def numbers(values: Sequence[float]) -> list[str]:
-    """Numbers beside an axis, rising, in as few digits as tell what they are."""
+    """Return numbers beside an axis, rising, in as few digits as tell what they are."""
     gap = min((b - a for a, b in pairwise(values)), default=0.0)
     for digits in range(1, MOST_DIGITS + 1):
         texts = [number(value, digits) for value in values]

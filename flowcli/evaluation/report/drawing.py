@@ -45,7 +45,7 @@ class Drawing:
         self.axes: Axes = self._figure.add_subplot()
 
     def svg(self, name: str, description: str) -> str:
-        """The figure as an element of HTML.
+        """Return the figure as an element of HTML.
 
         Args:
             name: Of letters and digits, no two alike on a page.
@@ -70,6 +70,6 @@ class Drawing:
 
 @contextmanager
 def drawing(width: float, height: float) -> Iterator[Drawing]:
-    """A drawing of so many inches in the style of the report."""
+    """Yield a drawing of so many inches in the style of the report."""
     with mpl.rc_context(STYLE):
         yield Drawing(width, height)

@@ -23,7 +23,7 @@ POINTS = 800  # of a scatter
 
 
 def coverage_curve(coverage: Coverage, draws: int | None) -> str:
-    """The share of rows in each region over the region's share of the model, with what is usual for a right model."""
+    """Return the share of rows in each region over its share of the model, with what is usual for a right model."""
     levels = np.linspace(0.5 / STEPS, 1 - 0.5 / STEPS, STEPS)
     inside = np.array([(coverage.ranks >= 1 - level).mean() for level in levels])
     count = len(coverage.ranks)
@@ -46,7 +46,7 @@ def coverage_curve(coverage: Coverage, draws: int | None) -> str:
 
 
 def gains(rivals: tuple[Rival, ...]) -> str:
-    """How many nats the model has more than each simple one, with two standard errors."""
+    """Return how many nats the model has more than each simple one, with two standard errors."""
     with drawing(4.2, 0.7 + 0.42 * len(rivals)) as drawn:
         axes = drawn.axes
         for index, each in enumerate(rivals):
@@ -59,7 +59,7 @@ def gains(rivals: tuple[Rival, ...]) -> str:
 
 
 def rank_histogram(ranks: Rows, name: str, draws: int | None) -> str:
-    """How a column's rows lie among draws: even bars for a right model, within the band for most of them."""
+    """Return how a column's rows lie among draws: even bars for a right model, within the band for most of them."""
     ranks = ranks[~np.isnan(ranks)]
     count = len(ranks)
     bars = BARS if count >= 10 * BARS else max(2, count // 10)
@@ -80,7 +80,7 @@ def rank_histogram(ranks: Rows, name: str, draws: int | None) -> str:
 
 
 def values_histogram(rows: Rows, draws: Rows, name: str) -> str:
-    """A column's numbers, of rows as bars and of draws as a line, without the furthest at either end."""
+    """Return a column's numbers, of rows as bars and of draws as a line, without the furthest at either end."""
     rows, draws = (each[~np.isnan(each)] for each in (rows, draws))
     both = np.concatenate([rows, draws])
     low, high = np.quantile(both, [OUTSIDE, 1 - OUTSIDE]) if len(both) else (0.0, 1.0)
@@ -119,7 +119,7 @@ def scatter(rows: Rows, draws: Rows, name: str) -> str:
 
 
 def odds(test: TwoSample) -> str:
-    """What the classifier takes rows and draws for: two heaps that coincide for a right model."""
+    """Return what the classifier takes rows and draws for: two heaps that coincide for a right model."""
     chances = [1 / (1 + np.exp(-each)) for each in test.odds]
     edges = np.linspace(0, 1, 41)
     with drawing(4.2, 2.4) as drawn:

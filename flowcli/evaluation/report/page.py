@@ -31,7 +31,7 @@ KEY = (
 
 
 def page(found: Evaluation, model: str, data: str) -> str:
-    """The whole page, as HTML.
+    """Return the whole page, as HTML.
 
     Args:
         found: The evaluation.
@@ -167,7 +167,7 @@ def _column(found: Evaluation, column: Column, position: int, number: int) -> st
 
 
 def _levels(rows: Rows, draws: Rows, column: Column) -> str:
-    """A category's shares as bars of a table."""
+    """Return a category's shares as bars of a table."""
     counts = [np.bincount(each[each >= 0].astype(np.int64), minlength=len(column.levels)) for each in (rows, draws)]
     shares = [count / max(count.sum(), 1) for count in counts]
     order = np.argsort(-shares[0] - shares[1])
@@ -272,7 +272,7 @@ def _chance(check: Check) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], edges: str) -> str:
-    """A table; of its columns ``n`` are numbers, ``w`` words, ``d`` details, ``L`` names, ``l`` anything."""
+    """Return a table; of its columns ``n`` are numbers, ``w`` words, ``d`` details, ``L`` names, ``l`` anything."""
     kinds = {"n": ' class="n"', "w": ' class="word"', "d": ' class="detail"', "L": ' class="name"', "l": ""}
     top = "".join(f"<th{kinds[edge]}>{shown(cell)}</th>" for cell, edge in zip(head, edges, strict=True))
     body = "".join(

@@ -20,7 +20,7 @@ class Base(nn.Module, ABC):
 
     @abstractmethod
     def log_prob(self, z: Tensor, context: Context = NO_CONTEXT) -> Tensor:
-        """Log-density of each latent, in nats, (B,)."""
+        """Return log-density of each latent, in nats, (B,)."""
 
     @abstractmethod
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
@@ -38,7 +38,7 @@ def uniform(rows: int, columns: int, generator: torch.Generator, like: Tensor) -
 
 
 def summed(log_densities: Tensor, context: Context) -> Tensor:
-    """The sum over the columns (B, D) that are there, (B,)."""
+    """Return the sum over the columns (B, D) that are there, (B,)."""
     return (log_densities if context.observed is None else log_densities * context.observed).sum(-1)
 
 

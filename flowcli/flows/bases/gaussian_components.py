@@ -42,7 +42,7 @@ class Marginals(NamedTuple):
         return torch.diagonal(self.factors, dim1=2, dim2=3).log().permute(1, 2, 0)[:, :, self.own]
 
     def residuals(self, means: Tensor, x: Tensor) -> Tensor:
-        """The residuals e (K, D, B), zero where nothing is there, of rows given column by column, x (D, B)."""
+        """Return the residuals e (K, D, B), zero where nothing is there, of rows given column by column, x (D, B)."""
         differences = (means.unsqueeze(2) - x) * self.present
         patterns = len(self.factors)
         if patterns * FEWEST_ALIKE > len(self.own):
@@ -78,7 +78,7 @@ class Gaussians(nn.Module):
         self.shift = nn.Parameter(torch.zeros(columns, context)) if context else None
 
     def centred(self, z: Tensor, context: Context, sign: float = 1.0) -> Tensor:
-        """Rows z (B, D) less what the conditioning variables move all means by; with -1, these moved by it again."""
+        """Return rows z (B, D) less what the conditioning variables move all means by; sign -1 moves them back."""
         if self.shift is None:
             return z
         assert context.given is not None
@@ -122,14 +122,14 @@ class Gaussians(nn.Module):
         return factors
 
     def weights(self, context: Context) -> Tensor:
-        """The log-weights, up to a constant: (K,), or of each row (K, B) where there is something given."""
+        """Return the log-weights, up to a constant: (K,), or of each row (K, B) where there is something given."""
         if self.gate is None:
             return self.log_weights
         assert context.given is not None
         return torch.addmm(self.log_weights[:, None], self.gate, context.given.t())
 
     def marginals(self, observed: Tensor) -> Marginals:
-        """The same Gaussians over the columns that are there, exactly, for rows (B, D) that say which are."""
+        """Return the same Gaussians over the columns that are there, exactly, for rows (B, D) that say which are."""
         patterns, own = torch.unique(observed, dim=0, return_inverse=True)
         # The covariances of narrow Gaussians are beyond float32, which Apple's GPUs have nothing above.
         exact = torch.float32 if observed.device.type == "mps" else torch.float64
@@ -146,7 +146,7 @@ class Gaussians(nn.Module):
         return Marginals(inverse.to(self.means.dtype), own, observed.t())
 
     def residuals(self, x: Tensor) -> Tensor:
-        """The residuals e (K, D, B) of rows given column by column, x (D, B)."""
+        """Return the residuals e (K, D, B) of rows given column by column, x (D, B)."""
         out = _Residuals.apply(x, self, self.means, self.log_diagonal, self.below_diagonal)  # type: ignore[no-untyped-call]
         return cast("Tensor", out)
 
@@ -160,7 +160,7 @@ class Gaussians(nn.Module):
     def gradient(
         self, saved: SavedComponents, grad: Tensor, *, of_x: bool
     ) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
-        """The gradients of x, where it is wanted, and of means, log-diagonal and what is below it."""
+        """Return the gradients of x, where it is wanted, and of means, log-diagonal and what is below it."""
         factors, differences = saved
         grad_x = torch.mm(factors.flatten(0, 1).t(), grad.flatten(0, 1)).neg_() if of_x else None
         of_means = torch.bmm(grad.sum(2).unsqueeze(1), factors).squeeze(1)

@@ -46,7 +46,7 @@ class Mixture(Base):
         return z if context.observed is None else z * context.observed
 
     def responsibilities(self, z: Tensor, context: Context = NO_CONTEXT) -> Tensor:
-        """The probability of each component given the row and its weights without context, (K, B)."""
+        """Return the probability of each component given the row and its weights without context, (K, B)."""
         gaussians, z = self.gaussians, self.gaussians.centred(z, context)
         observed = torch.ones_like(z) if context.observed is None else context.observed
         marginals = gaussians.marginals(observed)
@@ -66,7 +66,7 @@ class Mixture(Base):
         return self._weighed(e, marginals.log_diagonal.sum(1), context) - context.observed.sum(1) * LOG_SQRT_2PI
 
     def _weighed(self, e: Tensor, log_diagonals: Tensor, context: Context) -> Tensor:
-        """The log-density from residuals e (K, D, B), but for its constant."""
+        """Return the log-density from residuals e (K, D, B), but for its constant."""
         log_weights = torch.log_softmax(self.gaussians.weights(context), 0)
         log_normals = log_weights.view(len(e), -1) + log_diagonals - 0.5 * (e * e).sum(1)
         return torch.logsumexp(log_normals, dim=0)

@@ -43,12 +43,12 @@ class StudentT(Base):
         return z if context.observed is None else z * context.observed
 
     def _degrees(self) -> Tensor:
-        """The degrees of freedom, no more than what a normal can be told from in any table."""
+        """Return the degrees of freedom, no more than what a normal can be told from in any table."""
         return torch.exp(self.log_degrees.clamp(-MOST_LOG_DEGREES, MOST_LOG_DEGREES))
 
 
 def _log_constant(df: Tensor) -> Tensor:
-    """The logarithm of a Student t's density at zero; a difference of large numbers, so computed in float64."""
+    """Return the logarithm of a Student t's density at zero; a difference of large numbers, so computed in float64."""
     # Apple's GPUs have no float64, so this handful of numbers is computed on the processor there.
     exact = df.cpu().double() if df.device.type == "mps" else df.double()
     constant = torch.lgamma((exact + 1) / 2) - torch.lgamma(exact / 2) - 0.5 * torch.log(math.pi * exact)

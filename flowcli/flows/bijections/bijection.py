@@ -41,15 +41,15 @@ class Bijection(ABC, Generic[Saved]):
 
     @abstractmethod
     def evaluate(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """The forward map, without gradients; every plane of theta has the shape of x."""
+        """Return the forward map, without gradients; every plane of theta has the shape of x."""
 
     @abstractmethod
     def forward_saving(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Saved]:
-        """The forward map, and what ``gradient`` needs of it."""
+        """Return the forward map, and what ``gradient`` needs of it."""
 
     @abstractmethod
     def gradient(self, saved: Saved, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor]:
-        """The gradients of x and of theta, from those of z and of log dz/dx, which broadcast with x.
+        """Return the gradients of x and of theta, from those of z and of log dz/dx, which broadcast with x.
 
         That of theta lies in memory as theta does.
         """

@@ -57,7 +57,7 @@ class MixtureCdf(Bijection[SavedMixtureCdf]):
         return torch.cat([torch.zeros_like(locations), locations / gains, raw / gains])
 
     def _gains(self, like: Tensor) -> Tensor:
-        """How strongly each component's parameters act, (K,)."""
+        """Return how strongly each component's parameters act, (K,)."""
         return torch.linspace(0.5, 1.5, self.components, dtype=like.dtype, device=like.device)
 
     def _mixture(self, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:

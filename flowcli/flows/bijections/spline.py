@@ -74,5 +74,5 @@ class CircularSpline(Bijection[SavedSpline]):
 
 
 def _wrap(angle: Tensor) -> Tensor:
-    """The same angle in [-pi, pi)."""
+    """Return the same angle in [-pi, pi)."""
     return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi

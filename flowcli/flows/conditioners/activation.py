@@ -22,15 +22,15 @@ class Activation(ABC):
 
     @abstractmethod
     def apply(self, value: Tensor) -> Tensor:
-        """The function, in a new tensor."""
+        """Return the function, in a new tensor."""
 
     @abstractmethod
     def apply_(self, value: Tensor) -> Tensor:
-        """The function, in the value's place."""
+        """Return the function, in the value's place."""
 
     @abstractmethod
     def gradient_(self, gradient: Tensor, source: Tensor) -> Tensor:
-        """The gradient of the value in the place of that of the result; ``source`` is the value or the result."""
+        """Turn the gradient of the result into that of the value, in place; ``source`` is the value or the result."""
 
 
 class Relu(Activation):

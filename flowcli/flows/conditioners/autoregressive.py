@@ -15,7 +15,7 @@ class Steps(Protocol):
     """The parameters of column 0, 1, 2, ... in turn, as inverting an autoregressive map needs them."""
 
     def parameters(self, column: int, x: Tensor) -> Tensor:
-        """The parameters of one column, (P, B).
+        """Return the parameters of one column, (P, B).
 
         Args:
             column: The column, counted from 0; to be asked for in turn.
@@ -50,7 +50,7 @@ class AutoregressiveNetwork(Network):
 
     @abstractmethod
     def steps(self, rows: int, context: Context = NO_CONTEXT) -> Steps:
-        """The same column by column, for so many rows; without dropout and gradients."""
+        """Return the same column by column, for so many rows; without dropout and gradients."""
 
     def select_parents(self, x: Tensor) -> None:
         """Choose what columns see from training rows (N, D), where there is a choice; what is not there is NaN."""

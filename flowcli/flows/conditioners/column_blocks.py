@@ -62,7 +62,7 @@ class BlockAffine(NamedTuple):
         return out.flatten(0, 1)
 
     def _blocks(self, value: Tensor) -> Tensor:
-        """What each block reads, (D, I, B)."""
+        """Return what each block reads, (D, I, B)."""
         blocks, _, inputs = self.weight.shape
         if self.source is not None:
             value = value.index_select(0, self.source.parents.view(-1))
@@ -88,20 +88,20 @@ class BlockLinear(nn.Module):
                 parameter.uniform_(-1, 1).div_(math.sqrt(inputs))
 
     def affine(self) -> BlockAffine:
-        """The map to compute with; without gradients."""
+        """Return the map to compute with; without gradients."""
         return BlockAffine(self.weight.view(self.blocks, -1, self.weight.shape[1]), self.bias[:, None])
 
     def weight_gradient(self, gradient: Tensor) -> Tensor:
-        """The parameter's gradient, from that of the map's matrices."""
+        """Return the parameter's gradient, from that of the map's matrices."""
         return gradient
 
     def bias_gradient(self, gradient: Tensor) -> Tensor:
-        """The parameter's gradient, from that of the map's bias as (D O,)."""
+        """Return the parameter's gradient, from that of the map's bias as (D O,)."""
         return gradient
 
 
 class ChosenLinear(BlockLinear):
-    """The same, of which block i reads some of the columns before column i: all while these are few.
+    """A linear layer whose block i reads some of the columns before column i: all of them while these are few.
 
     Attributes:
         parents: Which ones, (D, I); those before it at the start. What fills a row up is a column that has no weight.
@@ -125,7 +125,7 @@ class ChosenLinear(BlockLinear):
             self.weight.mul_(share.repeat_interleave(outputs)[:, None])
 
     def affine(self) -> BlockAffine:
-        """The map to compute with, zero for what fills up; without gradients."""
+        """Return the map to compute with, zero for what fills up; without gradients."""
         weight = self.weight.view(self.blocks, -1, self.weight.shape[1]) * self.present[:, None]
         return BlockAffine(weight, self.bias[:, None], Source(self.parents, self.present))
 
@@ -136,6 +136,6 @@ class ChosenLinear(BlockLinear):
             self.parents[column, :count] = strength[column, :column].topk(count).indices.sort().values
 
     def sees_later_columns(self) -> bool:
-        """Whether a block reads its own column, a later one, or one that is not there: no density can come of that."""
+        """Return whether a block reads its own column, a later one or none of the table: that gives no density."""
         own = torch.arange(self.blocks, device=self.parents.device)[:, None]
         return bool(((self.parents < 0) | (self.parents >= own.clamp_min(1))).any())

@@ -75,6 +75,6 @@ class DenseNetwork(Network):
         return planes.reshape(planes.shape[0] * planes.shape[1], planes.shape[2])
 
     def _joined(self, x: Tensor, given: Tensor | None) -> Tensor:
-        """Columns and context as one input; a column of zeros where there are neither."""
+        """Return columns and context as one input; a column of zeros where there are neither."""
         columns_seen = [x] if given is None else [x, given.t()]
         return torch.cat(columns_seen) if self.inputs else x.new_zeros(1, x.shape[1])

@@ -9,7 +9,7 @@ LEVELS = 2**16
 
 
 def kept(like: Tensor, share: float) -> Tensor:
-    """Zeros for dropped units and 1 / (1 - share) for the others, with the shape and dtype of ``like``.
+    """Return zeros for dropped units and 1 / (1 - share) for the others, with the shape and dtype of ``like``.
 
     Comes from torch's global generator. On a processor four units share one random number of 64 bits, a sixth of the
     time that torch's own Bernoulli numbers take; the share dropped is then rounded to a 65,536th.

@@ -14,15 +14,15 @@ class DenseLinear(nn.Linear):
     """A linear layer as it is."""
 
     def affine(self) -> Affine:
-        """The map to compute with; without gradients."""
+        """Return the map to compute with; without gradients."""
         return Affine(self.weight, self.bias[:, None], (Step(0, *self.weight.shape),))
 
     def weight_gradient(self, gradient: Tensor) -> Tensor:
-        """The parameter's gradient, from that of the map's matrix."""
+        """Return the parameter's gradient, from that of the map's matrix."""
         return gradient
 
     def bias_gradient(self, gradient: Tensor) -> Tensor:
-        """The parameter's gradient, from that of the map's bias as (O,)."""
+        """Return the parameter's gradient, from that of the map's bias as (O,)."""
         return gradient
 
 
@@ -52,7 +52,7 @@ class MaskedLinear(nn.Linear):
             self.weight.mul_(torch.sqrt(inputs / self.mask.sum(1, keepdim=True).clamp_min(1)).to(self.weight.dtype))
 
     def affine(self) -> Affine:
-        """The map to compute with, its zeros in place; without gradients."""
+        """Return the map to compute with, its zeros in place; without gradients."""
         if self.planes == 1:
             return Affine(torch.mul(self.weight, self._exists), self.bias[:, None], self._steps)
         by_unit = self.weight.view(self.planes, -1, self.in_features).transpose(0, 1)
@@ -61,7 +61,7 @@ class MaskedLinear(nn.Linear):
         return Affine(weight.view(-1, self.in_features), bias, self._steps)
 
     def weight_gradient(self, gradient: Tensor) -> Tensor:
-        """The parameter's gradient, from that of the map's matrix, which is written over."""
+        """Return the parameter's gradient, from that of the map's matrix, which is written over."""
         if self.planes == 1:
             return gradient.mul_(self._exists)
         out = torch.empty_like(self.weight)
@@ -70,5 +70,5 @@ class MaskedLinear(nn.Linear):
         return out
 
     def bias_gradient(self, gradient: Tensor) -> Tensor:
-        """The parameter's gradient, from that of the map's bias as (O,)."""
+        """Return the parameter's gradient, from that of the map's bias as (O,)."""
         return gradient if self.planes == 1 else gradient.view(-1, self.planes).t().reshape(-1)

@@ -82,7 +82,7 @@ def unit_degrees(width: int, columns: int, context: int) -> list[int]:
 
 
 def _between(before: list[int], after: list[int]) -> MaskedLinear:
-    """A masked layer between units of these degrees: each sees those of its own degree or a lower one."""
+    """Return a masked layer between units of these degrees: each sees those of its own degree or a lower one."""
     return MaskedLinear([bisect_right(before, degree) for degree in after], len(before))
 
 

@@ -95,7 +95,7 @@ class Network(nn.Module, ABC):
         return [context, *(p for linear in self.linears for p in (linear.weight, linear.bias))]
 
     def affines(self) -> list[Map]:
-        """What to compute with, first to last: made of the parameters as they are, or as they were when frozen."""
+        """Return the affine maps, first to last, of the parameters as they are, or as they were when frozen."""
         frozen, bias = self._frozen, self.last.bias
         if frozen is not None and (frozen[0].bias.dtype, frozen[0].bias.device) == (bias.dtype, bias.device):
             return frozen
@@ -122,7 +122,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def units(self, planes: Tensor) -> Tensor:
-        """The inverse of ``planes``; nothing is copied if the planes lie in memory as those of ``planes`` do."""
+        """Return the inverse of ``planes``; nothing is copied if the planes lie in memory as those of ``planes`` do."""
 
     def evaluate(self, x: Tensor, context: Context) -> Tensor:
         """Return the outputs (O, B), in the order of the last layer's map, of inputs (I, B)."""
@@ -132,14 +132,14 @@ class Network(nn.Module, ABC):
             return self._pass(x, context.given, self.affines(), None)
 
     def forward_saving(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, SavedActivations]:
-        """The outputs (O, B) without gradients, and what ``gradient`` needs."""
+        """Return the outputs (O, B) without gradients, and what ``gradient`` needs."""
         saved = SavedActivations(self.affines(), x, given, [])
         return self._pass(x, given, saved.affines, saved.actives), saved
 
     def gradient(
         self, saved: SavedActivations, gradient: Tensor, *, of_x: bool, of_given: bool
     ) -> tuple[Tensor | None, Tensor | None, list[Tensor | None]]:
-        """The gradients of inputs and context, where they are wanted, and of ``weights``, from those of the outputs."""
+        """Return the gradients of inputs and context, if wanted, and of ``weights``, from those of the outputs."""
         affines, x, given, actives = saved
         linears = self.linears
         of_weights: list[Tensor | None] = []
@@ -164,7 +164,7 @@ class Network(nn.Module, ABC):
         return grad_x, grad_given, [torch.mm(gradient, given), *of_weights]
 
     def adds_stream(self, number: int) -> bool:
-        """Whether that hidden layer, counted from 1, ends a residual block."""
+        """Return whether that hidden layer, counted from 1, ends a residual block."""
         return self.residual and number % 2 == 0
 
     def _pass(self, x: Tensor, given: Tensor | None, affines: list[Map], actives: list[Active] | None) -> Tensor:
@@ -181,7 +181,7 @@ class Network(nn.Module, ABC):
         return value
 
     def _masks(self, affines: list[Map], like: Tensor) -> dict[int, Tensor]:
-        """Which units are kept before each layer that has some dropped; all are drawn at once."""
+        """Return which units are kept before each layer that has some dropped; all are drawn at once."""
         if not self.training or not self.dropout:
             return {}
         sizes = {
@@ -193,7 +193,7 @@ class Network(nn.Module, ABC):
         return dict(zip(sizes, torch.split(masks, list(sizes.values())), strict=True))
 
     def _activated(self, value: Tensor, mask: Tensor | None, actives: list[Active] | None, *, keep: bool) -> Tensor:
-        """The activations that the next layer reads; ``keep`` says that the value itself is still needed."""
+        """Return the activations that the next layer reads; ``keep`` says that the value itself is still needed."""
         activation = self.activation
         keep = keep or (actives is not None and activation.from_value)
         active = activation.apply(value) if keep else activation.apply_(value)
@@ -204,18 +204,18 @@ class Network(nn.Module, ABC):
 
 
 def tracks(*tensors: Tensor | None) -> bool:
-    """Whether a gradient of any of these is wanted, where gradients are."""
+    """Return whether a gradient of any of these is wanted, where gradients are."""
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def hidden_pairs(hidden: Sequence[Layer], *, residual: bool, make: Callable[[Layer, Layer], Linear]) -> list[Linear]:
-    """The hidden layers: two for each entry of ``hidden`` if residual, else one between neighbours."""
+    """Return the hidden layers: two for each entry of ``hidden`` if residual, else one between neighbours."""
     pairs = [(one, one) for one in hidden for _ in range(2)] if residual else list(pairwise(hidden))
     return [make(before, after) for before, after in pairs]
 
 
 def _of_parameters(linear: Linear, affine: Map, gradient: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradients of a layer's weight and bias."""
+    """Return the gradients of a layer's weight and bias."""
     return linear.weight_gradient(affine.outer(gradient, value)), linear.bias_gradient(gradient.sum(1))
 
 

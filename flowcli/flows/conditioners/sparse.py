@@ -104,7 +104,7 @@ class SparseSteps:
 
     @staticmethod
     def _block(affine: BlockAffine, column: int, value: Tensor) -> Tensor:
-        """What one block makes of its values (I, B), or of the first of them."""
+        """Return what one block makes of its values (I, B), or of the first of them."""
         weight = affine.weight[column, :, : len(value)]
         bias = affine.bias.view(affine.weight.shape[:2])[column]
         return torch.addmm(bias[:, None], weight, value)

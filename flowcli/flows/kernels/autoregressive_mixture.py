@@ -46,7 +46,7 @@ class Planes(NamedTuple):
     squeeze: Tensor
 
     def narrow(self, begin: int, end: int) -> Planes:
-        """The planes of a run of columns."""
+        """Return the planes of a run of columns."""
         if end - begin == len(self.corrected):
             return self
         return Planes(self.weights[:, begin:end], *(plane[begin:end] for plane in self[1:]))
@@ -129,7 +129,7 @@ def forward(
 
 
 def gradient(saved: SavedConditionals, grad: Tensor) -> Gradients:
-    """The gradients, from that of the log-density (B,)."""
+    """Return the gradients, from that of the log-density (B,)."""
     e, planes, sums, by_row = saved
     components, columns, rows = e.shape
     most = _block_columns(e)
@@ -169,7 +169,7 @@ def gradient(saved: SavedConditionals, grad: Tensor) -> Gradients:
 
 
 def where_observed(e: Tensor, log_weights: Tensor, log_diagonal: Tensor, theta: Tensor, observed: Tensor) -> Tensor:
-    """The same sum (B,) over the columns that are there, with the gradient left to autograd.
+    """Return the same sum (B,) over the columns that are there, with the gradient left to autograd.
 
     Args:
         e: Residuals, zero where a column is not there, (K, D, B).

@@ -104,7 +104,7 @@ def forward(
 
 
 def gradient(saved: SavedMixtureCdf, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradients of x and of theta, from those of z and of log dz/dx, which broadcast with x."""
+    """Return the gradients of x and of theta, from those of z and of log dz/dx, which broadcast with x."""
     z, gains, columns_seen, strides = saved
     minus_gains = torch.neg(gains)
     grad_theta = planes_like(strides, 3 * len(gains), z)
@@ -137,7 +137,7 @@ def inverse(z: Tensor, theta: Tensor, gains: Tensor, bound: float) -> tuple[Tens
 
 
 def components_at(theta: Tensor, gains: Tensor, bound: float) -> Components:
-    """The components that parameters (3 K, ...) stand for, for gains (K, ...)."""
+    """Return the components that parameters (3 K, ...) stand for, for gains (K, ...)."""
     # Whatever theta's order in memory is, planes lie one behind the other from here on.
     bits, locations, scaled, squeeze = theta.new_empty(4, len(gains), *theta.shape[1:]).unbind()
     weights, raw_locations, raw_log_scales = theta.chunk(3)
@@ -172,14 +172,14 @@ def evaluate(x: Tensor, components: Components) -> Sums:
 
 
 def _logit(logs: Tensor) -> tuple[Tensor, Tensor]:
-    """The value z and log dz/dx, from A, C and E."""
+    """Return the value z and log dz/dx, from A, C and E."""
     below, above, density = logs.unbind()
     z = torch.sub(below, above)
     return z, softplus(torch.abs(z).neg_()).add_(density).sub_(torch.minimum(below, above))
 
 
 def _solve(z: Tensor, components: Components) -> Tensor:
-    """The x at which the map takes a value."""
+    """Return the x at which the map takes a value."""
     # At a quantile of the mixture no component is both above and below its own quantile: this brackets it.
     own = torch.addcdiv(components.locations, z, components.inverse_scales)
     low, high = own.amin(0), own.amax(0)
@@ -219,12 +219,12 @@ def _newton(z: Tensor, x: Tensor, low: Tensor, high: Tensor, components: Compone
 
 
 def _at(positions: Tensor, planes: Tensor, shape: torch.Size) -> Tensor:
-    """Some positions of planes that broadcast to a shape, (..., P)."""
+    """Return some positions of planes that broadcast to a shape, (..., P)."""
     return planes.expand(-1, *shape).flatten(1).index_select(1, positions)
 
 
 def _of_planes(of_logs: Tensor, inverse_scales: Tensor, sums: Sums) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of g, of x - m and, but for the sign, of log s, (K, ...), from those of A, C and E."""
+    """Return the gradients of g, of x - m and, but for the sign, of log s, (K, ...), from those of A, C and E."""
     below, above, density = sums.terms.unbind()
     of_below, of_above, of_density = torch.div(of_logs, sums.sums).unbind()
     # The derivatives of the terms of A and C by t are those of E, times s.

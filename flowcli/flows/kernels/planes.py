@@ -14,7 +14,7 @@ LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
 def constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A number as a tensor without dimensions, which an operation takes up in half the time of a Python number."""
+    """Return a number as a tensor without dimensions; operations take it in half the time of a Python number."""
     if torch.compiler.is_compiling():
         return torch.full((), value, dtype=dtype, device=device)
     return _constant(value, dtype, device)
@@ -34,7 +34,7 @@ def write(out: Tensor, operation: Callable[..., Tensor], *args: Any, **options: 
 
 
 def planes_like(strides: tuple[int, ...], planes: int, x: Tensor) -> Tensor:
-    """Room for parameters (P, *x.shape) whose dimensions lie in memory in the order of some strides, without gaps."""
+    """Return an empty tensor (P, *x.shape) whose dimensions lie in memory in the order of some strides."""
     shape = (planes, *x.shape)
     dense, step = [0] * len(shape), 1
     for dim in sorted(range(len(shape)), key=lambda d: (strides[d], -d)):

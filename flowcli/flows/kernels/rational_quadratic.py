@@ -47,7 +47,7 @@ def inverse(y: Tensor, bin: Bin) -> tuple[Tensor, Tensor]:
 
 
 def _evaluate(t: Tensor, height: Tensor, slope: Tensor, bin: Bin) -> tuple[Tensor, Tensor]:
-    """The curve at the share t of the bin's width."""
+    """Return the curve at the share t of the bin's width."""
     u = 1 - t
     mixed = t * u
     denominator = slope + (bin.d0 + bin.d1 - 2 * slope) * mixed

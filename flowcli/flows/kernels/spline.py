@@ -140,7 +140,7 @@ def inverse(y: Tensor, theta: Tensor, bins: int, bound: float) -> tuple[Tensor, 
 
 
 def gradient(saved: SavedSpline, bound: float, grad_y: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradients of x and of theta, from those of y and of log dy/dx, which broadcast with x."""
+    """Return the gradients of x and of theta, from those of y and of log dy/dx, which broadcast with x."""
     located, curve, rise, _, strides = saved
     inside, slope = located.inside, located.slope
     (d0, d1), (e_in, e_out), (total_in, total_out) = located.ends, located.size, located.total
@@ -260,7 +260,7 @@ def _kept_ordinals(count: int, device: torch.device) -> Tensor:
 
 
 def _sizes(theta: Tensor, bins: int) -> Tensor:
-    """The planes of the sizes, (K, 2, ...)."""
+    """Return the planes of the sizes, (K, 2, ...)."""
     return torch.unflatten(theta[: 2 * bins], 0, (2, bins)).transpose(0, 1)
 
 

@@ -55,9 +55,9 @@ class Autoregressive(Transform):
         return self._by_row(x), log_det
 
     def _by_column(self, rows: Tensor) -> Tensor:
-        """The columns in their order, each a run of memory, (D, B)."""
+        """Return the columns in their order, each a run of memory, (D, B)."""
         return rows.t().flip(0) if self.reverse else rows.t().contiguous()
 
     def _by_row(self, columns: Tensor) -> Tensor:
-        """The inverse: rows (B, D), which lie in memory column by column still."""
+        """Return the inverse: rows (B, D), which lie in memory column by column still."""
         return columns.flip(0).t() if self.reverse else columns.t()

@@ -114,10 +114,10 @@ class _Bend(torch.autograd.Function):
 
 
 def _pick(columns: Tensor, positions: Tensor | None) -> Tensor:
-    """The columns (D, B) at some positions."""
+    """Return the columns (D, B) at some positions."""
     return columns if positions is None else columns.index_select(0, positions)
 
 
 def _put(columns: Tensor, positions: Tensor | None, values: Tensor) -> Tensor:
-    """The columns (D, B) with others at some positions."""
+    """Return the columns (D, B) with others at some positions."""
     return values if positions is None else columns.index_copy(0, positions, values)

@@ -55,5 +55,5 @@ class Coupling(Transform):
         return columns.index_copy(0, self.active, transformed).t(), log_det
 
     def _there(self, context: Context) -> Tensor | None:
-        """Which of the active columns are there, (A, B)."""
+        """Return which of the active columns are there, (A, B)."""
         return None if context.observed is None else context.observed.t().index_select(0, self.active)

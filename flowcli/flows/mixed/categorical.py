@@ -56,11 +56,11 @@ class CategoricalDensity(nn.Module):
         self.register_buffer("smoothing", torch.zeros(len(self.digits)))
 
     def log_prob(self, hot: Tensor, context: Context = NO_CONTEXT) -> Tensor:
-        """The logarithm of the probability of one-hot codes (sum of sizes, B), (B,)."""
+        """Return the logarithm of the probability of one-hot codes (sum of sizes, B), (B,)."""
         return self.log_probs(hot, context).sum(0)
 
     def log_probs(self, hot: Tensor, context: Context = NO_CONTEXT) -> Tensor:
-        """That of each digit given those before it, (digits, B)."""
+        """Return the log-probability of each digit given those before it, (digits, B)."""
         weights = torch.exp(soft_clip(self.network.evaluate(self._inputs(hot), context), LARGEST_LOGIT))
         possible = self.possible(hot)
         if possible is not None:
@@ -114,7 +114,7 @@ class CategoricalDensity(nn.Module):
             self.smoothing[index] = digit.size / (2 * len(codes) + digit.size)
 
     def _inputs(self, hot: Tensor) -> Tensor:
-        """What the network reads."""
+        """Return what the network reads."""
         if not self.one_hot.numbered:
             return hot
         inputs = hot.new_empty(self.network.input_edges[-1], hot.shape[1])
@@ -122,7 +122,7 @@ class CategoricalDensity(nn.Module):
         return inputs.index_copy_(0, self._number_rows, self.one_hot.numbers @ hot)
 
     def possible(self, hot: Tensor) -> Tensor | None:
-        """Which values each digit can have after the one above it, (sum of sizes, B); ``None`` for all."""
+        """Return which values each digit can have after the one above it, (sum of sizes, B); ``None`` for all."""
         if all(digit.above is None or digit.last == digit.size for digit in self.digits):
             return None
         possible = torch.ones_like(hot)

@@ -36,18 +36,18 @@ class CircularDensity(nn.Module):
         return both.flatten(1).t().contiguous()
 
     def log_prob(self, angles: Tensor, context: Context = NO_CONTEXT) -> Tensor:
-        """Log-density of angles (B, A) in radians, (B,)."""
+        """Return log-density of angles (B, A) in radians, (B,)."""
         log_derivative = self.latents(angles, context)[1] - math.log(2 * math.pi)
         if context.observed is not None:
             log_derivative = log_derivative * context.observed.t()
         return log_derivative.sum(0)
 
     def latents(self, angles: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:
-        """The angles (A, B) that a density of angles (B, A) makes uniform, and the log-derivatives (A, B)."""
+        """Return the angles (A, B) that a density of angles (B, A) makes uniform, and the log-derivatives (A, B)."""
         return self.bijection.forward(angles.t().contiguous(), self.theta(angles, context))
 
     def theta(self, angles: Tensor, context: Context = NO_CONTEXT) -> Tensor:
-        """The parameters of the splines of angles (B, A), (P, A, B)."""
+        """Return the parameters of the splines of angles (B, A), (P, A, B)."""
         return self.network.theta(self.described(angles, context), context)
 
     @torch.no_grad()

@@ -111,13 +111,13 @@ class MixedDensity(nn.Module):
         return [part for part in (self.codes, self.angles, self.flow) if part is not None]
 
     def log_prob(self, rows: Tensor) -> Tensor:
-        """Log-density of rows laid out as ``layout`` says, in nats, (B,)."""
+        """Return log-density of rows laid out as ``layout`` says, in nats, (B,)."""
         if self.layout.plain and self.flow is not None:
             return self.flow.log_prob(rows)
         return self.log_probs(rows).sum(0)
 
     def log_probs(self, rows: Tensor) -> Tensor:
-        """The log-density of each of the parts, (parts, B)."""
+        """Return the log-density of each of the parts, (parts, B)."""
         coordinates, angles, codes, given = self.layout.split(rows)
         contexts, hot = self._contexts(angles, codes, given)
         parts = []
@@ -130,16 +130,16 @@ class MixedDensity(nn.Module):
         return torch.stack(parts) if parts else rows.new_zeros(0, len(rows))
 
     def context(self, rows: Tensor) -> Context:
-        """What the density of the coordinates of rows (B, W) depends on besides them."""
+        """Return what the density of the coordinates of rows (B, W) depends on besides them."""
         return self.contexts(rows).coordinates
 
     def contexts(self, rows: Tensor) -> Contexts:
-        """What each part of rows (B, W) depends on besides itself."""
+        """Return what each part of rows (B, W) depends on besides itself."""
         _, angles, codes, given = self.layout.split(rows)
         return self._contexts(angles, codes, given)[0]
 
     def terms(self, rows: Tensor) -> MixedTerms:
-        """The terms of that sum."""
+        """Return the terms of that sum."""
         coordinates, angles, codes, given = self.layout.split(rows)
         contexts, hot = self._contexts(angles, codes, given)
         nothing = rows.new_zeros(len(rows))
@@ -167,7 +167,7 @@ class MixedDensity(nn.Module):
         return angles, codes, self._contexts(angles, codes, given)[0].coordinates
 
     def _contexts(self, angles: Tensor, codes: Tensor, given: Tensor) -> tuple[Contexts, Tensor]:
-        """What each part depends on, and the codes one-hot."""
+        """Return what each part depends on, and the codes one-hot."""
         layout, known = self.layout, [given.t()] if self.layout.given else []
         of_codes = _context(known)
         hot = given.new_zeros(0, len(given))
@@ -186,7 +186,7 @@ def _context(known: list[Tensor], observed: Tensor | None = None) -> Context:
 
 
 def _observed(owners: tuple[int | None, ...], codes: Tensor, like: Tensor) -> Tensor | None:
-    """Which of some columns are there, (B, columns); ``None`` where all always are."""
+    """Return which of some columns are there, (B, columns); ``None`` where all always are."""
     if all(owner is None for owner in owners):
         return None
     ones = torch.ones(len(codes), dtype=torch.bool, device=codes.device)

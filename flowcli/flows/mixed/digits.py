@@ -30,7 +30,7 @@ class Digit:
 
 
 def digits_of(outcomes: Sequence[int]) -> list[Digit]:
-    """The digits of codes with so many outcomes each: one, or two where they are many."""
+    """Return the digits of codes with so many outcomes each: one, or two where they are many."""
     digits: list[Digit] = []
     for code, count in enumerate(outcomes):
         if count <= LARGEST:

@@ -59,7 +59,7 @@ class OneHot(nn.Module):
         return [digit.size + (index in self.numbered) for index, digit in enumerate(self.digits)]
 
     def forward(self, codes: Tensor) -> Tensor:
-        """The digits of codes (B, V), one-hot, one below the other, (sum of sizes, B)."""
+        """Return the digits of codes (B, V), one-hot, one below the other, (sum of sizes, B)."""
         whole = codes.t().index_select(0, self._owners)
         left = torch.div(whole, self._divisors[:, None], rounding_mode="floor")
         digits = torch.remainder(left, self._moduli[:, None])

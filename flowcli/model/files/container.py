@@ -74,13 +74,13 @@ def read(path: Path, kind: str) -> tuple[dict[str, Any], Tensors]:
 
 
 def stated_digest(path: Path) -> str:
-    """The SHA-256 that a container has of itself; whoever reads it whole has it checked."""
+    """Return the SHA-256 that a container has of itself; whoever reads it whole has it checked."""
     with safe_open(path, framework="pt", device="cpu") as file:
         return str((file.metadata() or {})["sha256"])
 
 
 def payload_digest(path: Path, kind: str) -> str:
-    """The SHA-256 of a container's tensors alone: equal for equal weights, whatever the file says about them."""
+    """Return the SHA-256 of a container's tensors alone: equal for equal weights, whatever the file says about them."""
     return _digest("", read(path, kind)[1])
 
 

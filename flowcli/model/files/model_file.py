@@ -65,7 +65,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> Density:
 
 
 def describe(density: Density) -> dict[str, Any]:
-    """The JSON document of a model file."""
+    """Return the JSON document of a model file."""
     if isinstance(density, Ensemble):
         return {
             "format": FORMAT,
@@ -85,7 +85,7 @@ def describe(density: Density) -> dict[str, Any]:
 
 
 def pack(density: Density) -> container.Tensors:
-    """The tensors of a model file, by name."""
+    """Return the tensors of a model file, by name."""
     if isinstance(density, Ensemble):
         return {
             f"{position}.{name}": tensor
@@ -101,7 +101,7 @@ def _pack_held_out(density: Density) -> container.Tensors:
 
 
 def _unpack_held_out(tensors: Mapping[str, Tensor]) -> HeldOut | None:
-    """How likely the held-out rows were; ``None`` in files of before this was kept."""
+    """Return how likely the held-out rows were; ``None`` in files of before this was kept."""
     if HELD_OUT not in tensors:
         return None
     packed = _expect(tensors, HELD_OUT, (2, *tensors[HELD_OUT].shape[1:2]), torch.float64, finite=False)
@@ -112,7 +112,7 @@ def _unpack_held_out(tensors: Mapping[str, Tensor]) -> HeldOut | None:
 
 
 def pack_encoding(encoder: Encoder) -> container.Tensors:
-    """The inverse of ``unpack_encoding``."""
+    """Return the inverse of ``unpack_encoding``."""
     tensors: container.Tensors = {}
     for name, part in (("coordinates", encoder.modelled), ("given", encoder.given)):
         if name == "given" and not part.indices:
@@ -132,7 +132,7 @@ def pack_encoding(encoder: Encoder) -> container.Tensors:
 
 
 def restore(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Density:
-    """The inverse of ``describe`` and ``pack``.
+    """Return the inverse of ``describe`` and ``pack``.
 
     Raises:
         ModelFileError: The parts contradict each other.
@@ -147,7 +147,7 @@ def restore(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Densi
 
 
 def restore_flow(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FlowDensity:
-    """The density of one flow from its document and its tensors.
+    """Return the density of one flow from its document and its tensors.
 
     Raises:
         ModelFileError: The parts contradict each other.
@@ -186,7 +186,7 @@ def _restore_ensemble(document: Mapping[str, Any], tensors: Mapping[str, Tensor]
 
 
 def unpack_schema(columns: list[dict[str, Any]]) -> Schema:
-    """The schema among the document of a model file or a state.
+    """Return the schema among the document of a model file or a state.
 
     Raises:
         ModelFileError: There is no such column.
@@ -205,7 +205,7 @@ def unpack_schema(columns: list[dict[str, Any]]) -> Schema:
 
 
 def _is_possible(column: Column) -> bool:
-    """Whether the parts of a column's description agree."""
+    """Return whether the parts of a column's description agree."""
     numbers = [
         column.lower,
         column.upper,
@@ -242,7 +242,7 @@ def _is_possible(column: Column) -> bool:
 
 
 def unpack_encoding(schema: Schema, tensors: Mapping[str, Tensor]) -> Encoder:
-    """The encoding among the tensors of a model file."""
+    """Return the encoding among the tensors of a model file."""
     modelled, given = (
         _unpack_part(schema, indices, name, tensors)
         for indices, name in zip(divided(schema), ("coordinates", "given"), strict=True)
@@ -256,7 +256,7 @@ def _unpack_part(schema: Schema, indices: list[int], name: str, tensors: Mapping
         return ColumnEncoder(schema, indices, nothing)
     others = sum(schema.columns[position].has_unseen_values for position in indices)
     spreads = _expect(tensors, f"{name}.spreads", (others,), torch.float64).tolist() if others else []
-    if not all(spread > 0 for spread in spreads):
+    if not all(scale_of_unseen > 0 for scale_of_unseen in spreads):
         raise ModelFileError(f"{name}.spreads is not positive")
     columns = [schema.columns[position] for position in ColumnEncoder(schema, indices, nothing, spreads).continuous]
     center, scale = (_expect(tensors, f"{name}.{each}", (len(columns),), torch.float64) for each in ("center", "scale"))
@@ -291,7 +291,7 @@ def _unpack_part(schema: Schema, indices: list[int], name: str, tensors: Mapping
 
 
 def unpack_joint(config: Config, encoder: Encoder, tensors: Mapping[str, Tensor]) -> MixedDensity:
-    """The joint density of that config, with its weights among the tensors of a model file."""
+    """Return the joint density of that config, with its weights among the tensors of a model file."""
     stored, layout, numbers = _of_joint(tensors), encoder.layout, encoder.numbers
     needed, result = (
         count_mixed_parameters(config.flow, layout, numbers),
@@ -324,7 +324,7 @@ def _of_joint(tensors: Mapping[str, Tensor]) -> container.Tensors:
 def _expect(
     tensors: Mapping[str, Tensor], name: str, shape: tuple[int, ...], dtype: torch.dtype, *, finite: bool = True
 ) -> Tensor:
-    """The tensor of that name, which must have that shape and type and, unless they need not be, finite values."""
+    """Return the tensor of a name, which must have this shape and type and, unless told otherwise, finite values."""
     if name not in tensors:
         raise ModelFileError(f"{name} is missing")
     tensor = tensors[name]

@@ -120,7 +120,7 @@ def _described(
 
 
 def _of_text(column: Column, codes: Numbers, written: Written, wish: Column | None, source: str | None) -> Column:
-    """A column of text."""
+    """Return a column of text."""
     if wish is not None and wish.kind != "category":
         raise DataError(
             f"is a column of text (for example {quoted(written.levels[0])}), not {wish.kind}; leave --kind out, or"
@@ -148,7 +148,7 @@ def _of_text(column: Column, codes: Numbers, written: Written, wish: Column | No
 
 
 def _of_remainder(column: Column, values: Numbers, relation: Relation, names: Sequence[str]) -> Column:
-    """A column that is a sum of others, but for a few rows: what is left is described."""
+    """Return a column that is a sum of others, but for a few rows: what is left is described."""
     remaining = remainder(values, relation.target, relation.parts, relation.step)
     found = values_of(remaining)
     column = replace(
@@ -163,7 +163,7 @@ def _of_remainder(column: Column, values: Numbers, relation: Relation, names: Se
 def _as_wished(
     column: Column, cells: Numbers, written: Written, wish: Column, source: str | None, line: Line | None
 ) -> Column:
-    """A column of the kind that the user gave."""
+    """Return a column of the kind that the user gave."""
     numbers = cells[~np.isnan(cells)]
     step = wish.step
     if step is None and repeated(numbers) >= REPEATED:
@@ -181,7 +181,7 @@ def _as_wished(
 
 
 def _of_numbers(column: Column, numbers: Numbers, written: Written) -> Column:
-    """A column of numbers of which nothing is known but the numbers."""
+    """Return a column of numbers of which nothing is known but the numbers."""
     step = grid_step(numbers, written) if repeated(numbers) >= REPEATED else None
     found = values_of(numbers)
     if step is not None and is_discrete(numbers, found, step):
@@ -203,7 +203,7 @@ def _of_numbers(column: Column, numbers: Numbers, written: Written) -> Column:
 
 
 def _continuous(column: Column, numbers: Numbers, step: float | None) -> Column:
-    """A column with a density: on an interval, above zero, or on the whole line."""
+    """Return a column with a density: on an interval, above zero, or on the whole line."""
     column = replace(column, step=step)
     interval = interval_of(numbers)
     if interval is not None:
@@ -221,7 +221,7 @@ def _continuous(column: Column, numbers: Numbers, step: float | None) -> Column:
 
 
 def _discrete(column: Column, numbers: Numbers) -> Column:
-    """A column of which each value has a probability of its own."""
+    """Return a column of which each value has a probability of its own."""
     found = values_of(numbers)
     unseen = column.step is not None and bool(found.counts.min() < UNSEEN)
     return replace(column, kind="discrete", values=tuple(found.values.tolist()), has_unseen_values=unseen)
@@ -230,7 +230,7 @@ def _discrete(column: Column, numbers: Numbers) -> Column:
 def _relations(
     names: Sequence[str], values: Numbers, written: Sequence[Written], spoken_for: set[str]
 ) -> list[Relation]:
-    """Columns that are sums of others, among those that nothing was said about."""
+    """Return columns that are sums of others, among those that nothing was said about."""
     numeric = values.copy()
     for index, how in enumerate(written):
         if how.levels:
@@ -259,7 +259,7 @@ def _check_support(column: Column, cells: Numbers, source: str | None, line: Lin
 def _outside(
     column: Column, cells: Numbers, row: int, count: int, must: str, source: str | None, line: Line | None
 ) -> DataError:
-    """The error for a value that a kind cannot have."""
+    """Return the error for a value that a kind cannot have."""
     number = "" if line is not None else f"row {row + 1}: "
     more = f" ({count} such rows)" if count > 1 else ""
     return DataError(
@@ -293,7 +293,7 @@ def _say(
 
 
 def shown_sum(column: Column) -> str:
-    """The sum that is taken from a column, in words: ``small_bags + 2 large_bags``."""
+    """Return the sum that is taken from a column, in words: ``small_bags + 2 large_bags``."""
     text = ""
     for name, factor in column.subtracted_columns:
         sign = " - " if factor < 0 else " + " if text else ""

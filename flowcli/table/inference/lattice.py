@@ -41,13 +41,13 @@ class Written:
 
 
 def repeated(values: NDArray[np.float64]) -> float:
-    """The share of values (N,) that repeat another one."""
+    """Return the share of values (N,) that repeat another one."""
     ordered = np.sort(values)
     return float(np.count_nonzero(ordered[1:] == ordered[:-1]) / len(values))
 
 
 def grid_step(values: NDArray[np.float64], written: Written) -> float | None:
-    """The coarsest decimal grid through zero that all values lie on, up to rounding; ``None`` when there is none."""
+    """Return the coarsest decimal lattice through zero that all values lie on up to rounding, or ``None``."""
     size = np.abs(values)
     scale = float(np.quantile(size, 1 - _OUTLIERS, method="higher")) or float(size.max())
     if written.integer:
@@ -70,7 +70,7 @@ def grid_step(values: NDArray[np.float64], written: Written) -> float | None:
 
 
 def _on_grid(values: NDArray[np.float64], digits: int, kind: type[np.floating]) -> NDArray[np.int64] | None:
-    """How many steps of 10^-digits each value is; ``None`` when one lies between two steps."""
+    """Return how many steps of 10^-digits each value is; ``None`` when one lies between two steps."""
     precision = np.finfo(kind)
     scaled = _times_power_of_ten(values, digits)
     whole = np.rint(scaled)

@@ -75,7 +75,7 @@ def find_relations(values: Numbers, steps: Sequence[float | None], targets: Sequ
 
 
 def remainder(values: Numbers, target: int, parts: Sequence[tuple[int, float]], step: float) -> Numbers:
-    """What is left of a column (N,) once others are taken from it, on its grid."""
+    """Return what is left of a column (N,) once others are taken from it, on its grid."""
     remaining = values[:, target].copy()
     for index, factor in parts:
         remaining -= factor * values[:, index]
@@ -83,7 +83,7 @@ def remainder(values: Numbers, target: int, parts: Sequence[tuple[int, float]], 
 
 
 def on_grid(remaining: Numbers, step: float) -> Numbers:
-    """Numbers (…) rounded to a grid, halves always up.
+    """Return numbers (…) rounded to a grid, halves always up.
 
     Whatever is taken from a column of that grid, neighbours then stay neighbours: halves that went up and down would
     bring two values to one.
@@ -92,7 +92,7 @@ def on_grid(remaining: Numbers, step: float) -> Numbers:
 
 
 def off_grid(remaining: Numbers, taken: Numbers, step: float) -> Numbers:
-    """The numbers of the grid of which ``on_grid`` leaves the rest (…), once so much is taken from them."""
+    """Return the numbers of the grid of which ``on_grid`` leaves the rest (…), once so much is taken from them."""
     return np.asarray(np.ceil((remaining + taken) / step - (0.5 + HALF)) * step)
 
 
@@ -139,5 +139,5 @@ def _factors(others: Numbers, target: Numbers, step: float) -> Numbers | None:
 
 
 def _held(remaining: Numbers) -> float:
-    """The share of the rows in which the usual remainder is left."""
+    """Return the share of the rows in which the usual remainder is left."""
     return float(np.unique(remaining, return_counts=True)[1].max() / len(remaining))

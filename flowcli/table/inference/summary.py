@@ -23,7 +23,7 @@ def decisions(schema: Schema, values: NDArray[np.float64]) -> list[tuple[str, st
 
 
 def decision(column: Column) -> str:
-    """What a column was taken for."""
+    """Return what a column was taken for."""
     words = _kind(column)
     if column.continuous and column.step is not None:
         words += f", in steps of {column.step:g}"
@@ -35,7 +35,7 @@ def decision(column: Column) -> str:
 
 
 def _rest(column: Column) -> str:
-    """What is left of a sum, in words."""
+    """Return what is left of a sum, in words."""
     match column.values:
         case () if column.kind == "constant":
             return "exactly"

@@ -41,12 +41,12 @@ class Values(NamedTuple):
 
 
 def values_of(numbers: Numbers) -> Values:
-    """The values of numbers (N,)."""
+    """Return the values of numbers (N,)."""
     return Values(*np.unique(numbers, return_counts=True))
 
 
 def is_discrete(numbers: Numbers, found: Values, step: float) -> bool:
-    """Whether each value of a grid had better have a probability of its own.
+    """Return whether each value of a grid had better have a probability of its own.
 
     That is so where they are few, and where they are far more unequal than neighbours on a smooth density would be.
     """
@@ -78,7 +78,7 @@ def spikiness(numbers: Numbers, step: float) -> float:
 
 
 def atom_of(numbers: Numbers, found: Values, step: float | None) -> float | None:
-    """A value that has a probability of its own beside a density of the others; ``None`` without.
+    """Return a value that has a probability of its own beside a density of the others; ``None`` without.
 
     On a grid only the least value can be one: the density of the others then begins above it. Elsewhere any value that
     has a share of the rows is one, as no density repeats a value.
@@ -100,14 +100,14 @@ def atom_of(numbers: Numbers, found: Values, step: float | None) -> float | None
 
 
 def _positive_without(found: Values) -> bool:
-    """Whether the values above zero are clearly more like a log-normal, which zeros would keep from being seen."""
+    """Return whether the values above zero are clearly closer to a log-normal, zeros aside."""
     if found.values[0] != 0:
         return False
     return log_normal_gain(np.repeat(found.values[1:], found.counts[1:])) > ATOM_GAIN
 
 
 def interval_of(numbers: Numbers) -> tuple[float, float] | None:
-    """The unit interval, or that of percentages, where the numbers fill it to both ends."""
+    """Return the unit interval, or that of percentages, where the numbers fill it to both ends."""
     if len(numbers) < FEWEST_TO_BOUND:
         return None
     for lower, upper in INTERVALS:
@@ -118,7 +118,7 @@ def interval_of(numbers: Numbers) -> tuple[float, float] | None:
 
 
 def is_positive(numbers: Numbers, step: float | None) -> bool:
-    """Whether numbers are all positive, and more like a log-normal than like a normal."""
+    """Return whether numbers are all positive, and more like a log-normal than like a normal."""
     if numbers.min() < 0 or (numbers.min() == 0 and step is None):
         return False
     # What is rounded to zero lies in the half of a cell above it.
@@ -127,7 +127,7 @@ def is_positive(numbers: Numbers, step: float | None) -> bool:
 
 
 def linear_below_of(numbers: Numbers) -> float | None:
-    """Where the logarithm of positive numbers had better end, well below all of them; ``None`` next to the least float.
+    """Return where the logarithm of positive numbers turns linear, well below all; ``None`` near the least float.
 
     That no row is below zero does not tell that none can be.
     """

@@ -80,7 +80,7 @@ class Chunk:
     data: bytes
 
     def line(self, row: int) -> int:
-        """The line in the file of a row of this chunk."""
+        """Return the line in the file of a row of this chunk."""
         return self.first_line + row if self.lines is None else int(self.lines[row])
 
 
@@ -162,7 +162,7 @@ class CsvReader:
             row += len(chunk.values)
 
     def fault(self, chunk: Chunk, row: int, position: int, index: int) -> Fault:
-        """What is wrong with a cell that is no number, by its column's position, and its place among those asked."""
+        """Return what is wrong with a cell that is no number, by its column's position and index among those read."""
         record = next(islice(records(chunk.data, self._separator), row, None))
         cell = record.cells[position].decode()
         missing = is_missing(cell)
@@ -170,7 +170,7 @@ class CsvReader:
         return Fault("missing" if missing else "bad", row, chunk.line(row), index, cell, problem)
 
     def text(self, chunk: Chunk, position: int) -> pa.ChunkedArray:
-        """A column of a chunk as text, though it was not kept."""
+        """Return a column of a chunk as text, though it was not kept."""
         if chunk.data.startswith(_BOM) or chunk.lines is not None:
             cells = [record.cells[position].decode() for record in records(chunk.data, self._separator)]
             return pa.chunked_array([pa.array(cells, pa.string())])
@@ -304,7 +304,7 @@ class CsvReader:
         return values, bad, table.select([str(i) for i in kept]).rename_columns(names)
 
     def _numbers(self, table: pa.Table, positions: list[int], kept: set[int]) -> NDArray[np.float64] | None:
-        """The columns as numbers; ``None`` where a cell is missing or none."""
+        """Return the columns as numbers; ``None`` where a cell is missing or none."""
         values = np.empty((table.num_rows, len(positions)))
         for index, position in enumerate(positions):
             column = table.column(str(position))
@@ -379,12 +379,12 @@ class CsvReader:
 
 
 def _may_have_a_blank_line(data: bytes) -> bool:
-    """Whether a line of a text is blank, in quotes or not."""
+    """Return whether a line of a text is blank, in quotes or not."""
     return data[:1] in (b"\n", b"\r") or any(pair in data for pair in (b"\n\n", b"\r\r", b"\n\r"))
 
 
 def _encoding_fault(data: bytes, ended: bool) -> tuple[int, str] | None:
-    """The offset of the first byte that is not UTF-8 text, and what to say about it."""
+    """Return the offset of the first byte that is not UTF-8 text, and what to say about it."""
     position = data.find(b"\0")
     problem = (
         "there is a NUL byte, so this is not UTF-8 text; if it is UTF-16, convert it with iconv -f UTF-16 -t UTF-8"

@@ -58,7 +58,7 @@ def _cell_pattern(separator: bytes) -> re.Pattern[bytes]:
 
 
 def count_lines(data: bytes) -> int:
-    """How many line endings (CR, LF or CRLF) a text has."""
+    """Return how many line endings (CR, LF or CRLF) a text has."""
     # bytes.count is made for rare bytes; in a table, numpy is several times faster.
     lines = int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == _LF))
     if b"\r" in data:
@@ -113,7 +113,7 @@ def layout(data: bytes, separator: bytes) -> Layout:
 
 
 def last_end(data: bytes, separator: bytes) -> tuple[int, int | None]:
-    """Where a text that starts at a record can be cut.
+    """Return where a text that starts at a record can be cut.
 
     Returns:
         The offset after the last record that has a line ending (0 if none has), and that of a quote that is not closed.

@@ -22,7 +22,7 @@ _PLAIN_DIGITS = 6
 
 
 def header_line(names: Sequence[str], separator: str = ",") -> bytes:
-    """The line of names, with its line ending."""
+    """Return the line of names, with its line ending."""
     cells = [
         '"' + name.replace('"', '""') + '"' if set(name) & {'"', "\r", "\n", separator} else name for name in names
     ]
@@ -32,7 +32,7 @@ def header_line(names: Sequence[str], separator: str = ",") -> bytes:
 
 
 def row_lines(table: pa.Table, separator: str = ",") -> Iterator[memoryview]:
-    """The rows as lines of text, a few megabytes at a time.
+    """Yield the rows as lines of text, a few megabytes at a time.
 
     Numbers are written with as many digits as it takes to read the same number back, or with the digits after the
     point that the field's metadata asks for; a null is an empty cell.
@@ -58,7 +58,7 @@ def row_lines(table: pa.Table, separator: str = ",") -> Iterator[memoryview]:
 
 
 def cell_texts(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
-    """What stands in the cells of a column, before anything is put in quotes; nothing where a cell is missing.
+    """Return what stands in the cells of a column, before anything is put in quotes; nothing where a cell is missing.
 
     Raises:
         DataError: A column of a type that has no text.
@@ -89,7 +89,7 @@ def _texts(column: pa.ChunkedArray, field: pa.Field, separator: str) -> pa.Chunk
 
 
 def _text(text: str) -> pa.Scalar:
-    """The text for pyarrow, without pandas, which ``pa.scalar`` loads."""
+    """Return the text for pyarrow, without pandas, which ``pa.scalar`` loads."""
     data = text.encode()
     buffers = [None, pa.py_buffer(struct.pack("=2q", 0, len(data))), pa.py_buffer(data)]
     return pa.Array.from_buffers(pa.large_string(), 1, buffers)[0]

@@ -51,7 +51,7 @@ class InexactIntegers:
 
 
 class InexactTypedIntegers:
-    """The same for typed columns, of Parquet files and frames."""
+    """Watches the typed columns of Parquet files and frames."""
 
     def __init__(self, names: Sequence[str], source: str, notice: Notice) -> None:
         self._names = names
@@ -75,7 +75,7 @@ class InexactTypedIntegers:
 
 
 def source_name(source: str) -> str:
-    """A source as the start of a notice."""
+    """Return a source as the start of a notice."""
     return "standard input" if source == "-" else printable(source)
 
 

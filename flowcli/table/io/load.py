@@ -72,7 +72,7 @@ class ColumnRequest:
     weights: str | None = None
 
     def names(self, header: Sequence[str]) -> list[str]:
-        """The columns to read, the weights' among them."""
+        """Return the columns to read, the weights' among them."""
         names = selected(header, self.columns, self.exclude)
         if self.weights is None:
             return names
@@ -84,7 +84,7 @@ class ColumnRequest:
         return names if self.weights in names else [name for name in header if name in {*names, self.weights}]
 
     def is_category(self, name: str) -> bool:
-        """Whether the user wants a column's cells as they are written."""
+        """Return whether the user wants a column's cells as they are written."""
         return (self.kinds or {}).get(name, "").strip() == "category"
 
 
@@ -154,7 +154,7 @@ def from_frame(
     weights: str | None = None,
     notice: Notice,
 ) -> Table:
-    """The same for a pandas frame. The index is not a column; names become text.
+    """Return the same for a pandas frame. The index is not a column; names become text.
 
     Raises:
         UsageError: A column or a kind that makes no sense.
@@ -212,7 +212,7 @@ def refuse_invalid(values: NDArray[np.float64], columns: Sequence[Column], sourc
 
 
 def frame_values(frame: pd.DataFrame, columns: Sequence[Column], *, notice: Notice) -> NDArray[np.float64]:
-    """The columns that a model needs, from a pandas frame, in the order asked, (N, D).
+    """Return the columns that a model needs, from a pandas frame, in the order asked, (N, D).
 
     Raises:
         DataError: Columns that are not there, or rows that cannot be used.
@@ -290,7 +290,7 @@ class _Gathered:
         self._chunks.append(replace(chunk, texts=chunk.texts.slice(0, 0)))
 
     def values(self) -> tuple[NDArray[np.float64], list[Written]]:
-        """All rows, (N, D), and how each column is written.
+        """Return all rows, (N, D), and how each column is written.
 
         Raises:
             DataError: A cell that is not a number among numbers, or no rows.
@@ -316,12 +316,12 @@ class _Gathered:
         return values, written
 
     def line_of(self, row: int) -> int:
-        """The line in the file of a row."""
+        """Return the line in the file of a row."""
         chunk = next(chunk for chunk in reversed(self._chunks) if chunk.first_row <= row)
         return chunk.line(row - chunk.first_row)
 
     def _decide(self, before: Chunk | None = None) -> list[int]:
-        """The columns of text.
+        """Return the columns of text.
 
         Raises:
             DataError: A cell of another column is no number.
@@ -345,7 +345,7 @@ class _Gathered:
         return textual
 
     def _count_texts(self, column: pa.ChunkedArray, bad: NDArray[np.bool_]) -> int:
-        """How many cells are not even meant to be numbers."""
+        """Return how many cells are not even meant to be numbers."""
         counts = pc.value_counts(column.filter(pa.array(bad)))
         cells = zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)
         return sum(count for cell, count in cells if is_text(cell, self._decimal))
@@ -405,7 +405,7 @@ def _table(
     source: str,
     line: Callable[[int], int] | None,
 ) -> Table:
-    """The table of values that were read, with the weights apart."""
+    """Return the table of values that were read, with the weights apart."""
     weights = None
     if request.weights is not None:
         column_index = list(names).index(request.weights)

@@ -108,7 +108,7 @@ class Reader:
         return (block for block in self.arriving() if not isinstance(block, Waiting))
 
     def arriving(self) -> Iterator[Block | Waiting]:
-        """The blocks, and a ``Waiting`` wherever the next one has not been written into a pipe yet.
+        """Return the blocks, and a ``Waiting`` wherever the next one has not been written into a pipe yet.
 
         Who has something else to do meanwhile does it then; asking for the next one waits.
         """
@@ -177,7 +177,7 @@ class Reader:
         return values
 
     def _unusable(self, values: NDArray[np.float64], bad: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-        """The rows with a cell that is neither what its column holds nor may be missing, (rows,)."""
+        """Return the rows with a cell that is neither what its column holds nor may be missing, (rows,)."""
         complete = [column_index for column_index, column in enumerate(self.columns) if not column.missing]
         wrong: NDArray[np.bool_] = np.any(np.isnan(values[:, complete]), axis=1)
         if bad is not None:
@@ -290,7 +290,7 @@ def _row(first: int, row: int) -> str:
 
 
 def error_of(fault: Fault, names: Sequence[str], source: str, bad_rows: BadRows | None = None) -> DataError:
-    """The error for one fault, with its place in the file."""
+    """Return the error for one fault, with its place in the file."""
     column = None if fault.column is None else names[fault.column]
     missing = f"the cell {MISSING}{OR_LEAVE if bad_rows else ''}"
     problem = missing if fault.kind == "missing" else fault.problem

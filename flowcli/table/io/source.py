@@ -106,7 +106,7 @@ class ByteStream:
 
 
 def _pipe(raw: IO[bytes]) -> int | None:
-    """The descriptor of a pipe, a socket or a terminal, where reading may have to wait; ``None`` of all else."""
+    """Return the descriptor of a pipe, a socket or a terminal, where reading may have to wait; ``None`` of all else."""
     if not (isinstance(raw, io.BufferedReader) and hasattr(select, "poll")):
         return None
     try:
@@ -116,14 +116,14 @@ def _pipe(raw: IO[bytes]) -> int | None:
 
 
 def _readable(descriptor: int, timeout: int | None) -> bool:
-    """Whether there is something to read, or the end, within so many milliseconds; ``None`` waits for it."""
+    """Return whether there is something to read, or the end, within so many milliseconds; ``None`` waits for it."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(timeout))
 
 
 def is_parquet(source: str) -> bool:
-    """Whether a name promises a Parquet file."""
+    """Return whether a name promises a Parquet file."""
     return source.lower().endswith((".parquet", ".pq"))
 
 

@@ -51,27 +51,27 @@ def to_cells(values: NDArray[np.float64], schema: Schema) -> pa.Table:
 
 
 def _whole(column: Column) -> bool:
-    """Whether all values are written without a point: not on a grid of halves, though those seen were whole."""
+    """Return whether all values are written without a point: not on a grid of halves, though those seen were whole."""
     parts = [column.step or 0.0, *(column.support if column.kind == "circular" else ())]
     return column.integer and all(part == int(part) for part in parts)
 
 
 def _texts(indices: NDArray[np.float64], absent: NDArray[np.bool_], column: Column) -> pa.Array:
-    """The texts at some places among a column's levels."""
+    """Return the texts at some places among a column's levels."""
     selected = _with_nulls(to_arrow(np.where(absent, 0, indices).astype(np.int64)), absent)
     texts = pa.array(column.levels, pa.string()).take(selected)
     return texts.cast(pa.bool_()) if column.levels == ("false", "true") else texts
 
 
 def _with_nulls(values: pa.Array, absent: NDArray[np.bool_]) -> pa.Array:
-    """The values, with nulls where there is none."""
+    """Return the values, with nulls where there is none."""
     if not absent.any():
         return values
     return pc.if_else(pa.array(absent), pa.scalar(None, values.type), values)
 
 
 def as_written(values: NDArray[np.float64], schema: Schema) -> NDArray[np.float64]:
-    """The rows (n, D) with every value rounded to what ``to_cells`` writes."""
+    """Return the rows (n, D) with every value rounded to what ``to_cells`` writes."""
     written = np.empty(values.shape, order="F")
     for index, column in enumerate(schema.columns):
         written[:, index] = _rounded(np.ascontiguousarray(values[:, index], dtype=np.float64), column)
@@ -100,7 +100,7 @@ def _rounded(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]
 
 
 def _to_digits(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
-    """Values with as many digits after the point as the column is written with, whatever kind its remainder is."""
+    """Return values rounded to as many digits as the column is written with, whatever kind its residual is."""
     digits = 0 if column.integer else column.decimals
     if digits is None:
         return values
@@ -117,7 +117,7 @@ def _on_circle(values: NDArray[np.float64], column: Column) -> NDArray[np.float6
 
 
 def _on_grid(values: NDArray[np.float64], column: Column, step: float, *, open_ends: bool) -> NDArray[np.float64]:
-    """The nearest multiple of a step that the column may hold; without ``open_ends`` the bounds themselves count."""
+    """Return the nearest multiple of a step that the column may hold; without ``open_ends`` bounds count too."""
     _, digits, exponent = Decimal(repr(step)).as_tuple()
     assert isinstance(exponent, int)
     unit = int("".join(map(str, digits)))

@@ -43,12 +43,12 @@ def number(cell: str, decimal: str = ".") -> float | None:
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell is empty or one of the words for a missing value."""
+    """Return whether a cell is empty or one of the words for a missing value."""
     return cell.strip(PADDING) in MISSING
 
 
 def explain(cell: str, options: ReadOptions) -> str:
-    """What is wrong with a cell that is not missing and not a finite number, and what to do."""
+    """Return what is wrong with a cell that is not missing and not a finite number, and what to do."""
     text = cell.strip(PADDING)
     what = quoted(cell)
     value = number(cell, options.decimal)
@@ -70,7 +70,7 @@ def explain(cell: str, options: ReadOptions) -> str:
 
 
 def is_text(cell: str, decimal: str) -> bool:
-    """Whether a cell that cannot be used is not even meant to be a number."""
+    """Return whether a cell that cannot be used is not even meant to be a number."""
     text = cell.strip(PADDING)
     meant = number(text, decimal) is not None or number(text, _OTHER[decimal]) is not None
     return not (meant or text.lower().lstrip("+-") in _INFINITE or _is_grouped(text, decimal))
@@ -83,7 +83,7 @@ def _is_grouped(text: str, decimal: str) -> bool:
 
 
 def exclude_flag(names: Sequence[str]) -> str:
-    """The flag that leaves columns out, ready to be pasted."""
+    """Return the flag that leaves columns out, ready to be pasted."""
     text = ",".join(names)
     return "--exclude " + (shlex.quote(text) if text.isprintable() else repr(text))
 
@@ -138,7 +138,7 @@ def read_numbers(column: pa.ChunkedArray, decimal: str) -> tuple[NDArray[np.floa
 
 
 def as_float64(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
-    """A pyarrow float64 column as an array; ``None`` when a cell is missing or not finite."""
+    """Return a pyarrow float64 column as an array; ``None`` when a cell is missing or not finite."""
     if column.null_count:
         return None
     values = _to_numpy(column)
@@ -146,7 +146,7 @@ def as_float64(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
 
 
 def rounded_integer(cells: Sequence[str], values: NDArray[np.float64]) -> int | None:
-    """The first position at which a written integer is not the float64 that it became."""
+    """Return the first position at which a written integer is not the float64 that it became."""
     for position, (cell, value) in enumerate(zip(cells, values.tolist(), strict=True)):
         text = cell.strip(PADDING)
         if len(text) < 400 and _INTEGER.fullmatch(text) and math.isfinite(value) and int(text) != int(value):
@@ -155,18 +155,18 @@ def rounded_integer(cells: Sequence[str], values: NDArray[np.float64]) -> int | 
 
 
 def to_arrow(values: NDArray[np.float64] | NDArray[np.int64]) -> pa.Array:
-    """A column of numbers, (n,), for pyarrow, without pandas, which ``pa.array`` loads."""
+    """Return a column of numbers, (n,), for pyarrow, without pandas, which ``pa.array`` loads."""
     buffer = pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, buffer])
 
 
 def to_scalar(value: float) -> pa.Scalar:
-    """A number for pyarrow's functions, an integer or not, without pandas, which they load for a number of Python."""
+    """Return a number for pyarrow's functions; they would load pandas for a number of Python."""
     return to_arrow(np.array([value]))[0]
 
 
 def from_arrow(column: pa.ChunkedArray, name: str, source: str) -> NDArray[np.float64]:
-    """A typed pyarrow column (of Parquet, or of a frame) as float64, missing cells as NaN, (n,).
+    """Return a typed pyarrow column (of Parquet, or of a frame) as float64, missing cells as NaN, (n,).
 
     Raises:
         DataError: The type is not a number.
@@ -186,5 +186,5 @@ def from_arrow(column: pa.ChunkedArray, name: str, source: str) -> NDArray[np.fl
 
 
 def _to_numpy(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """A float64 column without missing cells as an array, (n,), without pandas, which pyarrow's own method loads."""
+    """Return a float64 column without missing cells as an array, (n,); pyarrow's own method would load pandas."""
     return np.asarray(np.from_dlpack(column.combine_chunks()), dtype=np.float64)

@@ -11,7 +11,7 @@ Numbers = NDArray[np.float64]
 
 
 def outside(column: Column, cells: Numbers) -> NDArray[np.bool_]:
-    """Which numbers (N,) lie outside of a continuous column's support."""
+    """Return which numbers (N,) lie outside of a continuous column's support."""
     lower, upper = column.support
     # The cell of the grid around a value on the edge is cut by the bound, so the value is inside all the same; the two
     # edges of a circle are one point of it.
@@ -21,7 +21,7 @@ def outside(column: Column, cells: Numbers) -> NDArray[np.bool_]:
 
 
 def first_invalid(column: Column, cells: Numbers) -> tuple[int, str] | None:
-    """The first cell (N,) that a column cannot hold, and what is wrong with it; ``None`` where all are fine."""
+    """Return the first cell (N,) that a column cannot hold, and what is wrong with it; ``None`` where all are fine."""
     if column.subtracted_columns:
         return None
     if column.text:

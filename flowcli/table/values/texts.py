@@ -35,7 +35,7 @@ class Levels(NamedTuple):
 
 
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of any plain type as texts, null where a cell is missing.
+    """Return a column of any plain type as texts, null where a cell is missing.
 
     Texts lose the blanks around them, and the words for a missing cell are one; dates and times are as ISO 8601 has
     them.
@@ -57,13 +57,13 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def levels_of(column: pa.ChunkedArray) -> Levels:
-    """The levels of a column that ``as_text`` gave."""
+    """Return the levels of a column that ``as_text`` gave."""
     levels = tuple(sorted(text for text in pc.unique(column).to_pylist() if text is not None))
     return Levels(indices(column, levels), levels)
 
 
 def indices(column: pa.ChunkedArray, levels: Sequence[str]) -> NDArray[np.float64]:
-    """The place of each text among the levels, (n,): NaN for a missing cell, ``UNSEEN`` for another text."""
+    """Return the place of each text among the levels, (n,): NaN for a missing cell, ``UNSEEN`` for another text."""
     if is_boolean(levels):  # true is true, whoever wrote it
         column, levels = pc.utf8_lower(column), [level.lower() for level in levels]
     found = pc.index_in(column, value_set=pa.array(levels, pa.string()))
@@ -97,11 +97,11 @@ def read_cell(cell: str, column: Column) -> float:
 
 
 def is_boolean(levels: Sequence[str]) -> bool:
-    """Whether two texts stand for true and false."""
+    """Return whether two texts stand for true and false."""
     return tuple(sorted(level.lower() for level in levels)) in BOOLEANS
 
 
 def truth_level(levels: Sequence[str], truth: bool) -> int:
-    """The place among two texts for true and false of the one that is meant."""
+    """Return the place among two texts for true and false of the one that is meant."""
     words = [level.lower() for level in levels]
     return words.index((max if truth else min)(words))  # in every pair the word for false comes first

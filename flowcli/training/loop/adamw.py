@@ -77,5 +77,5 @@ def add_up(gradients: list[Tensor], part: slice = slice(None)) -> Tensor:
 
 
 def clip_coefficient(square: Tensor, longest: float) -> Tensor:
-    """What a gradient of that squared length is multiplied by to be no longer than ``longest``."""
+    """Return what a gradient of that squared length is multiplied by to be no longer than ``longest``."""
     return (longest / (square.sqrt() + 1e-6)).clamp_(max=1)

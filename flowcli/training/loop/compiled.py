@@ -14,7 +14,7 @@ LogProb = Callable[[Tensor], Tensor]
 
 
 def compiled(density: MixedDensity, batch: Tensor, notice: Callable[[str], None]) -> LogProb:
-    """The density's ``log_prob``, compiled; as it is, with a notice, where that fails.
+    """Return the density's ``log_prob``, compiled; as it is, with a notice, where that fails.
 
     Compiling happens here, for batches of one size, and takes a minute or so on a processor.
 

@@ -30,7 +30,7 @@ class Flat:
         self.adopt(self.vector)
 
     def room(self, *, share: bool) -> Tensor:
-        """Zeros for a vector like this one."""
+        """Return zeros for a vector like this one."""
         first, size = self.parameters[0], sum(p.numel() for p in self.parameters)
         if share:
             return shared(size, dtype=first.dtype)
@@ -44,7 +44,7 @@ class Flat:
             parameter.data = part
 
     def parts(self, vector: Tensor) -> list[Tensor]:
-        """What of a vector belongs to each parameter, in its shape."""
+        """Return what of a vector belongs to each parameter, in its shape."""
         sizes = [p.numel() for p in self.parameters]
         return [part.view_as(p) for part, p in zip(torch.split(vector, sizes), self.parameters, strict=True)]
 

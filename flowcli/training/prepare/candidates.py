@@ -74,7 +74,7 @@ class StartCandidates:
         return len(self._encoder.coordinates)
 
     def wide(self) -> StartCandidate | None:
-        """The other architecture for many columns, where they are many and the config has one."""
+        """Return the other architecture for many columns, where they are many and the config has one."""
         flow = resolve.wide(self._request.flow, size=resolve.Size.of(self._encoder, self._rows))
         mapped = self._choices[-1]
         if flow is None or mapped.marginal is None or not self._trials_pay:
@@ -82,7 +82,7 @@ class StartCandidates:
         return StartCandidate(self._encoder.with_coordinates(mapped), self._resolved(flow), None)
 
     def quick_nats(self) -> float | None:
-        """The held-out nats of mixtures of few Gaussians that EM finds in few rows.
+        """Return the held-out nats of mixtures of few Gaussians that EM finds in few rows.
 
         ``None`` where they are no match for those of whole rows: these have more than coordinates, or cells.
         """
@@ -95,7 +95,7 @@ class StartCandidates:
         return result[0].held_out_nats
 
     def likely(self) -> list[StartCandidate]:
-        """The ways with the config's own architecture that are worth trying, the likeliest first; mostly one.
+        """Return the ways with the config's own architecture that are worth trying, the likeliest first; mostly one.
 
         The mixtures that EM finds mostly tell whether a quantile map is worth its while. Where they speak against one,
         but not clearly, only steps can tell: sharp edges are nothing that a mixture sees.
@@ -160,7 +160,7 @@ def best(
     notice: Callable[[str], None],
     time_limit: float | None = None,
 ) -> PreparedFit:
-    """The fit that is ahead after a few steps of each way that may be the best, to go on from there.
+    """Return the fit that is ahead after a few steps of each way that may be the best, to go on from there.
 
     The architecture for many columns is the quickest to try, so it comes first. If it is far ahead of mixtures by then,
     it is chosen; if it is behind, dropped; otherwise, or where nobody can tell, the likeliest of the other ways has a
@@ -205,7 +205,7 @@ def best(
 
 
 def _tried(fit: PreparedFit, time_limit: float | None, to_beat: float = math.inf) -> PreparedFit:
-    """The same fit after as many steps as tell something, or when it has beaten the one before; and evaluated there."""
+    """Run a fit for as many steps as tell something, or until it has beaten the one before, and evaluate it there."""
     share = math.inf if time_limit is None else resolve.SHARE_OF_TRIAL * time_limit
     loop, tick = fit.loop, None if time_limit is None else share / TICKS
     with closing(loop.run(lambda: False, time_limit, tick_every=tick)) as events:
@@ -217,7 +217,7 @@ def _tried(fit: PreparedFit, time_limit: float | None, to_beat: float = math.inf
 
 
 def _mixture_wish(base: config.Base) -> tuple[int | config.Auto | None, bool]:
-    """How many components the base is to have, if it is a mixture, and whether EM starts it."""
+    """Return how many components the base is to have, if it is a mixture, and whether EM starts it."""
     match base:
         case config.Mixture(mixture=options):
             return options.components, options.start == "em"

@@ -28,7 +28,7 @@ OUTLYING = 100_000  # of a column's spreads: beyond this, no heavy tail of a usu
 
 
 def checked_table(table: Table, allow_singular: bool, seed: int, notice: Notice) -> Table:
-    """The table, if a density can be fitted to it."""
+    """Return the table, if a density can be fitted to it."""
     modelled = [column for column in table.schema.columns if not column.given]
     if all(column.kind == "constant" and not column.missing for column in modelled):
         raise DataError("every column is constant; there is nothing to fit", source=table.source)
@@ -52,16 +52,16 @@ def checked_table(table: Table, allow_singular: bool, seed: int, notice: Notice)
     notice(f"columns {names} are a linear function of each other; noise of a thousandth of their spread was added")
     values = table.values.copy()
     noise = numpy_generator(seed, Stream.COLLINEARITY_NOISE)
-    for name, spread in zip(collinear, spreads, strict=True):
+    for name, width in zip(collinear, spreads, strict=True):
         position = table.schema.names.index(name)
         lower, upper = table.schema.columns[position].support
-        noisy = values[:, position] + 1e-3 * spread * noise.standard_normal(rows)
+        noisy = values[:, position] + 1e-3 * width * noise.standard_normal(rows)
         values[:, position] = np.where((lower < noisy) & (noisy < upper), noisy, values[:, position])
     return replace(table, values=values)
 
 
 def _collinear(table: Table) -> tuple[list[str], list[float]]:
-    """The names of columns that are linear functions of each other, exactly, and their spreads.
+    """Return the names of columns that are linear functions of each other, exactly, and their spreads.
 
     Columns of which all are rounded have a density whatever they depend on: their cells have a mass.
     """
@@ -120,7 +120,7 @@ def check_size(encoder: Encoder, request: config.Config, rows: int) -> None:
 def trainable(
     encoder: Encoder, request: config.Config, train: RowSet, held_out: RowSet, notice: Notice
 ) -> tuple[RowSet, RowSet]:
-    """The rows that layers may see where no quantile map brings outliers nearer."""
+    """Return the rows that layers may see where no quantile map brings outliers nearer."""
     if any(resolve.wants_marginal(request.flow)):
         return train, held_out
     near = within_reach(encoder.with_coordinates(encoder.coordinates.plain), train, held_out)
@@ -129,7 +129,7 @@ def trainable(
 
 
 def within_reach(encoder: Encoder, train: RowSet, held_out: RowSet) -> tuple[RowSet, RowSet]:
-    """The rows without those that lie so far out that a fit cannot compute with them."""
+    """Return the rows without those that lie so far out that a fit cannot compute with them."""
     far_train, far_held_out = (out_of_reach(encoder, part) for part in (train, held_out))
     if far_held_out.all():
         raise DataError("all held-out rows lie too far from the training rows to compare them")

@@ -49,7 +49,7 @@ class Fitting:
     ridge: float | None = None
 
     def density(self) -> FlowDensity:
-        """The best density so far, on the CPU, with a summary of how it came about."""
+        """Return the best density so far, on the CPU, with a summary of how it came about."""
         density = FlowDensity(self.encoder, copy.deepcopy(self.loop.best).cpu(), self.config)
         log_prob = density.log_prob(self.held_out.values)
         density.held_out = HeldOut.of(log_prob, self.held_out.weights)
@@ -79,7 +79,7 @@ class Fitting:
         return density
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """A document and tensors from which ``resume`` continues, to the bit."""
+        """Return a document and tensors from which ``resume`` continues, to the bit."""
         document, tensors = self.loop.state()
         return {
             "request": self.request.to_json(),

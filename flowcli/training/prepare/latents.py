@@ -13,7 +13,7 @@ from flowcli.training.loop.steps import SCORING_ROWS
 
 
 def contexts(joint: MixedDensity, rows: Tensor, layers: int) -> Iterator[Context]:
-    """What comes out of so many layers depends on besides itself, for blocks of rows (N, W): together too much."""
+    """Yield the contexts after so many layers, for blocks of rows (N, W); all together would be too large."""
     assert joint.flow is not None
     for block in torch.split(rows, SCORING_ROWS):
         context = joint.context(block)
@@ -24,6 +24,6 @@ def contexts(joint: MixedDensity, rows: Tensor, layers: int) -> Iterator[Context
 
 
 def with_gaps(z: Tensor, of_rows: Iterable[Context]) -> Tensor:
-    """Rows (N, D) with NaN for what is not there."""
+    """Return rows (N, D) with NaN for what is not there."""
     parts = zip(torch.split(z, SCORING_ROWS), of_rows, strict=True)
     return torch.cat([p if c.observed is None else p.where(c.observed > 0, math.nan) for p, c in parts])

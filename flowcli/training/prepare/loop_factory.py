@@ -48,11 +48,11 @@ class LoopFactory:
         return TrainingRows(self.encoder, self.train.prepared, self.seed, self.device, self.train.weight_tensor)
 
     def joint(self) -> MixedDensity:
-        """The density, as torch's random numbers have it."""
+        """Return the density, as torch's random numbers have it."""
         return build_mixed(self.resolved.flow, self.encoder.layout, self.encoder.numbers)
 
     def loop(self, joint: MixedDensity, compiling: Notice | None = None) -> Loop:
-        """The loop over the rows, everything on the device; its steps are compiled if somebody takes the notices."""
+        """Return the loop over the rows, all on the device; its steps are compiled if somebody takes the notices."""
         encoder, train, held_out, seed, device = self.encoder, self.train, self.held_out, self.seed, self.device
         shares = dequantization_shares(encoder, len(held_out), generator(seed, Stream.HELD_OUT_DEQUANTIZATION))
         held_rows, held_log_det = encoder.forward(held_out.prepared, shares)
@@ -68,7 +68,7 @@ class LoopFactory:
         )
 
     def continued(self, state: tuple[Mapping[str, Any], Mapping[str, Tensor]], compiling: Notice | None) -> Loop:
-        """A loop over the same rows as the one that gave this state, from there."""
+        """Return a loop over the same rows as the one that gave this state, from there."""
         with torch.random.fork_rng(devices=[]):
             joint = self.joint()
         loop = self.loop(joint, compiling)

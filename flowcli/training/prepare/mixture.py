@@ -29,7 +29,7 @@ class FittedMixture(NamedTuple):
     factors: Tensor
 
     def log_prob(self, z: Tensor, observed: Tensor | None = None) -> Tensor:
-        """Log-density of rows (B, D), or of the cells of them that are ``observed`` (B, D), (B,)."""
+        """Return log-density of rows (B, D), or of the cells of them that are ``observed`` (B, D), (B,)."""
         if observed is None or observed.all():
             return torch.logsumexp(self.log_joint(z.T.contiguous()), dim=0)
         base = Mixture(z.shape[1], len(self.weights)).to(z)
@@ -38,7 +38,7 @@ class FittedMixture(NamedTuple):
             return in_blocks(base.log_prob, z, Context(observed=observed.to(z)))
 
     def log_joint(self, columns: Tensor) -> Tensor:
-        """Log-density of columns (D, B) together with each component, (K, B)."""
+        """Return log-density of columns (D, B) together with each component, (K, B)."""
         log_joint = columns.new_empty(len(self.weights), columns.shape[1])
         for weight, mean, factor, out in zip(*self, log_joint, strict=True):
             residuals = factor @ (columns - mean[:, None])
@@ -150,7 +150,7 @@ def fit_mixture(
 
 
 def _most_likely(columns: Tensor | _Filled, shares: Tensor, ridge: float) -> FittedMixture:
-    """The mixture of columns (D, N), or of what components filled in, of which each component has its shares (K, N)."""
+    """Return the likeliest mixture of columns (D, N), or of filled ones, of which each component has shares (K, N)."""
     sizes = shares.sum(1) + torch.finfo(shares.dtype).eps  # one that has none is a narrow one at the origin
     whole = columns.columns if isinstance(columns, _Filled) else columns.expand(len(sizes), -1, -1)
     width = whole.shape[1]
@@ -172,7 +172,7 @@ def _most_likely(columns: Tensor | _Filled, shares: Tensor, ridge: float) -> Fit
 
 
 def _expected(mixture: FittedMixture, columns: Tensor, patterns: list[_Pattern]) -> tuple[Tensor, _Filled]:
-    """Log-density of columns (D, N) together with each component (K, N), and what these expect of missing cells."""
+    """Return the joint log-density of columns (D, N) and components, (K, N), and what these expect of missing cells."""
     count, width = mixture.means.shape
     identity = torch.eye(width, dtype=columns.dtype)
     roots = torch.linalg.solve_triangular(mixture.factors, identity.expand(count, -1, -1), upper=False)
@@ -195,13 +195,13 @@ def _expected(mixture: FittedMixture, columns: Tensor, patterns: list[_Pattern])
             gains = torch.linalg.solve_triangular(lower, between.mT, upper=False)  # (K, there, missing)
             expected = mixture.means[:, missing, None] + gains.mT @ residuals
             filled[:, missing[:, None], rows] = expected
-            rest = covariances[:, missing][:, :, missing] - gains.mT @ gains
-            unsure[:, missing[:, None], missing] = rest
+            left_over = covariances[:, missing][:, :, missing] - gains.mT @ gains
+            unsure[:, missing[:, None], missing] = left_over
     return log_joint, _Filled(filled, patterns, conditionals)
 
 
 def _patterns(rows: Tensor) -> list[_Pattern]:
-    """The patterns of missing cells among rows (N, D)."""
+    """Return the patterns of missing cells among rows (N, D)."""
     kinds, own = torch.unique(rows.isnan(), dim=0, return_inverse=True)
     return [
         _Pattern((own == number).nonzero()[:, 0], (~absent).nonzero()[:, 0], absent.nonzero()[:, 0])
@@ -210,7 +210,7 @@ def _patterns(rows: Tensor) -> list[_Pattern]:
 
 
 def _usual_patterns(rows: Tensor) -> Tensor:
-    """Which rows (N, D) have some cell, and one of the patterns that are most frequent, as numbers."""
+    """Return which rows (N, D) have some cell, and one of the patterns that are most frequent, as numbers."""
     kinds, own, counts = torch.unique(rows.isnan(), dim=0, return_inverse=True, return_counts=True)
     counts = counts.masked_fill(kinds.all(1), 0)
     frequent = torch.topk(counts, min(MOST_PATTERNS, len(counts))).indices

@@ -90,13 +90,13 @@ class Size:
 
     @classmethod
     def of(cls, encoder: Encoder, rows: int) -> Size:
-        """The size of so many rows of a table."""
+        """Return the size of so many rows of a table."""
         layout = encoder.layout
         return cls(rows, layout.coordinates, len(layout.outcomes), layout.angles, layout.incomplete)
 
 
 def resolve_flow(flow: config.FlowConfig, *, size: Size, marginal: bool, components: int) -> config.FlowConfig:
-    """The architecture with nothing left to decide.
+    """Return the architecture with nothing left to decide.
 
     Args:
         flow: As the user gave it.
@@ -113,7 +113,7 @@ def resolve_flow(flow: config.FlowConfig, *, size: Size, marginal: bool, compone
 
 
 def settle_train(train: config.TrainConfig, *, rows: int) -> config.TrainConfig:
-    """The training options with nothing left to decide."""
+    """Return the training options with nothing left to decide."""
     # About thirty batches an epoch, between what keeps a processor busy and what it handles best.
     batch_size = min(
         rows, _or(train.batch_size, min(512, max(64 if rows < 640 else 128, 2 ** round(math.log2(rows / 32)))))
@@ -137,7 +137,7 @@ def settle_train(train: config.TrainConfig, *, rows: int) -> config.TrainConfig:
 
 
 def wide(flow: config.FlowConfig, *, size: Size) -> config.FlowConfig | None:
-    """The other architecture for many columns with nothing left to decide, where there are so many and one is given."""
+    """Return the architecture for many columns with nothing left to decide; ``None`` if few, or none is given."""
     if flow.wide is None or size.columns < WIDE:
         return None
     other = flow.model_copy(update={"layers": flow.wide.layers, "base": flow.wide.base})
@@ -145,13 +145,13 @@ def wide(flow: config.FlowConfig, *, size: Size) -> config.FlowConfig | None:
 
 
 def long_enough(train: config.TrainConfig, *, rows: int) -> bool:
-    """Whether a trial is but a small part of a fit."""
+    """Return whether a trial is but a small part of a fit."""
     steps = _settled(train.epochs) * max(1, rows // _settled(train.batch_size))
     return steps * SHARE_OF_TRIAL >= TRIAL_STEPS
 
 
 def settings(train: config.TrainConfig, *, rows: int) -> Settings:
-    """How the loop runs, from options in which nothing is left to decide."""
+    """Return how the loop runs, from options in which nothing is left to decide."""
     batch_size, epochs = _settled(train.batch_size), _settled(train.epochs)
     per_epoch = max(1, rows // batch_size)
     return Settings(
@@ -175,17 +175,17 @@ def _evaluate_every(steps: int, per_epoch: int) -> int:
 
 
 def flow_layers(rows: int) -> int:
-    """How many flow layers stand over the base, where that is left open."""
+    """Return how many flow layers stand over the base, where that is left open."""
     return 1 if rows < 300 else 2 if rows < 2_000 else 3
 
 
 def spline_bins(rows: int, columns: int) -> int:
-    """Of how many pieces a spline is, where that is left open."""
+    """Return how many bins a spline has where that is left to ``auto``."""
     return FINE_BINS if columns <= FLAT and rows >= ROWS_OF_FINE else BINS
 
 
 def wants_marginal(flow: config.FlowConfig) -> list[bool]:
-    """Whether a fit may go without a quantile map, with one, or either."""
+    """Return whether a fit may go without a quantile map, with one, or either."""
     first = flow.layers[0] if flow.layers else None
     if not isinstance(first, config.Marginal):
         return [False]
@@ -258,7 +258,7 @@ def _settle_net(net: config.Net, rows: int, columns: int) -> config.Net:
 
 
 def _or(value: Value | config.Auto, decided: Value) -> Value:
-    """The value that the user gave, or the one decided where that is ``auto``."""
+    """Return the value that the user gave, or the one decided where that is ``auto``."""
     return decided if isinstance(value, str) else value
 
 

@@ -87,7 +87,7 @@ def _same(what: str, before: Any, now: Any) -> None:
 
 
 def _first_difference(before: Any, now: Any, path: str = "") -> tuple[str, Any, Any]:
-    """Where two JSON values differ first, and how."""
+    """Return where two JSON values differ first, and how."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in [*before, *now]:
             if before.get(key) != now.get(key):

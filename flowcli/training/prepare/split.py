@@ -107,12 +107,12 @@ def hold_out(
 
 
 def among(rows: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which rows (N, D) are equal to one of the others (M, D), (N,)."""
+    """Return which rows (N, D) are equal to one of the others (M, D), (N,)."""
     groups = groups_of(np.concatenate([rows, others]))
     return np.asarray(np.isin(groups[: len(rows)], groups[len(rows) :]))
 
 
 def groups_of(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """A number for each row (N, D), the same for equal rows, (N,)."""
+    """Return a number for each row (N, D), the same for equal rows, (N,)."""
     frame = pd.DataFrame(values)
     return np.asarray(frame.groupby(list(frame.columns), sort=False, dropna=False).ngroup())

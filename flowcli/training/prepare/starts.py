@@ -52,12 +52,12 @@ class Sample:
     weights: Tensor | None
 
     def select(self, rows: Tensor) -> Sample:
-        """Some of the rows, by their places or a mask."""
+        """Return some of the rows, by their places or a mask."""
         weights = None if self.weights is None else self.weights[rows]
         return Sample(self.numbers[rows], self.given[rows], self.codes, weights)
 
     def some(self, count: int, random: torch.Generator) -> Sample:
-        """So many of the rows at most, by chance."""
+        """Return at most so many of the rows, drawn without replacement."""
         if len(self.numbers) <= count:
             return self
         return self.select(torch.randperm(len(self.numbers), generator=random)[:count])
@@ -133,10 +133,10 @@ def choose_starts(
         NumericsError: There is none.
     """
     result = []
-    for choice in choices:
+    for standardizer in choices:
         best: Start | None = None
         for moved in (False, True) if train.given.shape[1] else (False,):
-            best = _better(best, _climb(choice, train, held_out, components, seed, folds=folds, moved=moved))
+            best = _better(best, _climb(standardizer, train, held_out, components, seed, folds=folds, moved=moved))
         result.append(best)
     starts = sorted((start for start in result if start is not None), key=lambda start: -start.held_out_nats)
     if not starts:
@@ -149,7 +149,7 @@ def choose_starts(
 
 @torch.no_grad()
 def gated(start: Start, train: Sample, held_out: Sample) -> Start:
-    """The same start, with components that are the likelier the better their codes fit.
+    """Return the start with components that are the likelier, the better a row's codes fit them.
 
     Each component has the frequencies of outcomes among its rows, and by Bayes' rule a row's codes change the
     components' weights. How far that is believed is chosen by the held-out nats.
@@ -188,7 +188,7 @@ def _seen(coordinates: Standardizer, sample: Sample) -> tuple[Tensor, Tensor, Co
 
 
 def _regression(u: Tensor, sample: Sample) -> Tensor:
-    """What each given number moves each coordinate (N, D) by, least squares with a little ridge, (D, C)."""
+    """Return what each given number moves each coordinate (N, D) by, least squares with a little ridge, (D, C)."""
     target, given = u.double(), sample.given
     weights = torch.ones(len(given), dtype=torch.float64) if sample.weights is None else sample.weights
     shift = torch.zeros(target.shape[1], given.shape[1], dtype=torch.float64)
@@ -242,12 +242,12 @@ class _Trial(NamedTuple):
         return cls(u, train.weights, held_u, observed, log_det, held_out.weights, shift)
 
     def fit(self, components: int, *, ridge: float, seed: int) -> tuple[FittedMixture, float]:
-        """A mixture, and the mean log-density of the rows to score."""
+        """Return a mixture, and the mean log-density of the rows to score."""
         mixture = fit_mixture(self.u, components, seed=seed, ridge=ridge, weights=self.weights)
         return mixture, mean(mixture.log_prob(self.held_u, self.observed) + self.log_det, self.held_weights)
 
     def scored(self, components: int, *, ridge: float, seed: int) -> tuple[float, float]:
-        """How much the rows to score weigh together, and their mean log-density under such a mixture."""
+        """Return how much the rows to score weigh together, and their mean log-density under such a mixture."""
         return self.held_weight, self.fit(components, ridge=ridge, seed=seed)[1]
 
     @property
@@ -285,7 +285,7 @@ def _climb(
     folds: int,
     moved: bool,
 ) -> Start | None:
-    """The best ridge for the fewest components, then more components while the held-out nats rise.
+    """Return the best ridge for the fewest components, then more components while the held-out nats rise.
 
     Args:
         coordinates: From numbers to what the mixture is one of.
@@ -301,7 +301,7 @@ def _climb(
     others = _folds(coordinates, train, seed, folds, moved=moved) if few else []
 
     def attempt(count: int, ridge: float) -> Start | None:
-        """A start with one mixture; ``None`` where there is no such mixture."""
+        """Return a start with one mixture; ``None`` where there is no such mixture."""
         try:
             mixture, nats = whole.fit(count, ridge=ridge, seed=seed)
             scores = [(whole.held_weight, nats), *(each.scored(count, ridge=ridge, seed=seed) for each in others)]
@@ -325,7 +325,7 @@ def _climb(
 
 
 def _better(one: Start | None, other: Start | None) -> Start | None:
-    """The one with the higher held-out nats; the first where they are level."""
+    """Return the one with the higher held-out nats; the first where they are level."""
     if one is None or other is None:
         return one or other
     return other if other.held_out_nats > one.held_out_nats else one

@@ -47,7 +47,7 @@ def tail_indices(coordinates: Standardizer, values: Tensor) -> Tensor:
 
 
 def _of_both_sides(x: Tensor) -> tuple[float, float]:
-    """The indices below and above of values (N,): one for both, where they do not clearly differ.
+    """Return the indices below and above of values (N,): one for both, where they do not clearly differ.
 
     Beside a heavy side, one that is not heavy but long all the same is made shorter as well: left alone it would ask
     for wide components, and what these have on the other side the map there would carry to the end of the world.
@@ -77,7 +77,7 @@ def _settled(index: Index | None) -> float:
 
 
 def _index(x: Tensor) -> Index | None:
-    """The index of the upper tail of values (N,), if it has enough of them."""
+    """Return the index of the upper tail of values (N,), if it has enough of them."""
     count = int(min(LARGEST_SHARE * len(x), max(SMALLEST_SHARE * len(x), ENOUGH)))
     if count < FEWEST:
         return None
@@ -92,7 +92,7 @@ def _index(x: Tensor) -> Index | None:
 
 
 def pareto_index(excess: Tensor) -> float:
-    """The index of a generalised Pareto distribution, by maximum likelihood, of values above a threshold (N,).
+    """Return the index of a generalised Pareto distribution, by maximum likelihood, of values above a threshold (N,).
 
     The likelihood is profiled over index / scale, on which the index has a closed form (Grimshaw, 1993). Zero stands
     for an exponential tail or a lighter one.

@@ -99,7 +99,7 @@ class SuccessiveHalving:
     seed: int = 0
 
     def next(self, finished: Sequence[Finished]) -> Trial | None:
-        """The next trial, unless time is over or nothing is left to try."""
+        """Return the next trial, unless time is over or nothing is left to try."""
         if not finished:
             return self._trial(self.first, self.seconds, 0)
         done = 1
@@ -122,7 +122,7 @@ class SuccessiveHalving:
         return None
 
     def _sizes(self, before: Sequence[Finished]) -> list[int]:
-        """How many candidates each round of the bracket after those fits has."""
+        """Return how many candidates each round of the bracket after those fits has."""
         left = self.seconds - sum(each.seconds for each in before)
         least = max(SHORTEST, SHORTEST_SHARE * before[0].seconds)
         sizes = [min(len(self._field(before)), int(left / THIRD / least))]
@@ -131,7 +131,7 @@ class SuccessiveHalving:
         return sizes if sizes[0] > 0 else []
 
     def _field(self, before: Sequence[Finished]) -> list[Candidate]:
-        """What a bracket after those fits is to try: the field, then what is one change away from the best of it."""
+        """Return what a bracket after some fits tries: the field, then what is one change away from its best."""
         tried = {each.name for each in before}
         if not tried & {each.name for each in self.field}:
             return list(self.field)
@@ -140,12 +140,12 @@ class SuccessiveHalving:
         for each in sorted(before[1:], key=lambda each: -_nats(each)):
             if (best := self._named(each.name)) is not None:
                 break
-        made = [] if best is None else [_both(best, each) for each in changed]
+        trial_config = [] if best is None else [_both(best, each) for each in changed]
         known = {_parts(name) for name in tried}
-        return [each for each in made if each is not None and _parts(each.name) not in known]
+        return [each for each in trial_config if each is not None and _parts(each.name) not in known]
 
     def _named(self, name: str) -> Candidate | None:
-        """The candidate of that name, if it is one that may be changed further."""
+        """Return the candidate of that name, if it is one that may be changed further."""
         by_name = {each.name: each for each in self.field if each.changes}
         result: Candidate | None = None
         for part in sorted(_parts(name)):
@@ -158,7 +158,7 @@ class SuccessiveHalving:
         return Trial(candidate.name, self.make(candidate), self.seed, seconds, number)
 
     def kept(self, finished: Sequence[Finished]) -> list[int]:
-        """The first, and the best."""
+        """Return the first, and the best."""
         order = sorted(range(len(finished)), key=lambda index: -_nats(finished[index]))
         good = [index for index in order if finished[index].nats is not None]
         return sorted({0, *good[: self.members]})
@@ -166,7 +166,7 @@ class SuccessiveHalving:
     def whole(
         self, finished: Sequence[Finished], densities: Mapping[int, FlowDensity], train: RowSet, held_out: RowSet
     ) -> Density:
-        """The best density, where it is clearly ahead of the first, the choice of a plain fit; or a mixture of some."""
+        """Return the best density where it is clearly ahead of the first, which a plain fit chooses, or a mixture."""
         indices = sorted(densities)
         nats = np.stack([densities[index].log_prob(held_out.values) for index in indices])
         if self.members == 1:
@@ -195,7 +195,7 @@ class SuccessiveHalving:
         return True
 
     def to_json(self) -> dict[str, Any]:
-        """The plan, to know it again."""
+        """Return the plan, to know it again."""
         return {
             "tune": self.seconds,
             "ensemble": self.members,
@@ -204,19 +204,19 @@ class SuccessiveHalving:
 
 
 def _nats(finished: Finished | None) -> float:
-    """How good it was; what failed is the worst, what was not tried yet the best."""
+    """Return how good it was; what failed is the worst, what was not tried yet the best."""
     if finished is None:
         return math.inf
     return -math.inf if finished.nats is None else finished.nats
 
 
 def _parts(name: str) -> frozenset[str]:
-    """The changes that a name is made of."""
+    """Return the changes that a name is made of."""
     return frozenset(name.split(", "))
 
 
 def _both(one: Candidate, other: Candidate) -> Candidate | None:
-    """A candidate with the changes of both, where they do not contradict each other."""
+    """Return a candidate with the changes of both, where they do not contradict each other."""
     keys = [{change.partition("=")[0] for change in each.changes} for each in (one, other)]
     if one.config or other.config or keys[0] & keys[1]:
         return None
@@ -224,7 +224,7 @@ def _both(one: Candidate, other: Candidate) -> Candidate | None:
 
 
 def shares(nats: NDArray[np.float64], weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """The weights of a mixture of fixed densities that make rows likeliest, by expectation-maximisation.
+    """Return the weights of a mixture of fixed densities that make rows likeliest, by expectation-maximisation.
 
     Args:
         nats: Log-densities (K, M) of the rows under each.

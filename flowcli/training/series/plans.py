@@ -32,17 +32,17 @@ class SingleFit:
     seconds: float | None = None
 
     def next(self, finished: Sequence[Finished]) -> Trial | None:
-        """The one, if it is still to come."""
+        """Return the one, if it is still to come."""
         return None if finished else Trial("", self.request, self.seed, self.seconds)
 
     def kept(self, finished: Sequence[Finished]) -> list[int]:
-        """The one."""
+        """Return the one."""
         return [0]
 
     def whole(
         self, finished: Sequence[Finished], densities: Mapping[int, FlowDensity], train: RowSet, held_out: RowSet
     ) -> Density:
-        """The density of the one."""
+        """Return the density of the one."""
         return densities[0]
 
     @property
@@ -52,11 +52,11 @@ class SingleFit:
 
     @property
     def may_fail(self) -> bool:
-        """It may not."""
+        """A single fit has to succeed."""
         return False
 
     def to_json(self) -> dict[str, Any]:
-        """The plan, to know it again."""
+        """Return the plan, to know it again."""
         return {"ensemble": 1}
 
 
@@ -77,7 +77,7 @@ class SeedEnsemble:
     seconds: float | None = None
 
     def next(self, finished: Sequence[Finished]) -> Trial | None:
-        """The next seed's, with its share of the time that is left."""
+        """Return the next seed's, with its share of the time that is left."""
         left = self.count - len(finished)
         if not left:
             return None
@@ -88,7 +88,7 @@ class SeedEnsemble:
         return Trial(f"flow {number + 1} of {self.count}", self.request, self.seed + number, seconds)
 
     def kept(self, finished: Sequence[Finished]) -> list[int]:
-        """All of them."""
+        """Return all of them."""
         return list(range(len(finished)))
 
     def whole(
@@ -105,11 +105,11 @@ class SeedEnsemble:
 
     @property
     def may_fail(self) -> bool:
-        """None of them may."""
+        """Every flow of an ensemble has to succeed."""
         return False
 
     def to_json(self) -> dict[str, Any]:
-        """The plan, to know it again."""
+        """Return the plan, to know it again."""
         return {"ensemble": self.count}
 
 
@@ -121,7 +121,7 @@ def together(
     seed: int,
     finished: Sequence[Finished],
 ) -> Ensemble:
-    """The mixture of some flows, with a summary of how it came about.
+    """Return the mixture of some flows, with a summary of how it came about.
 
     Args:
         members: The flows.

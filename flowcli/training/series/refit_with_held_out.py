@@ -31,7 +31,7 @@ FITTED = "held_out_rows_fitted"  # in a summary
 
 
 def refit_with_held_out(density: Density, train: RowSet, held_out: RowSet) -> Density:
-    """The same density; where its mixture is as EM found it in the training rows, EM goes on with all rows.
+    """Return the same density; where its mixture is as EM found it in the training rows, EM goes on with all rows.
 
     Args:
         density: On the CPU, and as the held-out rows judged it: its summary goes on telling that.
@@ -72,25 +72,25 @@ def _of_flow(density: FlowDensity, train: RowSet, held_out: RowSet) -> FlowDensi
 
 
 def _gaussians(flow: Flow) -> Gaussians:
-    """Those of a base that EM started."""
+    """Return the Gaussians of a base that EM started."""
     assert isinstance(flow.base, Mixture | AutoregressiveMixture)
     return flow.base.gaussians
 
 
 def _latents(density: FlowDensity, flow: Flow, row_set: RowSet) -> Tensor:
-    """What the mixture is one of: rows as they come out of the layers, less what is given moves them by, (N, D)."""
+    """Return latents (N, D) of rows, less what conditioning variables move them by: the mixture is fitted to them."""
     shares = dequantization_shares(
         density.encoder, len(row_set), generator(density.summary["seed"], Stream.REFIT_DEQUANTIZATION)
     )
     rows = density.encoder.forward(row_set.prepared, shares)[0].float()
     z = []
     for block, context in zip(torch.split(rows, SCORING_ROWS), contexts(density.joint, rows, 0), strict=True):
-        latents, passed = flow(density.joint.layout.split(block)[0], context)[0], flow.output_context(context)
-        z.append(with_gaps(_gaussians(flow).centred(latents, passed), [passed]))
+        latents, latent_context = flow(density.joint.layout.split(block)[0], context)[0], flow.output_context(context)
+        z.append(with_gaps(_gaussians(flow).centred(latents, latent_context), [latent_context]))
     return torch.cat(z)
 
 
 def _has_learned(flow: Flow) -> bool:
-    """Whether any network's last layer, zero at the start, is zero no more; also where there is none to tell."""
+    """Return whether any network's last layer, zero at the start, is zero no more; also where there is none to tell."""
     lasts = [module.last for module in flow.modules() if isinstance(module, Network)]
     return not lasts or any(bool(last.weight.any() or last.bias.any()) for last in lasts)

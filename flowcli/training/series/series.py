@@ -76,15 +76,15 @@ class Plan(Protocol):
     """What a series consists of; it remembers nothing."""
 
     def next(self, finished: Sequence[Finished]) -> Trial | None:
-        """The fit after those, if there is one."""
+        """Return the fit after those, if there is one."""
 
     def kept(self, finished: Sequence[Finished]) -> list[int]:
-        """Of which of the fits the densities are still wanted."""
+        """Return the numbers of those fits whose densities are still wanted."""
 
     def whole(
         self, finished: Sequence[Finished], densities: Mapping[int, FlowDensity], train: RowSet, held_out: RowSet
     ) -> Density:
-        """What is made of the densities that were kept, by the places of their fits."""
+        """Return what is made of the densities that were kept, by the places of their fits."""
 
     @property
     def fits(self) -> int:
@@ -95,7 +95,7 @@ class Plan(Protocol):
         """Whether a fit other than the first may come to nothing."""
 
     def to_json(self) -> dict[str, Any]:
-        """The plan, to know it again."""
+        """Return the plan, to know it again."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Task:
     notice: Notice = field(default=lambda _: None)
 
     def prepare(self, trial: Trial, *, quiet: bool) -> Fitting:
-        """A fit at its start; what is said of the rows is said once."""
+        """Return a fit at its start; what is said of the rows is said once."""
         return prepare(
             self.table,
             trial.request,
@@ -290,19 +290,19 @@ class Series:
         return finished
 
     def density(self) -> Density:
-        """What came of the series, until now: also where the running fit could not go on."""
+        """Return what came of the series, until now: also where the running fit could not go on."""
         if self.running and self.fitting.loop.history:
             self._take_in()
         return self.plan.whole(self.finished, self._kept, self.fitting.train, self.fitting.held_out)
 
     def completed(self, density: Density) -> Density:
-        """What ``density`` gave, when nothing will be judged by the held-out rows any more; see ``all_rows``."""
+        """Return what ``density`` gave, when nothing will be judged by the held-out rows any more; see ``all_rows``."""
         if self.task.valid is not None:  # rows that somebody chose to keep apart
             return density
         return refit_with_held_out(density, self.fitting.train, self.fitting.held_out)
 
     def state(self) -> State:
-        """A document and tensors from which a series goes on; the running fit to the bit."""
+        """Return a document and tensors from which a series goes on; the running fit to the bit."""
         document, tensors = self.fitting.state()
         series = {
             "plan": self.plan.to_json(),
@@ -338,7 +338,7 @@ class Series:
 
 
 def _words(plan: Mapping[str, Any]) -> str:
-    """A plan in a few words."""
+    """Return a plan in a few words."""
     return ", ".join(f"{key} {value}" for key, value in plan.items())
 
 

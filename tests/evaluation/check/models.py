@@ -56,9 +56,9 @@ def few_points(monkeypatch) -> None:
         monkeypatch.setattr(module, name, value)
 
 
-def density(data: pd.DataFrame, name: str, changes=(), **wishes) -> FlowDensity:
+def density(data: pd.DataFrame, name: str, changes=(), **options) -> FlowDensity:
     """The density after a short fit."""
-    table = from_frame(data, notice=lambda _: None, **wishes)
+    table = from_frame(data, notice=lambda _: None, **options)
     short = [*SHORT, *changes]
     request = config.from_mapping(SMALL, short) if name == "small" else config.load(name, short)
     return last(run(training.prepare(table, request, notice=lambda _: None)))

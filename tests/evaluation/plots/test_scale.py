@@ -60,11 +60,11 @@ def test_rounded_numbers_are_spread_over_their_cells_and_atoms_are_not():
     column = Column("x", step=2.0, atoms=(0.0,))
     values = np.repeat([0.0, 10.0], 1000)
     scale = Scale.of(column, values)
-    spread = scale.values(scale.positions(values, random))
-    np.testing.assert_allclose(spread[:1000], 0.0, atol=1e-9)
-    assert spread[1000:].min() < 9.1
-    assert spread[1000:].max() > 10.9
-    assert abs(spread[1000:] - 10).max() <= 1 + 1e-9
+    deviation = scale.values(scale.positions(values, random))
+    np.testing.assert_allclose(deviation[:1000], 0.0, atol=1e-9)
+    assert deviation[1000:].min() < 9.1
+    assert deviation[1000:].max() > 10.9
+    assert abs(deviation[1000:] - 10).max() <= 1 + 1e-9
 
 
 def test_an_angle_at_the_cut_is_spread_to_both_ends():
