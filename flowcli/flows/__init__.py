@@ -1,6 +1,6 @@
 """The mathematics of normalizing flows, on tensors alone.
 
-A flow is a chain of layers over a base. Three ideas combine freely: how one coordinate is bent given its parameters
+A flow is a chain of layers over a base. Three ideas combine freely: how one coordinate is transformed given its parameters
 (``elementwise``), who supplies the parameters (``layers``, with ``networks``), and what lies below (``bases``).
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flowcli.config import schema as config
 from flowcli.errors import ConfigError
@@ -23,7 +23,7 @@ def active(mask: str, columns: int) -> list[bool]:
     return chosen if any(chosen) else [True] * columns
 
 
-def bijection(transform: config.Transform) -> bijections.Bijection[Any]:
+def bijection(transform: config.Transform) -> bijections.Bijection:
     """Return the bijection that a config names."""
     match transform:
         case config.Affine(affine=options):

@@ -13,7 +13,7 @@ from flowcli.flows.bijections import Bijection
 from flowcli.flows.conditioners import DenseNetwork, MaskedNetwork, SparseNetwork
 from flowcli.flows.transform import Transform
 
-Split = TypeVar("Part", bound=torch.nn.Module)
+Module = TypeVar("Module", bound=torch.nn.Module)
 
 BIJECTIONS: dict[str, Callable[[], Bijection]] = {
     "affine": bijections.Affine,
@@ -102,7 +102,7 @@ BASES: dict[str, Callable[[int, int], Base]] = {
 }
 
 
-def shaken(part: Split, scale: float = 0.5, seed: int = 0) -> Split:
+def shaken(part: Module, scale: float = 0.5, seed: int = 0) -> Module:
     """The part away from its start, in float64 and without dropout, as training might have left it."""
     generator = torch.Generator().manual_seed(seed)
     part = part.double().eval()

@@ -15,7 +15,7 @@ from flowcli.flows.bases import AutoregressiveMixture, Base, Gaussians, Mixture
 from flowcli.flows.bijections import MixtureCdf
 from flowcli.flows.kernels import autoregressive_mixture, mixture_cdf
 from flowcli.flows.kernels.bits import exp2_
-from tests.flows.cases import BASES, masked, shaken
+from tests.flows.cases import BASES, TRANSFORMS, masked, shaken
 
 
 @pytest.fixture(params=[None, 1, 500], ids=["one block", "smallest blocks", "uneven blocks"])
@@ -262,20 +262,21 @@ def test_exponentials_are_exact_or_zero(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own doing
-@pytest.mark.parametrize("part", ["base", "bijection"])
+@pytest.mark.parametrize("part", ["base", "bijection", "layer"])
 def test_a_compiler_takes_it_as_one_graph(part: str) -> None:
     base, bijection = shaken(BASES["autoregressive-mixture"](3, 0)), MixtureCdf(3)
+    layer = shaken(TRANSFORMS["autoregressive-affine-plain"](3, 0))
     z = torch.randn(20, 3, dtype=torch.float64)
     theta = wild(3, (20, 3), 1.0).requires_grad_()
 
     def total(z: Tensor, theta: Tensor) -> Tensor:
         if part == "base":
             return base.log_prob(z).sum()
-        value, log_derivative = bijection.forward(z, theta)
+        value, log_derivative = bijection.forward(z, theta) if part == "bijection" else layer(z)
         return (value * value).sum() + log_derivative.sum()
 
     compiled = torch.compile(total, backend="aot_eager", fullgraph=True, dynamic=False)
-    wanted = list(base.parameters()) if part == "base" else [theta]
+    wanted = {"base": [*base.parameters()], "bijection": [theta], "layer": [*layer.parameters()]}[part]
     for ours, expected in zip(
         *(torch.autograd.grad(f(z, theta), wanted, allow_unused=True) for f in (compiled, total)), strict=True
     ):

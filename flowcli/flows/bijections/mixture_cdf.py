@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from flowcli.flows.bijections.bijection import Bijection
+from flowcli.flows.bijections.kernel_bijection import KernelBijection
 from flowcli.flows.kernels import mixture_cdf
 from flowcli.flows.kernels.bits import BITS
 from flowcli.flows.kernels.mixture_cdf import SavedMixtureCdf
 
 
-class MixtureCdf(Bijection[SavedMixtureCdf]):
+class MixtureCdf(KernelBijection[SavedMixtureCdf]):
     """z = logit( sum_k w_k sigmoid((x - m_k) / s_k) ), a smooth bijection of the line with linear tails.
 
     Parameters: K log-weights, K locations and K log-scales. With all of them zero every component is the standard

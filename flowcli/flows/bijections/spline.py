@@ -7,12 +7,12 @@ import math
 import torch
 from torch import Tensor
 
-from flowcli.flows.bijections.bijection import Bijection
+from flowcli.flows.bijections.kernel_bijection import KernelBijection
 from flowcli.flows.kernels import spline
 from flowcli.flows.kernels.spline import SavedSpline
 
 
-class Spline(Bijection[SavedSpline]):
+class Spline(KernelBijection[SavedSpline]):
     """A monotone rational-quadratic spline on [-bound, bound], the identity outside.
 
     Parameters: K widths and K heights (before a softmax) and K - 1 log-slopes at the inner knots. Paper: Neural
@@ -42,7 +42,7 @@ class Spline(Bijection[SavedSpline]):
         return spline.inverse(z, theta.expand(-1, *z.shape), self.bins, self.bound)
 
 
-class CircularSpline(Bijection[SavedSpline]):
+class CircularSpline(KernelBijection[SavedSpline]):
     """A monotone rational-quadratic spline of the circle [-pi, pi) onto itself, followed by a rotation.
 
     Parameters: K widths, K heights, K log-slopes (the two ends are one point of the circle) and the angle of the

@@ -68,7 +68,7 @@ class Located(NamedTuple):
 class Curve(NamedTuple):
     """A bin's curve at the share t of its width: the share ``rise`` of its height, and what made it up.
 
-    With m = t u, u = 1 - t and the bend b = d0 + d1 - 2 s, the slope s and the ends' derivatives d0 and d1:
+    With m = t u, u = 1 - t and the curvature b = d0 + d1 - 2 s, the slope s and the ends' derivatives d0 and d1:
     denominator = s + b m, rise = (s t^2 + d0 m) / denominator, and the derivative of the curve is
     s^2 numerator / denominator^2 with numerator = d1 t^2 + 2 s m + d0 u^2.
     """

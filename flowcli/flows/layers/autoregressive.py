@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -15,19 +13,19 @@ from flowcli.flows.transform import Transform
 
 
 class Autoregressive(Transform):
-    """Column i is bent with parameters that a network reads off the columns before i, and off the context.
+    """Column i is transformed with parameters that a network reads off the columns before i, and off the context.
 
     The inverse goes column by column, yet costs about one forward pass, because each step computes only what the last
     column unlocked; it carries no gradient. Papers: MAF (Papamakarios et al., 2017), with the masks
     of MADE (Germain et al., 2015).
 
     Args:
-        bijection: How a column is bent.
+        bijection: How a column is transformed.
         network: A network with P parameters per column.
         reverse: Whether the last column comes first.
     """
 
-    def __init__(self, bijection: Bijection[Any], network: AutoregressiveNetwork, *, reverse: bool = False) -> None:
+    def __init__(self, bijection: Bijection, network: AutoregressiveNetwork, *, reverse: bool = False) -> None:
         super().__init__()
         self.bijection = bijection
         self.network = network

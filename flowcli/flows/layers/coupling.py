@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,20 +15,20 @@ from flowcli.flows.transform import Transform
 
 
 class Coupling(Transform):
-    """The ``active`` columns are bent with parameters that a network reads off the others, and off the context.
+    """The ``active`` columns are transformed with parameters that a network reads off the others, and off the context.
 
     Papers: NICE and RealNVP (Dinh et al., 2015, 2017).
 
     Args:
         active: Which columns are transformed, one flag per column; at least one is.
-        bijection: How an active column is bent.
+        bijection: How an active column is transformed.
         network: From the passive columns and the context to P planes of the active columns, plane by plane.
     """
 
     active: Tensor
     passive: Tensor
 
-    def __init__(self, active: Sequence[bool], bijection: Bijection[Any], network: DenseNetwork) -> None:
+    def __init__(self, active: Sequence[bool], bijection: Bijection, network: DenseNetwork) -> None:
         super().__init__()
         for name, wanted in (("active", True), ("passive", False)):
             index = [i for i, is_active in enumerate(active) if is_active == wanted]

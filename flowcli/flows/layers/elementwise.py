@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -13,14 +11,14 @@ from flowcli.flows.transform import Transform, only_observed
 
 
 class Elementwise(Transform):
-    """Every column is bent by itself, whatever the others are.
+    """Every column is transformed by itself, whatever the others are.
 
     Args:
         columns: D.
-        bijection: How a column is bent.
+        bijection: How a column is transformed.
     """
 
-    def __init__(self, columns: int, bijection: Bijection[Any]) -> None:
+    def __init__(self, columns: int, bijection: Bijection) -> None:
         super().__init__()
         self.bijection = bijection
         self.theta = nn.Parameter(torch.zeros(bijection.parameters, columns))

@@ -29,7 +29,7 @@ FEWEST_TO_BOUND = 50
 NEAR_EDGE = 0.02
 INTERVALS = ((0.0, 1.0), (0.0, 100.0))
 
-BEND, LEAST_LOG = 2.0, -690.0  # spreads of the logarithms below the least of them
+LINEAR_BELOW, LEAST_LOG = 2.0, -690.0  # spreads of the logarithms below the least of them
 LOG_NORMAL = 0.01  # nats a row by which a log-normal has to explain the numbers better
 
 
@@ -132,7 +132,7 @@ def linear_below_of(numbers: Numbers) -> float | None:
     That no row is below zero does not tell that none can be.
     """
     logs = np.log(numbers)
-    lowest = float(logs.min() - BEND * logs.std())
+    lowest = float(logs.min() - LINEAR_BELOW * logs.std())
     return math.exp(lowest) if lowest > LEAST_LOG else None
 
 
