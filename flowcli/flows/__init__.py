@@ -1,7 +1,8 @@
 """The mathematics of normalizing flows, on tensors alone.
 
-A flow is a chain of layers over a base. Three ideas combine freely: how one coordinate is transformed given its parameters
-(``elementwise``), who supplies the parameters (``layers``, with ``networks``), and what lies below (``bases``).
+A flow is a chain of layers over a base. Three ideas combine freely: how one coordinate is transformed given its
+parameters (``bijections``), who supplies the parameters (``layers``, with ``conditioners``), and what lies below
+(``bases``).
 """
 
 from __future__ import annotations

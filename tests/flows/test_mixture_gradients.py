@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, pad
+from torch.nn.functional import pad
 
 from flowcli.flows import Context
 from flowcli.flows.bases import AutoregressiveMixture, Base, Gaussians, Mixture
@@ -16,6 +16,7 @@ from flowcli.flows.bijections import MixtureCdf
 from flowcli.flows.kernels import autoregressive_mixture, mixture_cdf
 from flowcli.flows.kernels.bits import exp2_
 from tests.flows.cases import BASES, TRANSFORMS, masked, shaken
+from tests.flows.plain import plain_cdf
 
 
 @pytest.fixture(params=[None, 1, 500], ids=["one block", "smallest blocks", "uneven blocks"])
@@ -136,18 +137,6 @@ def test_residuals_that_overflow_leave_other_components_alone() -> None:
     z = torch.full((2, 3), 1e12)
     expected = copy.deepcopy(base).double().log_prob(z.double())
     torch.testing.assert_close(base.log_prob(z).double(), expected, rtol=1e-5, atol=0)
-
-
-def plain_cdf(x: Tensor, theta: Tensor, bound: float = 5.0) -> tuple[Tensor, Tensor]:
-    weights, locations, raw = theta.chunk(3)
-    gains = torch.linspace(0.5, 1.5, len(weights), dtype=x.dtype).view(-1, *[1] * x.ndim)
-    log_weights = torch.log_softmax(weights * gains, 0)
-    log_scales = gains * raw / (1 + (gains * raw / bound).abs())
-    t = (x - gains * locations) * torch.exp(-log_scales)
-    log_cdf = torch.logsumexp(log_weights + logsigmoid(t), 0)
-    log_survival = torch.logsumexp(log_weights + logsigmoid(-t), 0)
-    log_density = torch.logsumexp(log_weights - log_scales + logsigmoid(t) + logsigmoid(-t), 0)
-    return log_cdf - log_survival, log_density - log_cdf - log_survival
 
 
 def wild(components: int, shape: tuple[int, ...], scale: float, layout: str = "planes outside") -> Tensor:
