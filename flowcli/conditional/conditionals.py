@@ -34,9 +34,9 @@ class Marginal(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Rows (B, N_c), and how many candidates count for each, infinitely many where nothing was to be drawn, (B,).
+    """Completed rows (B, N_c), and the effective number of candidates behind each, (B,).
 
-    Where none does, what was to be drawn is NaN.
+    That number is infinite where nothing was to be drawn; where it is zero, the cells to be drawn are NaN.
     """
 
     values: Rows
@@ -95,11 +95,11 @@ class Conditionals:
         return np.array([column.name in names for column in self.schema.columns])
 
     def residuals(self, values: Rows) -> Tensor:
-        """Return the residual rows (B, N_c) of rows of the table."""
+        """Return rows of the table (B, N_c) with totals replaced by what is left after their parts (residuals)."""
         return self._encoder.relations.residuals(torch.from_numpy(values))
 
     def holds(self, residuals: Tensor) -> Mask:
-        """Return which values of rows, given as remainders, their columns can hold, (B, N_c)."""
+        """Return which values of residual rows (B, N_c) their columns can hold, (B, N_c)."""
         return self._encoder.holds(residuals).numpy()
 
     def marginal(

@@ -1,4 +1,4 @@
-"""Importance sampling of what is not known of a row: candidates from a guide, and the weights that make up for it."""
+"""Importance sampling of the unknown cells of a row: candidates from a proposal, with their weights."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from flowcli.errors import NumericsError
 from flowcli.model.density import Density
 from flowcli.random import Stream, numpy_generator
 
-GUIDE_ROWS = 8192  # draws that the guide is fitted to
+PROPOSAL_ROWS = 8192  # draws that the proposal is fitted to
 CANDIDATES = 64  # of a row in a round
 ROWS = 64  # at once: few enough that the first of them do not have to wait for many
 
 
 class Randomness(NamedTuple):
-    """Which random numbers rows have: those of a stream, of its steps and of their own places in a table.
+    """Which random numbers rows get: a function of the seed, the stream, its steps, and the rows' block in the table.
 
     Attributes:
         seed: The user's seed.
@@ -50,7 +50,7 @@ class Candidates(NamedTuple):
 
     Attributes:
         rows: Which rows these are, (b,).
-        residuals: Their candidates, as remainders, (b, M, N_c).
+        residuals: Their candidates, as residual rows, (b, M, N_c).
         log_weights: The logarithms of p(x_S, t) / q(t | x_S), (b, M).
         uniform_choice: A uniform number for each row, to choose by, (b,).
     """
@@ -99,25 +99,25 @@ class WeightStats:
 class Importance:
     """Candidates for the columns of rows that are not known, given those that are.
 
-    Of a rounded number that is known each candidate has another point of its cell. What a density is conditioned on
-    is always known; its guide, which is fitted to draws for plausible values of it, knows nothing of that, and is the
-    worse for it, but no less right.
+    For a rounded number that is known, each candidate has another point of its rounding interval. Columns that a
+    density is conditioned on are always known. The proposal is fitted to draws for plausible values of them and does
+    not depend on them: its candidates are worse for it, their weights just as right.
 
     Args:
         density: The density.
-        seed: Of the guide.
+        seed: The seed of the proposal's fit.
 
     Attributes:
         part: How columns are encoded.
         proposal: Where candidates come from.
-        example: A row that the columns can hold, as remainders, (N_c,).
+        example: A residual row that the columns can hold, which fills cells that are not known, (N_c,).
     """
 
     def __init__(self, density: Density, seed: int) -> None:
         self._density, self.part = density, density.encoder.modelled
         random = numpy_generator(seed, Stream.PROPOSAL_DRAWS)
-        given = density.encoder.plausible_given(GUIDE_ROWS, random)
-        drawn = torch.from_numpy(density.sample(GUIDE_ROWS, seed=seed, given=given))
+        given = density.encoder.plausible_given(PROPOSAL_ROWS, random)
+        drawn = torch.from_numpy(density.sample(PROPOSAL_ROWS, seed=seed, given=given))
         residuals = density.encoder.relations.residuals(drawn)
         encoded = self.part.encode(residuals, torch.from_numpy(random.random(residuals.shape)))
         possible = (encoded.log_det > -math.inf).nonzero()[:, 0]
@@ -127,12 +127,12 @@ class Importance:
     def round(
         self, residuals: Tensor, known: Tensor, unfinished: Tensor, random: Randomness, *, complete: bool = False
     ) -> Iterator[Candidates]:
-        """Yield a round of candidates for those rows that are open.
+        """Yield a round of candidates for the rows that are unfinished, block by block.
 
         Args:
-            residuals: All rows, as remainders, (B, N_c); whatever stands where nothing is known.
+            residuals: All rows, as residual rows, (B, N_c); cells that are not known may hold anything.
             known: Which columns of them are known, (B, N_c).
-            unfinished: The places of the open rows, rising.
+            unfinished: The numbers of the unfinished rows, ascending.
             random: That of this round.
             complete: Leave out candidates with a missing cell.
         """
@@ -186,7 +186,7 @@ class _Numbers(NamedTuple):
     Attributes:
         uniform: For what ``Proposal.draw`` chooses by them, (b, M, 1 + V + A).
         noise: Standard normal, for its numbers, (b, M, A + D).
-        cells: Where in their cells rounded numbers lie, (b, M, columns).
+        cells: Where in their rounding intervals rounded numbers lie, in [0, 1), (b, M, columns).
         uniform_choice: To choose one of them by, (b,).
         others: For numbers of discrete columns that have no outcome of their own.
     """

@@ -48,7 +48,7 @@ class Proposal:
 
     Within a component codes, angles (wrapped normals) and coordinates (a full Gaussian) are independent, so that what
     is not known is summed over by leaving it out, and what is known changes the components' weights and the Gaussians'
-    means. A coordinate that is not there, which its code says, is left out too.
+    means. A coordinate that is not observed, which its code says, is left out too.
 
     Attributes:
         part: How columns are encoded.
@@ -155,14 +155,15 @@ class Proposal:
         return torch.cat([narrow, wide])
 
     def _narrow(self, encoded: Encoded, known: Known) -> Tensor:
-        """Return the same of the components without the wide ones, (K, B)."""
+        """Return log-density of what is known together with each component that EM fits, without wide ones, (K, B)."""
         log_codes, log_angles, squares, log_scales, observed = self._pieces(encoded, known)
         return log_codes + log_angles - log_scales - 0.5 * (squares + LOG_2PI * observed.double().sum(1))
 
     def _pieces(self, encoded: Encoded, known: Known) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Of each component the log-probability of codes, of angles, squared residuals and log-scales, (K, B) each.
+        """Return the terms of each component's log-density of what is known.
 
-        The last is which coordinates these are of, (B, D).
+        These are the log-probabilities of codes and of angles, the squared residuals and the log-scales of
+        coordinates, (K, B) each, and which coordinates are known and present, (B, D).
         """
         log_codes = self.log_weights[:, None].expand(-1, len(encoded.codes))
         for index, table in enumerate(self.tables):
@@ -184,7 +185,7 @@ class Proposal:
         return log_codes, log_angles, squares, log_scales, observed
 
     def _roots(self, observed: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Rows, and the Cholesky factors of the covariances of what is there of them.
+        """Rows, and the Cholesky factors of the covariances of what is observed of them.
 
         Where few rows have one pattern they come together, with factors of their own, (K, b, D, D); else pattern by
         pattern, (K, 1, D, D). Where nothing is there, the factors are the identity's.
@@ -219,7 +220,7 @@ class Proposal:
 
 
 def _most_likely(part: ColumnEncoder, encoded: Encoded, observed: Tensor, shares: Tensor) -> Proposal:
-    """Return the mixture of rows of which each component has its shares (K, N)."""
+    """Return the proposal of greatest likelihood given the components' shares of each row, (K, N) (the M-step)."""
     sizes = shares.sum(1)
     everyone = torch.ones(1, shares.shape[1], dtype=torch.float64)
     means, covariances = _moments(
@@ -261,7 +262,7 @@ def _moments(
 
 
 def _distances(encoded: Encoded, centres: Encoded) -> Tensor:
-    """Return how far rows (N) are from some (K), squared, (N, K); a code that differs counts like two spreads."""
+    """Return squared distances of N rows from K others, (N, K); a code that differs counts two standard deviations."""
     squares = torch.cdist(encoded.coordinates, centres.coordinates).square()
     for index in range(encoded.codes.shape[1]):
         squares += 4.0 * (encoded.codes[:, index, None] != centres.codes[None, :, index])

@@ -80,7 +80,7 @@ def read_value(text: str, source: str) -> Any:
 
 
 class _Refused(Exception):
-    """Something that a config may not hold; ``read`` puts the file's name before it."""
+    """Raised for a YAML node that no config may contain; ``read`` makes it a ConfigError with the file's name."""
 
     def __init__(self, message: str, mark: Any = None) -> None:
         super().__init__(message)

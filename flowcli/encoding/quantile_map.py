@@ -123,7 +123,7 @@ def _distinct(positions: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _padded(positions: Tensor, heights: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the same map with more knots: further ones on the straight line that continues it."""
+    """Return a piecewise-linear map's knots padded to ``count``, on the straight line that continues its last piece."""
     missing = count - len(positions)
     if not missing:
         return positions, heights

@@ -21,7 +21,7 @@ MARGIN = 1.0
 class Standardizer:
     """The first part of f: each column onto the line by its kind, centred and scaled, then perhaps two further maps.
 
-    Everything is float64. A value that is not there is NaN among the columns, and zero among the coordinates.
+    Everything is float64. A value that is not observed is NaN among the columns, and zero among the coordinates.
 
     Args:
         columns: The columns, each real, positive or bounded, (D,).
@@ -78,7 +78,7 @@ class Standardizer:
         return Standardizer(self.columns, self.center, self.scale, self.tails, QuantileMap.fit(unit))
 
     def with_limits(self, values: Tensor) -> Standardizer:
-        """Return the same, with the limits of training rows (N, D)."""
+        """Return this standardizer with the ranges of training rows (N, D), which ``plausible`` compares with."""
         u = self.forward(values)[0]
         limits = torch.stack([u.amin(0), u.amax(0)]) if len(u) else u.new_zeros(2, len(self))
         return Standardizer(self.columns, self.center, self.scale, self.tails, self.marginal, limits)
@@ -90,7 +90,7 @@ class Standardizer:
         return ((u >= self.limits[0] - MARGIN) & (u <= self.limits[1] + MARGIN)).all(1)
 
     def unit(self, values: Tensor) -> Tensor:
-        """Return rows (B, D) on the line, centred and scaled, and not mapped further; NaN for what is not there."""
+        """Return rows (B, D) on the line, centred and scaled, and not mapped further; NaN for what is not observed."""
         return (self._to_line(values)[0] - self.center) / self.scale
 
     def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,8 +105,8 @@ class Standardizer:
     def by_column(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return coordinates u (B, D) and the logarithm of each one's derivative (B, D) of rows (B, D).
 
-        A value that is not there, or outside of its column's support, has a coordinate of zero; the logarithm is zero
-        or minus infinity.
+        A value that is not observed, or outside of its column's support, has a coordinate of zero; the logarithm is
+        zero or minus infinity.
         """
         observed = ~values.isnan()
         u, log_slopes = self._to_unit(values)

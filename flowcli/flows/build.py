@@ -74,7 +74,7 @@ def build_mixed(architecture: config.FlowConfig, layout: Layout, numbers: Sequen
 
 
 def _refuse_mixing(chain: Sequence[config.Layer]) -> None:
-    """Refuse layers that mix columns of which some are not there."""
+    """Refuse layers that mix columns of which some are not observed."""
     for layer in chain:
         match layer:
             case config.Linear(linear=kind) if kind != "none":

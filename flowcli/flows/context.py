@@ -13,9 +13,9 @@ class Context:
 
     Attributes:
         given: Conditioning variables, (B, C), or ``None`` for an unconditional density.
-        observed: One for each column that is there and zero for each that is not, (B, D), of the rows' type; ``None``
-            where all are. A column that is not there is zero before and after every layer, takes no part in the
-            log-det, and is left out of the base. Networks read the zero; that the column is missing they can only
+        observed: One for each column that is observed and zero for each that is not, (B, D), of the rows' type;
+            ``None`` where all are. A column that is not observed is zero before and after every layer, takes no part in
+            the log-det, and is left out of the base. Networks read the zero; that the column is missing they can only
             know from ``given``.
     """
 

@@ -27,20 +27,20 @@ class Transform(nn.Module, ABC):
     def initialize(self, x: Tensor) -> None:
         """Set the parameters from training rows x (N, D), where a start that depends on the data is better.
 
-        Columns that are not there are NaN.
+        Columns that are not observed are NaN.
         """
 
 
 def only_observed(z: Tensor, log_derivative: Tensor, context: Context) -> tuple[Tensor, Tensor]:
-    """Return z (B, D) and the sum of the log-derivatives (B, D) over the columns, without those that are not there."""
+    """Return z (B, D) and the sum of the log-derivatives (B, D) over the observed columns, (B,)."""
     if context.observed is None:
         return z, log_derivative.sum(-1)
-    # Not a product: what is not there may be beyond what the map can bear.
+    # Not a product: what is not observed may be beyond what the map can bear.
     present = context.observed > 0
     return z.where(present, 0.0), log_derivative.where(present, 0.0).sum(-1)
 
 
 def refuse_missing(layer: Transform, context: Context) -> None:
-    """Raise where a layer that mixes columns meets rows in which some are not there."""
+    """Raise where a layer that mixes columns meets rows in which some are not observed."""
     if context.observed is not None:
         raise ValueError(f"{type(layer).__name__} mixes columns, and some of them are not there")

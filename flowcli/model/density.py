@@ -80,7 +80,7 @@ class Density(ABC):
 
     @abstractmethod
     def to(self, device: torch.device | str) -> Density:
-        """Return the same density with its flows on another device."""
+        """Return a copy of this density whose flows are on another device."""
 
     @abstractmethod
     def scores(self, values: Rows, *, double: bool = False, draws: int = DRAWS, seed: int = 0) -> Scores:

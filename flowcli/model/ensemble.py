@@ -68,7 +68,7 @@ class Ensemble(Density):
         return sum(member.parameters for member in self.members)
 
     def to(self, device: torch.device | str) -> Ensemble:
-        """Return the same density with its flows on another device."""
+        """Return a copy of this density whose flows are on another device."""
         return replace(self, members=[member.to(device) for member in self.members])
 
     def scores(self, values: Rows, *, double: bool = False, draws: int = DRAWS, seed: int = 0) -> Scores:

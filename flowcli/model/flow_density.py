@@ -35,7 +35,7 @@ class Terms:
     """The change of variables, term by term, at the middle of a rounded number's cell. All but the latents add up.
 
     Attributes:
-        latents: z = f(x), zero for what is not there, (B, D).
+        latents: z = f(x), zero for what is not observed, (B, D).
         base_log_prob: log p_Z(z), (B,).
         log_det: log|det df/dx|, in the units of the table, (B,).
         angles_log_prob: The log-density of the angles, (B,).
@@ -102,7 +102,7 @@ class FlowDensity(Density):
         return bool(self.encoder.rounded)
 
     def to(self, device: torch.device | str) -> FlowDensity:
-        """Return the same density with its flow on another device."""
+        """Return a copy of this density whose flow is on another device."""
         return replace(self, joint=copy.deepcopy(self.joint).to(device))
 
     @property

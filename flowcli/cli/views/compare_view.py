@@ -76,7 +76,7 @@ def lines(models: Sequence[Compared]) -> Iterator[str]:
 
 
 def document(models: Sequence[Compared]) -> dict[str, Any]:
-    """Return the same as plain JSON values; what is not a finite number is null."""
+    """Return the comparison as plain JSON values, the best model first; a number that is not finite becomes null."""
     found = ordered(models)
     return {
         "rows": found[0][1].rows,

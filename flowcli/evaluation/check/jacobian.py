@@ -63,12 +63,12 @@ def jacobian(function: Map, x: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def log_abs_det(matrices: Tensor, there_out: Tensor, there_in: Tensor) -> Tensor:
-    """log|det| (B,) of what is there of matrices (B, n, n): of the rows and columns that are flagged, (B, n) each."""
-    both = there_out[:, :, None] & there_in[:, None, :]
-    # What is not there is paired off, so that it counts with a one.
-    ranks = [torch.cumsum(~present, 1) for present in (there_out, there_in)]
-    neither = ~there_out[:, :, None] & ~there_in[:, None, :] & (ranks[0][:, :, None] == ranks[1][:, None, :])
+def log_abs_det(matrices: Tensor, observed_out: Tensor, observed_in: Tensor) -> Tensor:
+    """Return log|det| (B,) of matrices (B, n, n) without the rows and columns that are not flagged, (B, n) each."""
+    both = observed_out[:, :, None] & observed_in[:, None, :]
+    # What is not observed is paired off, so that it counts with a one.
+    ranks = [torch.cumsum(~present, 1) for present in (observed_out, observed_in)]
+    neither = ~observed_out[:, :, None] & ~observed_in[:, None, :] & (ranks[0][:, :, None] == ranks[1][:, None, :])
     result: Tensor = torch.linalg.slogdet(torch.where(both, matrices, neither.to(matrices)))[1]
     return result
 

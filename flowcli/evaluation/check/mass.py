@@ -90,7 +90,7 @@ class NumbersProposal:
         self.proposal: Proposal | None = None
         if part.continuous:
             laid = subject.laid(drawn)
-            x = _where_there(
+            x = _where_observed(
                 drawn.residuals[:, part.continuous], subject.observed(laid.codes)[:, : len(part.continuous)]
             )
             chosen = [columns[index] for index in part.continuous]
@@ -124,7 +124,7 @@ class NumbersProposal:
         ):
             out += np.where(here.numpy(), circle.log_prob(points.residuals[:, index].numpy()), 0.0)
         if self.proposal is not None:
-            x = _where_there(points.residuals[:, part.continuous], observed[:, : len(part.continuous)])
+            x = _where_observed(points.residuals[:, part.continuous], observed[:, : len(part.continuous)])
             out += self.proposal.log_prob(x, self._features(points))
         return out
 
@@ -192,5 +192,5 @@ def _several(subject: Subject, drawn: Points, most: int) -> Points:
     return drawn.select(torch.tensor(list(first.values())[:most]))
 
 
-def _where_there(x: Tensor, observed: Tensor) -> Rows:
+def _where_observed(x: Tensor, observed: Tensor) -> Rows:
     return np.asarray(x.where(observed, math.nan).numpy())

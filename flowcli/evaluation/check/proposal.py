@@ -30,7 +30,7 @@ class Proposal:
     """Numbers of several columns, of which some may not be there, given features.
 
     Each column is made near-normal (``Line``), what features say linearly is taken away, and what is left is a mixture
-    of Gaussians with a few wide Student t's. Of columns that are not there it is marginalised exactly.
+    of Gaussians with a few wide Student t's. Of columns that are not observed it is marginalised exactly.
 
     Attributes:
         lines: Of the columns, (D,).
@@ -48,7 +48,7 @@ class Proposal:
 
     @classmethod
     def fit(cls, columns: Sequence[Column], x: Rows, features: Rows, seed: int) -> Proposal:
-        """Fit to a sample of numbers (N, D), NaN where one is not there, with features (N, F)."""
+        """Fit to a sample of numbers (N, D), NaN where one is not observed, with features (N, F)."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
@@ -64,7 +64,7 @@ class Proposal:
                 penalty = RIDGE * len(a) * np.eye(a.shape[1])
                 slopes[:, index] = np.linalg.solve(a.T @ a + penalty, a.T @ n[own, index])
         left = n - design @ slopes
-        for column in left.T:  # what is not there takes the place of another row's, and says nothing new
+        for column in left.T:  # what is not observed takes the place of another row's, and says nothing new
             absent = ~np.isfinite(column)
             if absent.all():
                 column[:] = random.normal(size=len(column))
@@ -85,7 +85,7 @@ class Proposal:
         return cls(lines, slopes, mixture.weights_, mixture.means_, WIDENED * mixture.covariances_)
 
     def sample(self, observed: Flags, features: Rows, random: np.random.Generator) -> Rows:
-        """Draw numbers (B, D), NaN where they are not there, given features (B, F)."""
+        """Draw numbers (B, D), NaN where they are not observed, given features (B, F)."""
         rows, columns = observed.shape
         chosen = random.choice(len(self.weights), size=rows, p=self.weights / self.weights.sum())
         roots = np.linalg.cholesky(self.covariances)
@@ -97,7 +97,7 @@ class Proposal:
         return np.where(observed, x, np.nan)
 
     def log_prob(self, x: Rows, features: Rows) -> Rows:
-        """Return the log-density (B,) of numbers (B, D), NaN where they are not there, given features (B, F)."""
+        """Return the log-density (B,) of numbers (B, D), NaN where they are not observed, given features (B, F)."""
         both = [line.forward(x[:, index]) for index, line in enumerate(self.lines)]
         n, log_derivative = (np.column_stack(part) for part in zip(*both, strict=True))
         left = n - self._expected(features)
@@ -124,7 +124,7 @@ class Proposal:
 
 
 def _patterns(observed: Flags) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """For each pattern of what is there, its columns and its rows."""
+    """For each pattern of what is observed, its columns and its rows."""
     patterns, owner = np.unique(observed, axis=0, return_inverse=True)
     for number, pattern in enumerate(patterns):
         yield np.flatnonzero(pattern), np.flatnonzero(owner.reshape(-1) == number)

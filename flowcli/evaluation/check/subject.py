@@ -127,7 +127,7 @@ class Subject:
         return Points(residuals, points.features)
 
     def observed(self, codes: Tensor) -> Tensor:
-        """Return which coordinates and angles are there in rows of these codes, (B, D + A)."""
+        """Return which coordinates and angles are observed in rows of these codes, (B, D + A)."""
         owners = [*self.layout.coordinate_codes, *self.layout.angle_codes]
         owners = owners or [None] * len(self.numbers)
         observed = torch.ones(len(codes), len(owners), dtype=torch.bool)

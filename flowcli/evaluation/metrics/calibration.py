@@ -142,7 +142,7 @@ def _score(x: Rows, mean: float, effective: int, inverse_variance: float) -> flo
 
 
 def _shares(column: Column, values: Rows, draws: Rows) -> Check:
-    """Return how often each category is there, among cells that are there."""
+    """Return how often each category is there, among cells that are observed."""
     names = [*column.levels, "an unknown text"]
     codes = [np.where(x < 0, len(column.levels), x)[~np.isnan(x)].astype(np.int64) for x in (values, draws)]
     rows, drawn = (np.bincount(each, minlength=len(names)).astype(np.float64) for each in codes)

@@ -84,7 +84,7 @@ def latent_scores(density: FlowDensity, values: Rows, seed: int) -> LatentScores
 
 
 def _with_gaps(z: Tensor, observed: Tensor | None) -> Rows:
-    """Latents (B, D) with NaN for those that are not there."""
+    """Latents (B, D) with NaN for those that are not observed."""
     z = z if observed is None else z.where(observed > 0, torch.nan)
     return np.asarray(z.cpu().double().numpy())
 

@@ -187,7 +187,7 @@ def _draw_worms(axes: Axes, lines: list[_Line], across: Scale, up: Scale, rows: 
 
 
 def _draw_distances(axes: Axes, scores: LatentScores) -> None:
-    """Histograms of the distances of rows and of draws from the middle, per latent that is there."""
+    """Histograms of the distances of rows and of draws from the middle, per latent that is observed."""
     both = [_distances(each) for each in (scores.base, scores.rows)]
     high = max(float(np.quantile(each, 0.998)) for each in both if len(each)) * 1.1
     scale = Scale(Column("distance"), low=0.0, high=high)
@@ -201,7 +201,7 @@ def _draw_distances(axes: Axes, scores: LatentScores) -> None:
 
 
 def _distances(scores: Rows) -> Rows:
-    """Return the root of the mean square of the scores that are there, of each row that has any, (n,)."""
+    """Return the root of the mean square of the scores that are observed, of each row that has any, (n,)."""
     present = ~np.isnan(scores).all(axis=1)
     return np.asarray(np.sqrt(np.nanmean(np.square(scores[present]), axis=1)))
 

@@ -62,7 +62,7 @@ def shares(scale: Scale, positions: Rows) -> Rows:
 
 
 def heights(positions: Rows, bins: int) -> Rows:
-    """Return the density of the cells that are there, along the axis, in so many bins, (bins,)."""
+    """Return the density of the cells that are observed, along the axis, in so many bins, (bins,)."""
     counts = np.histogram(positions, bins=bins, range=(0.0, 1.0))[0]
     return np.asarray(counts * bins / max(1, np.count_nonzero(~np.isnan(positions))))
 

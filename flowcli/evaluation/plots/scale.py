@@ -118,7 +118,7 @@ class Scale:
         return np.asarray(10**found if self.log else found)
 
     def beyond(self, values: Rows) -> float:
-        """Return the share of the values that are there which lie beyond the ends."""
+        """Return the share of the values that are observed which lie beyond the ends."""
         positions = self.positions(values[~np.isnan(values)])
         return float(((positions < 0) | (positions > 1)).mean()) if len(positions) else 0.0
 

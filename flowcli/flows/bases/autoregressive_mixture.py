@@ -60,7 +60,7 @@ class AutoregressiveMixture(Base):
         return self.gaussians.centred(z, context, -1.0)
 
     def _whole(self, z: Tensor, context: Context) -> Tensor:
-        """Return the log-density of rows in which all columns are there."""
+        """Return the log-density of rows in which all columns are observed."""
         columns, given = z.t().contiguous(), context.given
         g = self.gaussians
         log_weights = g.weights(context)
@@ -87,7 +87,7 @@ class AutoregressiveMixture(Base):
         )
 
     def _draw_whole(self, numbers: Tensor, context: Context) -> Tensor:
-        """Return rows in which all columns are there, from uniform and normal numbers (B, 2 D)."""
+        """Return rows in which all columns are observed, from uniform and normal numbers (B, 2 D)."""
         gaussians = self.gaussians
         components, columns = gaussians.means.shape
         factors, rows = gaussians.factors(), len(numbers)
@@ -122,7 +122,7 @@ class AutoregressiveMixture(Base):
         return z.t().contiguous()
 
     def _draw_partial(self, numbers: Tensor, context: Context) -> Tensor:
-        """Return rows in which some are not there."""
+        """Return rows in which some are not observed."""
         assert context.observed is not None
         gaussians, rows = self.gaussians, len(numbers)
         marginals = gaussians.marginals(context.observed)

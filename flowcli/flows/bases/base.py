@@ -38,7 +38,7 @@ def uniform(rows: int, columns: int, generator: torch.Generator, like: Tensor) -
 
 
 def summed(log_densities: Tensor, context: Context) -> Tensor:
-    """Return the sum over the columns (B, D) that are there, (B,)."""
+    """Return the sum over the columns (B, D) that are observed, (B,)."""
     return (log_densities if context.observed is None else log_densities * context.observed).sum(-1)
 
 
@@ -46,7 +46,7 @@ Rows = Callable[[Tensor, Context], Tensor]
 
 
 def by_completeness(whole: Rows, partial: Rows, z: Tensor, context: Context) -> Tensor:
-    """Compute something of each row, in one way where all of its columns are there and in another one elsewhere."""
+    """Compute something of each row, in one way where all of its columns are observed and in another one elsewhere."""
     if context.observed is None:
         return whole(z, context)
     complete = (context.observed > 0).all(1)

@@ -23,13 +23,13 @@ class SavedComponents(NamedTuple):
 
 
 class Marginals(NamedTuple):
-    """K Gaussians over the columns that are there, of rows of which each has columns of its own.
+    """The marginals of K Gaussians over the columns observed in each of B rows.
 
     Attributes:
-        factors: Inverse Cholesky factors, with the identity's rows and columns where nothing is there, of each pattern
-            of columns, (patterns, K, D, D).
+        factors: Inverse Cholesky factors for each pattern of observed columns, with the identity's rows and columns for
+            the others, (patterns, K, D, D).
         own: Each row's pattern, (B,).
-        present: One for what is there and zero for what is not, (D, B).
+        present: One where a column is observed and zero where it is not, (D, B).
     """
 
     factors: Tensor
@@ -38,11 +38,11 @@ class Marginals(NamedTuple):
 
     @property
     def log_diagonal(self) -> Tensor:
-        """The logarithms of the factors' diagonals, zero where nothing is there, (K, D, B)."""
+        """The logarithms of the factors' diagonals, zero for columns that are not observed, (K, D, B)."""
         return torch.diagonal(self.factors, dim1=2, dim2=3).log().permute(1, 2, 0)[:, :, self.own]
 
     def residuals(self, means: Tensor, x: Tensor) -> Tensor:
-        """Return the residuals e (K, D, B), zero where nothing is there, of rows given column by column, x (D, B)."""
+        """Return residuals e (K, D, B) of rows given column by column, x (D, B); zero for columns not observed."""
         differences = (means.unsqueeze(2) - x) * self.present
         patterns = len(self.factors)
         if patterns * FEWEST_ALIKE > len(self.own):
@@ -94,7 +94,7 @@ class Gaussians(nn.Module):
         gate: Tensor | None = None,
         shift: Tensor | None = None,
     ) -> None:
-        """Take a mixture found elsewhere.
+        """Set the parameters to those of a given mixture.
 
         Args:
             weights: (K,).
@@ -129,7 +129,7 @@ class Gaussians(nn.Module):
         return torch.addmm(self.log_weights[:, None], self.gate, context.given.t())
 
     def marginals(self, observed: Tensor) -> Marginals:
-        """Return the same Gaussians over the columns that are there, exactly, for rows (B, D) that say which are."""
+        """Return the components' exact marginals over the observed columns, (B, D), of each row."""
         patterns, own = torch.unique(observed, dim=0, return_inverse=True)
         # The covariances of narrow Gaussians are beyond float32, which Apple's GPUs have nothing above.
         exact = torch.float32 if observed.device.type == "mps" else torch.float64

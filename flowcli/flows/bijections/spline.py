@@ -74,5 +74,5 @@ class CircularSpline(KernelBijection[SavedSpline]):
 
 
 def _wrap(angle: Tensor) -> Tensor:
-    """Return the same angle in [-pi, pi)."""
+    """Return an angle, in radians, wrapped into [-pi, pi)."""
     return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi

@@ -50,7 +50,10 @@ class AutoregressiveNetwork(Network):
 
     @abstractmethod
     def steps(self, rows: int, context: Context = NO_CONTEXT) -> Steps:
-        """Return the same column by column, for so many rows; without dropout and gradients."""
+        """Return the parameters' evaluation one column after the other, as drawing needs it, for ``rows`` rows.
+
+        It uses neither dropout nor gradients.
+        """
 
     def select_parents(self, x: Tensor) -> None:
-        """Choose what columns see from training rows (N, D), where there is a choice; what is not there is NaN."""
+        """Choose what columns see from training rows (N, D), where there is a choice; what is not observed is NaN."""

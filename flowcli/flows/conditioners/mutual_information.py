@@ -12,10 +12,10 @@ BINS, MOST_ROWS = 8, 20_000
 def mutual_information(x: Tensor) -> Tensor:
     """The mutual information of pairs of columns in nats, from counts in equally filled bins.
 
-    Of a column that is not there, the rows count where both are. Too few rows to tell give zero.
+    Of a column that is not observed, the rows count where both are. Too few rows to tell give zero.
 
     Args:
-        x: Rows (N, D), of which the first are looked at; NaN for what is not there.
+        x: Rows (N, D), of which the first are looked at; NaN for what is not observed.
 
     Returns:
         (D, D), symmetric, with what counts alone would give by chance subtracted, and nowhere below zero.

@@ -169,14 +169,14 @@ def gradient(saved: SavedConditionals, grad: Tensor) -> Gradients:
 
 
 def where_observed(e: Tensor, log_weights: Tensor, log_diagonal: Tensor, theta: Tensor, observed: Tensor) -> Tensor:
-    """Return the same sum (B,) over the columns that are there, with the gradient left to autograd.
+    """Return the log-density (B,) of the observed columns alone, as a plain formula that autograd differentiates.
 
     Args:
-        e: Residuals, zero where a column is not there, (K, D, B).
+        e: Residuals, zero where a column is not observed, (K, D, B).
         log_weights: (K,) or (K, B).
-        log_diagonal: Of each row, zero where a column is not there, (K, D, B).
+        log_diagonal: Logarithms of the factors' diagonals for each row, zero where a column is not observed, (K, D, B).
         theta: The network's parameters (3 K, D, B).
-        observed: One for each column that is there, zero for the others, (D, B).
+        observed: One for each column that is observed, zero for the others, (D, B).
     """
     extra, shift, raw = theta.chunk(3)
     log_normals = log_diagonal - 0.5 * e.square()

@@ -62,7 +62,7 @@ def transform_columns(
 
 
 def summed(transformed: Tensor, log_derivative: Tensor, observed: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return transformed columns (A, B) and the sum of their log-derivatives (B,), with zeros for what is not there."""
+    """Return transformed columns (A, B), zero where not observed, and the sum of the others' log-derivatives (B,)."""
     if observed is not None:
         transformed, log_derivative = torch.mul(transformed, observed), torch.mul(log_derivative, observed)
     return transformed, log_derivative.sum(0)

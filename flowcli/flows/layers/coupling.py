@@ -39,7 +39,7 @@ class Coupling(Transform):
     def forward(self, x: Tensor, context: Context = NO_CONTEXT) -> tuple[Tensor, Tensor]:  # noqa: D102
         columns_seen = Parts(seen=self.passive, transformed=self.active)
         z, log_det = transform_columns(
-            x.t().contiguous(), self.network, self.bijection, columns_seen, context, self._there(context)
+            x.t().contiguous(), self.network, self.bijection, columns_seen, context, self._observed_columns(context)
         )
         return z.t(), log_det
 
@@ -49,10 +49,10 @@ class Coupling(Transform):
         outputs = self.network.evaluate(columns.index_select(0, self.passive), context)
         theta = self.network.planes(outputs, self.bijection.parameters)
         transformed, log_det = summed(
-            *self.bijection.inverse(columns.index_select(0, self.active), theta), self._there(context)
+            *self.bijection.inverse(columns.index_select(0, self.active), theta), self._observed_columns(context)
         )
         return columns.index_copy(0, self.active, transformed).t(), log_det
 
-    def _there(self, context: Context) -> Tensor | None:
-        """Return which of the active columns are there, (A, B)."""
+    def _observed_columns(self, context: Context) -> Tensor | None:
+        """Return which of the active columns are observed, (A, B)."""
         return None if context.observed is None else context.observed.t().index_select(0, self.active)

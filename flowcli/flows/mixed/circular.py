@@ -29,7 +29,7 @@ class CircularDensity(nn.Module):
         self.bijection, self.network = bijection, network
 
     def described(self, angles: Tensor, context: Context = NO_CONTEXT) -> Tensor:
-        """Cosine and sine of angles (B, A), (2 A, B); zero where an angle is not there."""
+        """Cosine and sine of angles (B, A), (2 A, B); zero where an angle is not observed."""
         both = torch.stack([torch.cos(angles), torch.sin(angles)], 2)
         if context.observed is not None:
             both = both * context.observed[:, :, None]
@@ -52,7 +52,7 @@ class CircularDensity(nn.Module):
 
     @torch.no_grad()
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
-        """Draw angles (rows, A) from -pi up to, but without, pi; zero where an angle is not there."""
+        """Draw angles (rows, A) from -pi up to, but without, pi; zero where an angle is not observed."""
         columns = self.network.columns
         z = (2 * uniform(rows, columns, generator, self.network.last.bias).t() - 1) * math.pi
         stepper = self.network.steps(rows, context)

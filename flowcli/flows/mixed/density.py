@@ -24,9 +24,9 @@ class Layout:
         angles: A.
         outcomes: How many outcomes each code has, (V,).
         given: C, the number of conditioning variables.
-        coordinate_codes: For each coordinate the code whose outcome 0 says that it is there; ``None`` where it always
-            is, (D,).
-        angle_codes: The same for angles, (A,).
+        coordinate_codes: For each coordinate the code whose outcome 0 says that it is observed, (D,); ``None`` where it
+            always is.
+        angle_codes: For each angle such a code, (A,).
     """
 
     coordinates: int
@@ -43,7 +43,7 @@ class Layout:
 
     @property
     def incomplete(self) -> bool:
-        """Whether there are rows in which some coordinate is not there."""
+        """Whether there are rows in which some coordinate is not observed."""
         return any(code is not None for code in self.coordinate_codes)
 
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -186,7 +186,7 @@ def _context(known: list[Tensor], observed: Tensor | None = None) -> Context:
 
 
 def _observed(owners: tuple[int | None, ...], codes: Tensor, like: Tensor) -> Tensor | None:
-    """Return which of some columns are there, (B, columns); ``None`` where all always are."""
+    """Return which of some columns are observed, (B, columns); ``None`` where all always are."""
     if all(owner is None for owner in owners):
         return None
     ones = torch.ones(len(codes), dtype=torch.bool, device=codes.device)

@@ -154,7 +154,7 @@ def from_frame(
     weights: str | None = None,
     notice: Notice,
 ) -> Table:
-    """Return the same for a pandas frame. The index is not a column; names become text.
+    """Return a pandas frame as a table with its inferred schema. The index is not a column; names become text.
 
     Raises:
         UsageError: A column or a kind that makes no sense.

@@ -24,6 +24,6 @@ def contexts(joint: MixedDensity, rows: Tensor, layers: int) -> Iterator[Context
 
 
 def with_gaps(z: Tensor, of_rows: Iterable[Context]) -> Tensor:
-    """Return rows (N, D) with NaN for what is not there."""
+    """Return rows (N, D) with NaN for what is not observed."""
     parts = zip(torch.split(z, SCORING_ROWS), of_rows, strict=True)
     return torch.cat([p if c.observed is None else p.where(c.observed > 0, math.nan) for p, c in parts])

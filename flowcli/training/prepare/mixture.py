@@ -48,13 +48,16 @@ class FittedMixture(NamedTuple):
 
 
 def in_blocks(compute: Callable[[Tensor, Context], Tensor], z: Tensor, context: Context) -> Tensor:
-    """Something of each row (B, D), along the last dimension; each pattern of missing cells needs room of its own."""
+    """Return ``compute`` of rows (B, D) block by block, joined along its last dimension (rows).
+
+    Blocks bound the memory: each pattern of missing cells in a block needs covariances of its own.
+    """
     blocks = torch.split(torch.arange(len(z)), BLOCK_ROWS)
     return torch.cat([compute(z[block], context.select(block)) for block in blocks], -1)
 
 
 class _Pattern(NamedTuple):
-    """Rows of which the same columns are there."""
+    """The numbers of the rows that share a pattern of missing cells, and of the columns present and missing."""
 
     rows: Tensor
     present: Tensor
@@ -62,11 +65,11 @@ class _Pattern(NamedTuple):
 
 
 class _Filled(NamedTuple):
-    """What components expect of cells that are missing.
+    """Rows whose missing cells are filled by each component's conditional mean (the E-step for incomplete rows).
 
     Attributes:
-        columns: Of each component, (K, D, N).
-        patterns: Of missing cells.
+        columns: The rows, column by column, as each component completes them, (K, D, N).
+        patterns: The patterns of missing cells.
         conditionals: The covariances of the missing cells of each pattern, zero elsewhere, (patterns, K, D, D).
     """
 
@@ -150,7 +153,10 @@ def fit_mixture(
 
 
 def _most_likely(columns: Tensor | _Filled, shares: Tensor, ridge: float) -> FittedMixture:
-    """Return the likeliest mixture of columns (D, N), or of filled ones, of which each component has shares (K, N)."""
+    """Return the mixture of greatest likelihood given the components' shares of each row, (K, N) (the M-step).
+
+    Rows are given column by column, (D, N), or completed by each component.
+    """
     sizes = shares.sum(1) + torch.finfo(shares.dtype).eps  # one that has none is a narrow one at the origin
     whole = columns.columns if isinstance(columns, _Filled) else columns.expand(len(sizes), -1, -1)
     width = whole.shape[1]
@@ -172,7 +178,7 @@ def _most_likely(columns: Tensor | _Filled, shares: Tensor, ridge: float) -> Fit
 
 
 def _expected(mixture: FittedMixture, columns: Tensor, patterns: list[_Pattern]) -> tuple[Tensor, _Filled]:
-    """Return the joint log-density of columns (D, N) and components, (K, N), and what these expect of missing cells."""
+    """Return the joint log-density of components and rows (D, N), (K, N), and the completed rows (the E-step)."""
     count, width = mixture.means.shape
     identity = torch.eye(width, dtype=columns.dtype)
     roots = torch.linalg.solve_triangular(mixture.factors, identity.expand(count, -1, -1), upper=False)
@@ -219,7 +225,11 @@ def _usual_patterns(rows: Tensor) -> Tensor:
 
 
 def _far_apart(rows: Tensor, count: int, random: torch.Generator) -> Tensor:
-    """That many of the rows (N, D), each drawn by its squared distance from those before; the best of a few draws."""
+    """Return ``count`` of the rows (N, D) as centres, by greedy k-means++.
+
+    Each is drawn with a probability in proportion to its squared distance from the nearest centre so far; of a few
+    such draws the one is kept that leaves the least total distance.
+    """
     chosen = [int(torch.randint(len(rows), (), generator=random))]
     nearest = (rows - rows[chosen[0]]).square().sum(1)
     while len(chosen) < count:

@@ -193,7 +193,8 @@ def _regression(u: Tensor, sample: Sample) -> Tensor:
     weights = torch.ones(len(given), dtype=torch.float64) if sample.weights is None else sample.weights
     shift = torch.zeros(target.shape[1], given.shape[1], dtype=torch.float64)
     patterns, own_pattern = torch.unique(~target.t().isnan(), dim=0, return_inverse=True)
-    for pattern, seen in enumerate(patterns):  # columns that are there in the same rows have one matrix to solve with
+    for pattern, seen in enumerate(patterns):
+        # Columns that are observed in the same rows have one matrix to solve with.
         alike = own_pattern == pattern
         own, shares = given[seen], weights[seen, None]
         if not len(own):
@@ -215,7 +216,7 @@ class _Trial(NamedTuple):
         u: Coordinates of the former, less what is given moves them by, (N, D); NaN for what is missing.
         weights: Of these rows.
         held_u: The same of the latter, (M, D).
-        observed: What is there of it.
+        observed: What is observed of it.
         log_det: Of the latter, (M,).
         held_weights: Of these rows.
         shift: What is given moves coordinates by.

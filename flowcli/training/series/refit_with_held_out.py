@@ -31,7 +31,9 @@ FITTED = "held_out_rows_fitted"  # in a summary
 
 
 def refit_with_held_out(density: Density, train: RowSet, held_out: RowSet) -> Density:
-    """Return the same density; where its mixture is as EM found it in the training rows, EM goes on with all rows.
+    """Return the density with its mixture refitted by EM to all rows, where training left the mixture as EM found it.
+
+    A density whose parameters were trained since, or which has no mixture, is returned as it is.
 
     Args:
         density: On the CPU, and as the held-out rows judged it: its summary goes on telling that.
