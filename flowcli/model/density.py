@@ -110,7 +110,7 @@ class Density(ABC):
 
     @abstractmethod
     def draw(self, given: Tensor, generator: torch.Generator) -> Rows:
-        """Draw as many rows as are given; see ``sample``.
+        """Draw one row for each row of ``given``; its conditioning columns are copied, all others are drawn.
 
         Args:
             given: Rows (B, N_c) with the values of the columns that the density is conditioned on.

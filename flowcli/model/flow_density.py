@@ -246,8 +246,9 @@ class FlowDensity(Density):
             u[again] = result.cpu()
             missed[again] = _missed(double, result, latents, own).cpu()
             if missed.any():
-                residuals = missed.nonzero()[:, 0].to(z.device)
-                z = z.index_put((residuals,), flow.base.sample(len(residuals), generator, of_latents.select(residuals)))
+                still_missed = missed.nonzero()[:, 0].to(z.device)
+                redrawn = flow.base.sample(len(still_missed), generator, of_latents.select(still_missed))
+                z = z.index_put((still_missed,), redrawn)
         raise NumericsError("a drawn row does not lead back to its latent; the flow cannot be inverted there")
 
 

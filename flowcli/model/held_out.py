@@ -37,8 +37,8 @@ class HeldOut:
         up_to = np.concatenate([[0.0], np.cumsum(own)])
         below = up_to[:-1] / up_to[-1]
         shares = below[np.searchsorted(ranked, ranked)]  # rows that are alike are no less likely than each other
-        residuals = np.linspace(min(LEAST_LIKELY, len(ranked) - 1), len(ranked) - 1, OTHERS).round().astype(np.int64)
-        kept = np.unique(np.concatenate([np.arange(min(LEAST_LIKELY, len(ranked))), residuals]))
+        spaced = np.linspace(min(LEAST_LIKELY, len(ranked) - 1), len(ranked) - 1, OTHERS).round().astype(np.int64)
+        kept = np.unique(np.concatenate([np.arange(min(LEAST_LIKELY, len(ranked))), spaced]))
         return cls(ranked[kept], shares[kept])
 
     def percentiles(self, log_prob: Rows) -> Rows:

@@ -175,10 +175,10 @@ def _restore_ensemble(document: Mapping[str, Any], tensors: Mapping[str, Tensor]
     for name, tensor in tensors.items():
         if name == HELD_OUT:
             continue
-        position, _, residuals = name.partition(".")
+        position, _, name_in_member = name.partition(".")
         if not (position.isdecimal() and int(position) < count):
             raise ModelFileError(f"{name} is superfluous")
-        of_members[int(position)][residuals] = tensor
+        of_members[int(position)][name_in_member] = tensor
     members = [restore_flow(*both) for both in zip(document["members"], of_members, strict=True)]
     if any(member.schema != members[0].schema for member in members):
         raise ModelFileError("its flows are over different columns")

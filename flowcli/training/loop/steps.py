@@ -102,7 +102,10 @@ class Steps:
         self._lockstep.run(UPDATE, step + 1, learning_rate)
 
     def held_out_nats(self) -> Tensor:
-        """Score the held-out rows with the averaged weights, part by part of the density, (parts, M), float64."""
+        """Return held-out nats of each part of the density under the averaged weights, (parts, M), float64.
+
+        They are in encoded units: the caller adds the encoding's log-Jacobian.
+        """
         self._lockstep.run(EVALUATE)
         return self._nats.cpu().double()
 

@@ -296,7 +296,7 @@ class Series:
         return self.plan.whole(self.finished, self._kept, self.fitting.train, self.fitting.held_out)
 
     def completed(self, density: Density) -> Density:
-        """Return what ``density`` gave, when nothing will be judged by the held-out rows any more; see ``all_rows``."""
+        """Return a density refitted with held-out rows, once these judge nothing more; see ``refit_with_held_out``."""
         if self.task.valid is not None:  # rows that somebody chose to keep apart
             return density
         return refit_with_held_out(density, self.fitting.train, self.fitting.held_out)
