@@ -47,7 +47,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
                 file.close()
         with file_errors(name):
             os.replace(temporary, path)
-            _settle(path.parent)
+            _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -92,7 +92,7 @@ def sweep(path: Path) -> None:
             stray.unlink()
 
 
-def _settle(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Make the new name last through a power cut, where the file system can."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

@@ -109,5 +109,8 @@ def test_no_name_of_the_code_is_a_word_that_was_given_up():
     for path in sorted((ROOT / "flowcli").rglob("*.py")):
         with path.open("rb") as file:
             names = {token.string for token in tokenize.tokenize(file.readline) if token.type == tokenize.NAME}
-        found |= {(str(path.relative_to(ROOT)), name) for name in names & given_up}
+        # A word is given up within a longer name, too: in ``_settle_net`` and ``LEAST_APART`` as much as by itself.
+        found |= {
+            (str(path.relative_to(ROOT)), n) for n in names if {n, n.strip("_"), *n.lower().split("_")} & given_up
+        }
     assert found == set()

@@ -97,7 +97,7 @@ def run(arguments: Sequence[str]) -> int:
             import traceback
 
             traceback.print_exc()
-        return _told(error)
+        return _report_error(error)
     except KeyboardInterrupt:
         say("interrupted")
         return 128 + signal.SIGINT
@@ -123,7 +123,7 @@ def _run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _told(error: Exception) -> int:
+def _report_error(error: Exception) -> int:
     """Say what went wrong, in one line; return its exit code."""
     match error:
         case FlowcliError():

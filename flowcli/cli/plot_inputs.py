@@ -29,7 +29,7 @@ Rows = NDArray[np.float64]
 MOST_ROWS = 20_000  # of the data that are looked at
 MOST_IN_CORNER = 16  # columns that somebody may name
 # Where the model is conditioned on columns, each row is compared with draws of its own.
-COMPARED, OWN_DRAWS = 1000, 49
+ROWS_WITH_OWN_DRAWS, OWN_DRAWS = 1000, 49
 LATENT_ROWS = 4000
 
 
@@ -150,7 +150,7 @@ class PlotInputs:
         if self._given() is None:
             own, samples = rows, self.samples
         else:
-            own = self._some(COMPARED)
+            own = self._some(ROWS_WITH_OWN_DRAWS)
             drawn = self._drawn(len(own) * OWN_DRAWS, np.repeat(own, OWN_DRAWS, axis=0))
             samples = drawn.reshape(len(own), OWN_DRAWS, -1)
         return plots.calibration(own, samples, schema, columns=self.columns, model=model, total=total, seed=seed)

@@ -16,7 +16,7 @@ from flowcli.conditional.proposal import Known
 from flowcli.encoding.column_encoder import Encoded
 from flowcli.model.density import Rows
 
-MISTAKE_SPREAD = 3.0  # of numbers that stand somewhere by mistake, in spreads of their column
+MISTAKE_SCALE = 3.0  # of numbers that stand somewhere by mistake, in spreads of their column
 TERM_ERROR, MOST_CANDIDATES = 0.1, 1024  # of each of the marginals that terms are differences of
 
 
@@ -109,8 +109,8 @@ def _log_mistaken(conditionals: Conditionals, encoded: Encoded, position: int) -
     if position in part.categorical:
         anywhere = anywhere - math.log(part.outcomes[part.categorical.index(position)].count)
     if position in part.continuous:
-        u = encoded.coordinates[:, part.continuous.index(position)] / MISTAKE_SPREAD
-        log_cauchy = -torch.log(math.pi * MISTAKE_SPREAD * (1 + u.square()))
+        u = encoded.coordinates[:, part.continuous.index(position)] / MISTAKE_SCALE
+        log_cauchy = -torch.log(math.pi * MISTAKE_SCALE * (1 + u.square()))
         anywhere = anywhere + log_cauchy * part.present(encoded.codes, [position])[:, 0]
     if position in part.circular:
         anywhere = anywhere - math.log(2 * math.pi) * part.present(encoded.codes, [position])[:, 0]

@@ -175,10 +175,10 @@ class Conditionals:
             for result in self.importance.round(residuals, is_known, unfinished, random.of(number), complete=complete):
                 stats.add(result)
                 weights = torch.cat([weight[result.rows, None], result.log_weights], 1)
-                chosen_place = choose(torch.softmax(weights, 1).nan_to_num(0.0), result.uniform_choice)
-                weight[result.rows] = weights.gather(1, chosen_place[:, None])[:, 0]
-                new = (chosen_place > 0).nonzero()[:, 0]
-                chosen[result.rows[new]] = result.residuals[new, chosen_place[new] - 1]
+                chosen_index = choose(torch.softmax(weights, 1).nan_to_num(0.0), result.uniform_choice)
+                weight[result.rows] = weights.gather(1, chosen_index[:, None])[:, 0]
+                new = (chosen_index > 0).nonzero()[:, 0]
+                chosen[result.rows[new]] = result.residuals[new, chosen_index[new] - 1]
             if number + 1 >= LEAST_ROUNDS:
                 unfinished = wanted[stats.effective[wanted] < ENOUGH]
             if not len(unfinished):

@@ -188,7 +188,7 @@ class Proposal:
         """Rows, and the Cholesky factors of the covariances of what is observed of them.
 
         Where few rows have one pattern they come together, with factors of their own, (K, b, D, D); else pattern by
-        pattern, (K, 1, D, D). Where nothing is there, the factors are the identity's.
+        pattern, (K, 1, D, D). For columns not observed, the factors are the identity's.
         """
         for own, pattern in _patterns(observed, self.covariances[0].numel() * len(self.means)):
             both = pattern[:, :, None] & pattern[:, None, :]
@@ -214,7 +214,7 @@ class Proposal:
                 raise NumericsError("columns depend on each other too closely to draw some of them given others")
             component = chosen[own]
             drawn = expected[component, torch.arange(len(own))[:, None]]
-            drawn = drawn + _spread(roots, component, noise[own])
+            drawn = drawn + _correlated_noise(roots, component, noise[own])
             out[own] = torch.where(pattern[:, None], encoded.coordinates[own][:, None], drawn)
         return out
 
@@ -244,7 +244,7 @@ def _moments(
 ) -> tuple[Tensor, Tensor]:
     """Return means (K, D) and covariances (K, D, D) of rows' observed numbers (N, D), shrunk to all rows'.
 
-    A pair of columns has the rows in which both are there; where that leaves no covariance, the nearest one is taken.
+    A pair of columns has the rows in which both are observed; where that leaves no covariance, the nearest one is used.
     """
     here = observed.double()
     prior = 0.0 if mean is None else PRIOR_ROWS
@@ -294,7 +294,7 @@ def _solved(factors: Tensor, difference: Tensor) -> Tensor:
     return residuals[..., 0] if own else residuals.mT
 
 
-def _spread(roots: Tensor, component: Tensor, noise: Tensor) -> Tensor:
+def _correlated_noise(roots: Tensor, component: Tensor, noise: Tensor) -> Tensor:
     """Noise (b, M, D) with the covariances of components (b, M), of which roots are (K, b or 1, D, D)."""
     out = torch.empty_like(noise)
     if roots.shape[1] == 1:

@@ -106,7 +106,7 @@ class ColumnEncoder:
         """Return an encoder with centres, scales and spreads of unseen values fitted to prepared rows (N, N_c)."""
         columns = self.schema.columns
         with_unseen = [index for index in self.indices if columns[index].has_unseen_values]
-        spreads = [_spread_of_unseen(prepared.residuals[:, index], columns[index]) for index in with_unseen]
+        spreads = [_scale_of_unseen(prepared.residuals[:, index], columns[index]) for index in with_unseen]
         continuous = [columns[index] for index in self.continuous]
         plain = Standardizer.fit(continuous, prepared.numbers[:, self.continuous])
         return ColumnEncoder(self.schema, self.indices, plain, spreads)
@@ -248,7 +248,7 @@ def _unseen(column: Column, scale_of_unseen: float) -> UnseenIntegers:
     return UnseenIntegers(column.values, column.step or 1.0, scale_of_unseen, signed=signed)
 
 
-def _spread_of_unseen(x: Tensor, column: Column) -> float:
+def _scale_of_unseen(x: Tensor, column: Column) -> float:
     """Return how far those values (N,) of a discrete column that have no outcome of their own lie from its middle."""
     middle = column.values[len(column.values) // 2]
     unseen = (Levels.seen(column).codes(x) < 0) & ~x.isnan()

@@ -34,7 +34,7 @@ class Tails:
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return z (B, D) and the log-derivatives (B, D) of rows x (B, D)."""
-        index, heavy = self._sides(x)
+        index, heavy = self._tail_of_each(x)
         out = x.abs() - BEGIN
         out = torch.where(heavy, out, 0.0)
         # The logarithm of the mass beyond, which is all that is known of the farthest values.
@@ -49,12 +49,12 @@ class Tails:
 
     def inverse(self, z: Tensor) -> Tensor:
         """Return the rows x (B, D) of z (B, D)."""
-        index, heavy = self._sides(z)
+        index, heavy = self._tail_of_each(z)
         log_beyond = torch.special.log_ndtr(-torch.where(heavy, z.abs(), BEGIN))
         out = torch.expm1(-index * (log_beyond - math.log(_BEYOND))) / index
         return torch.where(heavy, torch.copysign(BEGIN + _WIDTH * out, z), z)
 
-    def _sides(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _tail_of_each(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the index on the side that each value lies on, and whether it lies in a tail that is heavy."""
         index = torch.where(x < 0, self.index[0], self.index[1])
         heavy = (index > 0) & (x.abs() > BEGIN)

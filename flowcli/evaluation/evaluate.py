@@ -115,17 +115,17 @@ def evaluate(
     measures = measured(drawn, seed)
     progress("looking at neighbours")
     crowds = unmatched_points(drawn.rows, drawn.singles, density.schema, seed)
-    remaining, rest_measures, shares = drawn, measures, None
+    remaining, remaining_measures, shares = drawn, measures, None
     if crowds is not None and any(each.is_mode for each in crowds):
         remaining = drawn.part(*(each.others if each.is_mode else each.looked_at for each in crowds))
-        rest_measures = measured(remaining, seed)
-    worst = _worst_shares(rest_measures) if drawn.each is None else None
+        remaining_measures = measured(remaining, seed)
+    worst = _worst_shares(remaining_measures) if drawn.each is None else None
     if worst is not None and (alike := matched(remaining, worst)) is not None:
-        shares, rest_measures = worst, measured(alike, seed)
+        shares, remaining_measures = worst, measured(alike, seed)
     near = None if familiar is not None else copies(drawn.rows, drawn.singles, density.schema, seed, train)
     nats, own_nats = mean_nats(log_prob), mean_nats(drawn.log_prob_draws)
     found = findings(
-        Evidence(measures, rest_measures, shares, crowds, near, simple, nats, own_nats, of_train, zero, familiar)
+        Evidence(measures, remaining_measures, shares, crowds, near, simple, nats, own_nats, of_train, zero, familiar)
     )
     return Evaluation(nats, own_nats, of_train, simple, drawn, measures, crowds, near, repeats, familiar, tuple(found))
 

@@ -117,7 +117,7 @@ def findings(evidence: Evidence) -> list[Finding]:
     modes = _modes(evidence)
     shares = [] if evidence.shares is None else [_column(evidence.shares)]
     measures = evidence.others if modes or shares else evidence.measures
-    regions, columns = _apart(measures)
+    regions, columns = _regions_and_columns(measures)
     dependence = _dependence(measures, columns)
     specific = sorted([*modes, *shares, *regions, *columns, *dependence], key=lambda each: -(each.nats or 0.0))
     if modes:
@@ -125,7 +125,7 @@ def findings(evidence: Evidence) -> list[Finding]:
     general = _simpler(evidence)
     kinds = {each.name.partition(":")[0] for each in specific if _weight(each) >= ANOTHER_KIND * _weight(specific[0])}
     found = [*specific, *general] if len(kinds) < 2 else [*general, *specific]
-    unexplained_by_others = _told(measures.two_sample, specific)
+    unexplained_by_others = _unexplained_by_others(measures.two_sample, specific)
     mostly = bool(unexplained_by_others) and _weight(unexplained_by_others[0]) > MOSTLY * max(
         map(_weight, found), default=0.0
     )
@@ -211,7 +211,7 @@ def _modes(evidence: Evidence) -> list[Finding]:
     return sorted(found, key=lambda each: -_weight(each))
 
 
-def _apart(measures: Measures) -> tuple[list[Finding], list[Finding]]:
+def _regions_and_columns(measures: Measures) -> tuple[list[Finding], list[Finding]]:
     """Return what regions say and what columns say, without what follows from the other."""
     columns = [check for check in measures.checks if check.adjusted < ALPHA and check.nats >= LEAST_NATS]
     coverage = measures.coverage
@@ -295,7 +295,7 @@ def _copies(copies: Copies | None) -> list[Finding]:
     return [Finding("copies", words, None)]
 
 
-def _told(test: TwoSample | None, specific: Sequence[Finding]) -> list[Finding]:
+def _unexplained_by_others(test: TwoSample | None, specific: Sequence[Finding]) -> list[Finding]:
     """That a classifier tells more than the other findings explain."""
     if test is None or test.chance >= ALPHA or any(_weight(each) > UNEXPLAINED * test.nats for each in specific):
         return []

@@ -27,7 +27,7 @@ ROUND_TRIP = 1e-4
 MOST_REDRAWS = 10
 
 # In units of a column's spread: where float32 is no longer enough, and where even float64 may overflow.
-ROUGH, FAR = 1e3, 1e100
+ROUGH, OVERFLOW = 1e3, 1e100
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class FlowDensity(Density):
         of_encoding, log_det = log_det, log_det + flow_log_det
         if double:
             lost = ~total.isfinite()
-            if (lost & (u.abs() <= FAR).all(1)).any():
+            if (lost & (u.abs() <= OVERFLOW).all(1)).any():
                 raise NumericsError("a log-density is not a number; the model's weights may be damaged")
             # Squares that overflow even float64: the density there is zero to every digit.
             base_log_prob = torch.where(lost, -torch.inf, base_log_prob)

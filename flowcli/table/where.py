@@ -117,30 +117,30 @@ class Condition:
             case ast.Compare(left=left, ops=how, comparators=others):
                 edges = [left, *others]
                 pairs = zip(edges, how, others, strict=False)
-                return reduce(np.logical_and, [self._compared(a, by, b, values) for a, by, b in pairs])
+                return reduce(np.logical_and, [self._comparison(a, by, b, values) for a, by, b in pairs])
         if isinstance(node, ast.BinOp) and type(node.op) in _WORDS:
             raise self._error(f"is not understood: {_WORDS[type(node.op)]}")
         raise self._error(f"has {self._shown(node)} where a comparison belongs, such as x > 0")
 
-    def _compared(self, left: ast.expr, by: ast.cmpop, right: ast.expr, values: NDArray[np.float64]) -> Truth:
+    def _comparison(self, left: ast.expr, by: ast.cmpop, right: ast.expr, values: NDArray[np.float64]) -> Truth:
         if isinstance(by, ast.In | ast.NotIn):
             if not isinstance(right, ast.List | ast.Tuple | ast.Set) or not right.elts:
                 raise self._error(f"has {self._shown(right)} after in, where a list belongs: x in [1, 2]")
-            found = reduce(np.logical_or, [self._compared(left, ast.Eq(), each, values) for each in right.elts])
+            found = reduce(np.logical_or, [self._comparison(left, ast.Eq(), each, values) for each in right.elts])
             if isinstance(by, ast.In):
                 return found
             # A missing value is neither in a list nor outside of it.
-            known = self._compared(left, ast.Eq(), left, values)
+            known = self._comparison(left, ast.Eq(), left, values)
             return np.logical_and(known, np.logical_not(found))
         if type(by) not in _COMPARISONS:
             raise self._error("is not understood: == compares, is does not")
-        one, other = self._sides(left, by, right, values)
+        one, other = self._operands(left, by, right, values)
         met = np.asarray(_COMPARISONS[type(by)](one, other))
         if isinstance(by, ast.NotEq):
             met = met & np.equal(one, one) & np.equal(other, other)
         return met
 
-    def _sides(self, left: ast.expr, by: ast.cmpop, right: ast.expr, values: NDArray[np.float64]) -> tuple[Any, Any]:
+    def _operands(self, left: ast.expr, by: ast.cmpop, right: ast.expr, values: NDArray[np.float64]) -> tuple[Any, Any]:
         """Both sides of a comparison as numbers: a text is its place among the levels of the column beside it."""
         columns = [self._textual(left), self._textual(right)]
         if columns == [None, None]:
@@ -165,12 +165,12 @@ class Condition:
         """Return the column of text that a part of the condition names, if it names one."""
         if not isinstance(node, ast.Name) or (node.id in ("true", "false") and node.id not in self._names):
             return None
-        column = self._columns[self._place(node.id)]
+        column = self._columns[self._column_index(node.id)]
         return column if column.text else None
 
     def _cells(self, node: ast.expr, values: NDArray[np.float64]) -> NDArray[np.float64]:
         assert isinstance(node, ast.Name)
-        return values[:, self._place(node.id)]
+        return values[:, self._column_index(node.id)]
 
     def _level(self, node: ast.expr, column: Column) -> int:
         """Return the place of a text among a column's levels."""
@@ -192,7 +192,7 @@ class Condition:
             case ast.Name(id=name):
                 if (column := self._textual(node)) is not None:
                     raise self._error(f"has column {quoted(column.name)}, which is text, where a number belongs")
-                return values[:, self._place(name)]
+                return values[:, self._column_index(name)]
             case ast.Constant(value=bool() | None):
                 pass
             case ast.Constant(value=int() | float() as number):
@@ -210,7 +210,7 @@ class Condition:
                 raise self._error(f"is not understood: {_WORDS[type(by)]}")
         raise self._error(f"has {self._shown(node)} where a number or a column belongs")
 
-    def _place(self, word: str) -> int:
+    def _column_index(self, word: str) -> int:
         """Return the column that a word or a name in backquotes means."""
         name = self._quoted.get(word, word)
         if name in self._names:

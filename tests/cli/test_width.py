@@ -11,7 +11,7 @@ import numpy as np
 from rich.cells import cell_len
 
 from flowcli.cli.status_line import StatusLine
-from flowcli.cli.views.compare_view import Compared, lines
+from flowcli.cli.views.compare_view import ScoredModel, lines
 from flowcli.cli.views.width import padded, shortened, shortened_before, wrapped
 
 CJK = "温度計の目盛り"
@@ -46,7 +46,7 @@ def test_a_comparison_fits_a_screen_and_has_no_zero_below_zero():
     first = np.full(200_000, -1e-5)
     second = np.where(np.arange(200_000) < 199_000, -np.inf, -123456.789)
     models = [
-        Compared(f"{CJK * 5}{number}.flow", log_prob, 123_456_789, 10**9, 1234.5)
+        ScoredModel(f"{CJK * 5}{number}.flow", log_prob, 123_456_789, 10**9, 1234.5)
         for number, log_prob in enumerate((first, first - 1e-6, second))
     ]
     found = list(lines(models))

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from flowcli.evaluation.evaluate import evaluate
-from flowcli.evaluation.findings import _told
+from flowcli.evaluation.findings import _unexplained_by_others
 from flowcli.evaluation.metrics.two_sample import TwoSample
 from flowcli.table.schema import Column
 from tests.evaluation.known import Known, correlated, gaussians, real
@@ -180,7 +180,7 @@ def test_what_a_classifier_tells_without_a_bound_has_no_cost():
     indices = np.arange(9), np.arange(9)
     for auc, small in ((0.53, True), (0.8, False)):
         test = TwoSample(9, auc, 0.005, auc, auc, 1e-6, 0.0, 0.0, 0.0, (), odds, indices)
-        (found,) = _told(test, [])
+        (found,) = _unexplained_by_others(test, [])
         assert (found.nats, found.cost, found.small) == (None, "", small)
 
 

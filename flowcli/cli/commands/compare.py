@@ -10,7 +10,7 @@ import click
 from flowcli.cli import options
 
 if TYPE_CHECKING:
-    from flowcli.cli.views.compare_view import Compared
+    from flowcli.cli.views.compare_view import ScoredModel
     from flowcli.model import Density
     from flowcli.model.density import Rows
     from flowcli.table import ReadOptions
@@ -75,7 +75,7 @@ def compare(
     need_input(data)
 
     from flowcli.cli.status_line import StatusLine
-    from flowcli.cli.views.compare_view import Compared, document, lines
+    from flowcli.cli.views.compare_view import ScoredModel, document, lines
     from flowcli.evaluation.metrics.comparable import difference_of_measures
     from flowcli.model import load
 
@@ -85,14 +85,14 @@ def compare(
         if (what := difference_of_measures(loaded[0].schema, other.schema)) is not None:
             raise UsageError(f"{models[0]} and {model} cannot be compared: {what}")
     tables = _read(data, loaded, reading, silent if quiet else note)
-    found: list[Compared] = []
+    found: list[ScoredModel] = []
     with StatusLine(quiet=quiet) as status:
         for model, each, rows in zip(models, loaded, tables, strict=True):
             status.show(f"scoring {len(rows):,} rows with {model}")
             with each.pool(compute.processes(where, threads)) as pool:
                 log_prob = each.pooled_log_prob(rows, pool, seed=seed)
                 seconds = _seconds(each, rows)
-            found.append(Compared(model, log_prob, each.parameters, Path(model).stat().st_size, seconds))
+            found.append(ScoredModel(model, log_prob, each.parameters, Path(model).stat().st_size, seconds))
     if as_json:
         click.echo(json.dumps(document(found), indent=2, allow_nan=False))
     else:

@@ -21,7 +21,7 @@ SIZES = ("B", "kB", "MB", "GB")
 
 
 @dataclass(frozen=True)
-class Compared:
+class ScoredModel:
     """One model.
 
     Attributes:
@@ -39,7 +39,7 @@ class Compared:
     seconds: float
 
 
-def ordered(models: Sequence[Compared]) -> list[tuple[Compared, Nats, Difference]]:
+def ordered(models: Sequence[ScoredModel]) -> list[tuple[ScoredModel, Nats, Difference]]:
     """Return the models, the best first, each with its mean and its difference to the best, which is negative.
 
     A model for which fewer rows are impossible is better; among those alike in this, one with a higher mean of the
@@ -47,7 +47,7 @@ def ordered(models: Sequence[Compared]) -> list[tuple[Compared, Nats, Difference
     """
     shared = np.isfinite([each.log_prob for each in models]).all(axis=0)
 
-    def key(each: Compared) -> tuple[int, float]:
+    def key(each: ScoredModel) -> tuple[int, float]:
         possible = each.log_prob[shared]
         return int((~np.isfinite(each.log_prob)).sum()), -float(possible.mean()) if len(possible) else math.inf
 
@@ -55,7 +55,7 @@ def ordered(models: Sequence[Compared]) -> list[tuple[Compared, Nats, Difference
     return [(each, mean_nats(each.log_prob), difference(each.log_prob, order[0].log_prob)) for each in order]
 
 
-def lines(models: Sequence[Compared]) -> Iterator[str]:
+def lines(models: Sequence[ScoredModel]) -> Iterator[str]:
     """Yield what a person reads, in lines of 80 columns."""
     found = ordered(models)
     head = ("model", "nats a row", "behind", "params", "size", "s/100k")
@@ -75,7 +75,7 @@ def lines(models: Sequence[Compared]) -> Iterator[str]:
             yield from wrapped(f"{_short(each.model)}: {text}", WIDTH)
 
 
-def document(models: Sequence[Compared]) -> dict[str, Any]:
+def document(models: Sequence[ScoredModel]) -> dict[str, Any]:
     """Return the comparison as plain JSON values, the best model first; a number that is not finite becomes null."""
     found = ordered(models)
     return {
@@ -98,7 +98,7 @@ def document(models: Sequence[Compared]) -> dict[str, Any]:
     }
 
 
-def _row(each: Compared, nats: Nats, behind: Difference, *, first: bool) -> tuple[str, ...]:
+def _row(each: ScoredModel, nats: Nats, behind: Difference, *, first: bool) -> tuple[str, ...]:
     mean = "-inf" if nats.impossible else f"{nats.mean:z.3f}{_error(nats.error)}"
     gap = "" if first or not math.isfinite(behind.mean) else f"{-behind.mean:z.3f}{_error(behind.error)}"
     return _short(each.model), mean, gap, f"{each.parameters:,}", _size(each.size), f"{each.seconds:.3g}"

@@ -22,7 +22,7 @@ BOUNDS = [0.0, 1.0, 3.0, 5.0, 1e3]  # where splines and maps of tails end or mig
 MOST_COLUMNS = 100
 
 
-def far_away(subject: Subject, values: Tensor) -> Iterator[Finding]:
+def extremes(subject: Subject, values: Tensor) -> Iterator[Finding]:
     """Yield whether the densities of strange rows are numbers, and whether they fall outward in the end.
 
     Args:

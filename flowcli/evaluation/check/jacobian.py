@@ -40,7 +40,7 @@ def log_dets(subject: Subject, points: Points) -> Iterator[Finding]:
     stated = laid.log_det - subject.code_masses(points, laid.codes) + terms.log_det + terms.angles_log_prob + turns
     result = log_abs_det(jacobian(_latents(subject, points), points.residuals[:, subject.numbers]), of_latents, present)
     meaning = "The log-det from the table's columns to the latents is that of the matrix of all derivatives."
-    figure = _apart(stated, result)
+    figure = _max_difference(stated, result)
     yield within("log-det of the whole", figure, limits.LOG_DET, "nats", meaning, f"{len(stated)} rows")
 
 
@@ -85,7 +85,7 @@ def _of_columns(subject: Subject, points: Points) -> Finding:
     result = log_abs_det(jacobian(encoded, points.residuals[:, subject.numbers]), present, present)
     stated = laid.log_det - subject.code_masses(points, laid.codes)
     meaning = "What is done to columns before the flow (logs, scales, quantiles, angles) counts as its derivatives say."
-    return within("log-det of the columns", _apart(stated, result), limits.LOG_DET, "nats", meaning)
+    return within("log-det of the columns", _max_difference(stated, result), limits.LOG_DET, "nats", meaning)
 
 
 def _of_layers(subject: Subject, points: Points) -> Finding:
@@ -99,7 +99,7 @@ def _of_layers(subject: Subject, points: Points) -> Finding:
         every = torch.ones_like(x, dtype=torch.bool)
         before, after = (every if c.observed is None else c.observed > 0 for c in (own, layer.output_context(own)))
         through: Map = lambda rows, index, layer=layer, own=own: layer(rows, own.select(index))[0]  # type: ignore[misc]  # noqa: E731
-        off = _apart(stated, log_abs_det(jacobian(through, x), after, before))
+        off = _max_difference(stated, log_abs_det(jacobian(through, x), after, before))
         if off >= worst:
             worst, where = off, name
     meaning = "So does each layer."
@@ -131,6 +131,6 @@ def _with(subject: Subject, points: Points, x: Tensor, index: Tensor) -> Points:
     return Points(residuals, chosen.features)
 
 
-def _apart(stated: Tensor, result: Tensor) -> float:
+def _max_difference(stated: Tensor, result: Tensor) -> float:
     """Return the largest difference; infinite where one is not a number."""
     return float((stated - result).abs().nan_to_num(math.inf).amax())

@@ -14,7 +14,7 @@ from flowcli.table.schema import Column
 Rows = NDArray[np.float64]
 
 KNOTS = 48
-FAR = 700.0  # beyond it exp() overflows
+MAX_EXPONENT = 700.0  # beyond it exp() overflows
 MOST = 1e150  # beyond it squares do
 BOUNDED_SPREADS = 1e-12  # less of a spread than this, relative to the middle, is rounding
 
@@ -82,7 +82,7 @@ class Line:
 
     def drawn_out(self, s: Rows) -> Rows:
         """Return the inverse of ``drawn_in``."""
-        return _back(self.middle + self.width * np.sinh(np.clip(s, -FAR / 2, FAR / 2)), self.column)
+        return _back(self.middle + self.width * np.sinh(np.clip(s, -MAX_EXPONENT / 2, MAX_EXPONENT / 2)), self.column)
 
 
 def _onto(x: Rows, column: Column) -> tuple[Rows, Rows]:
@@ -105,7 +105,7 @@ def _onto(x: Rows, column: Column) -> tuple[Rows, Rows]:
 def _back(y: Rows, column: Column) -> Rows:
     """Return the inverse."""
     lower, upper = column.support
-    y = y if column.kind == "real" else np.clip(y, -FAR, FAR)
+    y = y if column.kind == "real" else np.clip(y, -MAX_EXPONENT, MAX_EXPONENT)
     match column.kind:
         case "positive" if column.linear_below is not None:
             return np.asarray(2 * column.linear_below * np.sinh(y))

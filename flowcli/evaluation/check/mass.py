@@ -146,7 +146,7 @@ def _log_density(subject: Subject, points: Points, templates: Points) -> Rows:
 def _by_quadrature(subject: Subject, guess: NumbersProposal, drawn: Points) -> Finding:
     """Return the integral for several rows' codes, each by itself; the one farthest from one is told."""
     dimensions = len(subject.numbers)
-    templates = _several(subject, drawn, LABELS[dimensions - 1])
+    templates = _templates(subject, drawn, LABELS[dimensions - 1])
     observed = subject.observed(subject.laid(templates).codes).numpy()
     maps: list[Line | Circle] = [*(guess.proposal.lines if guess.proposal else []), *guess.circles]
 
@@ -182,7 +182,7 @@ def _unrolled(each: Line | Circle, v: Rows) -> tuple[Rows, Rows]:
     return x, math.log(2) - np.log(v * expit(-s / 2)) - each.drawn_in(x)[1]
 
 
-def _several(subject: Subject, drawn: Points, most: int) -> Points:
+def _templates(subject: Subject, drawn: Points, most: int) -> Points:
     """Return rows that differ in their codes, or in what they are given."""
     codes = subject.laid(drawn).codes
     first: dict[bytes, int] = {}

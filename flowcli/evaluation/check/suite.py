@@ -13,7 +13,7 @@ from flowcli.errors import NumericsError
 from flowcli.evaluation.check import limits
 from flowcli.evaluation.check.categories import probability_sums
 from flowcli.evaluation.check.constants import of_constants
-from flowcli.evaluation.check.extremes import far_away
+from flowcli.evaluation.check.extremes import extremes
 from flowcli.evaluation.check.finding import Finding, within
 from flowcli.evaluation.check.jacobian import log_dets
 from flowcli.evaluation.check.mass import masses
@@ -87,7 +87,7 @@ def _of_flow(density: FlowDensity, values: Rows | None, seed: int) -> Iterator[F
         yield from written(subject, drawn.select(torch.arange(min(WRITTEN, len(drawn.residuals)))), rows)
     else:
         yield refusal
-    yield from far_away(subject, seen[:50])
+    yield from extremes(subject, seen[:50])
     yield from precisions(subject, seen)
 
 

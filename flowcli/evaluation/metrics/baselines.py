@@ -37,7 +37,7 @@ def simple_log_probs(
     Yields:
         A name, and (M,), in nats, on the measure of the schema.
     """
-    if (indices := whole_places(schema)) is not None:
+    if (indices := continuous_indices(schema)) is not None:
         train, rows = train[:, indices], rows[:, indices]
         yield "a single Gaussian", gaussian_log_prob(train, rows, weights)
         if weights is None and (found := mixture_log_prob(train, rows)) is not None:
@@ -46,7 +46,7 @@ def simple_log_probs(
     yield "each column by itself", _columns_log_prob(train, rows, schema, weights)
 
 
-def whole_places(schema: Schema) -> list[int] | None:
+def continuous_indices(schema: Schema) -> list[int] | None:
     """Return the modelled columns if all are continuous and whole, but for constants; ``None`` if one is not."""
     modelled = [column for column in schema.columns if not column.given]
     if not all(

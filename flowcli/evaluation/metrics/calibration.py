@@ -120,10 +120,10 @@ def _values(column: Column, ranks: Rows, draws: int | None) -> Check:
     by_cells = float(stats.chi2.sf(statistic, len(counts) - 1)) if expected.min() >= 5 else 1.0
     chance = min(1.0, 2 * min(float(stats.kstwo.sf(distance, effective)), by_cells))
     nats = divergence(counts, np.diff(EDGES) * (1e9 if draws is None else draws))
-    return Check(column.name, "values", distance, chance, chance, nats, _manner(ranks, effective))
+    return Check(column.name, "values", distance, chance, chance, nats, _miscalibration(ranks, effective))
 
 
-def _manner(ranks: Rows, effective: int) -> str:
+def _miscalibration(ranks: Rows, effective: int) -> str:
     """Return which way ranks (N,) are off uniform: the most certain of place, width and tails."""
     outer = np.abs(ranks - 0.5)
     looks = {

@@ -20,7 +20,7 @@ from flowcli.evaluation.metrics.ranks import ranks_among, ranks_among_own
 from flowcli.random import Stream, numpy_generator
 
 Rows = NDArray[np.float64]
-Manner = Literal["too narrow", "too wide", "tails too light", "tails too heavy"]
+Miscalibration = Literal["too narrow", "too wide", "tails too light", "tails too heavy"]
 
 LEVELS = (0.5, 0.9, 0.99)
 CONFIDENCE = 0.95
@@ -70,7 +70,7 @@ class Coverage:
     dimensions: float
 
     @property
-    def miscalibration(self) -> Manner | None:
+    def miscalibration(self) -> Miscalibration | None:
         """Which way the regions are wrong; ``None`` where too few are sure to be.
 
         A model that is too wide or too narrow as a whole is so by the same factor in its middle and far out. Were it a

@@ -13,7 +13,7 @@ Rows = NDArray[np.float64]
 
 MOST_POINTS = 5000
 MOST_LEVELS = 50  # of a category that are told apart, the most frequent ones
-FAR = 10.0  # units from a column's middle; beyond it distances grow like logarithms
+LINEAR_RANGE = 10.0  # units from a column's middle; beyond it distances grow like logarithms
 
 
 class Points:
@@ -50,7 +50,7 @@ class Points:
             parts = [np.cos(angle) * present, np.sin(angle) * present]
         else:
             center, unit = self._units[index]
-            parts = [FAR * np.arcsinh(np.where(present, cells / unit - center / unit, 0.0) / FAR)]
+            parts = [LINEAR_RANGE * np.arcsinh(np.where(present, cells / unit - center / unit, 0.0) / LINEAR_RANGE)]
         return parts if present.all() and not column.missing else [*parts, ~present * 1.0]
 
 

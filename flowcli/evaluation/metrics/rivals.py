@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from flowcli.evaluation.metrics.baselines import (
     BANDWIDTHS,
     COMPONENTS,
+    continuous_indices,
     gaussian_log_prob,
     kernel_log_prob,
     mixture_log_prob,
     simple_log_probs,
-    whole_places,
 )
 from flowcli.evaluation.metrics.comparison import Difference, Nats, difference, mean_nats
 from flowcli.random import Stream, numpy_generator
@@ -104,21 +104,21 @@ class _Simple:
 
     def __init__(self, schema: Schema, seed: int) -> None:
         self._schema, self._seed = schema, seed
-        self._places = whole_places(schema)
+        self._continuous_indices = continuous_indices(schema)
         self._given = [index for index, column in enumerate(schema.columns) if column.given]
         self._sizes: Sequence[int] = COMPONENTS
         self._bandwidths: Sequence[float] = BANDWIDTHS
 
     def of(self, train: Rows, rows: Rows) -> Iterator[tuple[str, Rows]]:
         """Yield each density's name, and its log-density of rows (M, C) after training rows (N, C), (M,)."""
-        indices = self._places
+        indices = self._continuous_indices
         if indices is None:
             yield from simple_log_probs(train, rows, self._schema)
             return
         if not indices:
             return
         if self._given:
-            yield from self._given_the_rest(train, rows, indices)
+            yield from self._linear_regression(train, rows, indices)
         train, rows = train[:, indices], rows[:, indices]
         looking_away = ", unconditional" if self._given else ""
         yield f"a Gaussian{looking_away}", gaussian_log_prob(train, rows)
@@ -129,7 +129,7 @@ class _Simple:
             self._bandwidths = (kernels[0],)
             yield f"a kernel density{looking_away}", kernels[1]
 
-    def _given_the_rest(self, train: Rows, rows: Rows, indices: list[int]) -> Iterator[tuple[str, Rows]]:
+    def _linear_regression(self, train: Rows, rows: Rows, indices: list[int]) -> Iterator[tuple[str, Rows]]:
         """Yield a linear regression with Gaussian errors: a Gaussian of all columns over that of the given ones."""
         columns = [self._schema.columns[index] for index in self._given]
         if all(c.continuous and not (c.atoms or c.missing or c.subtracted_columns) for c in columns):

@@ -15,7 +15,7 @@ Rows = NDArray[np.float64]
 
 BINS = 8  # of a column, for how much two of them tell of each other
 CERTAIN = 0.95  # of twenty perfect models one has a column that differs so much
-LEAST_APART = 0.02  # a difference that can be seen
+VISIBLE_DIFFERENCE = 0.02  # a difference that can be seen
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def telling(samples: Rows, rows: Rows | None, schema: Schema, most: int) -> Choi
     if rows is not None and len(rows) and len(samples):
         found = {p: distance(samples[:, p], rows[:, p]) for p in positions}
         chance = kolmogi((1 - CERTAIN) / len(positions)) * math.sqrt(1 / len(samples) + 1 / len(rows))
-        worst = [p for p in sorted(positions, key=lambda p: -found[p]) if found[p] > max(chance, LEAST_APART)]
+        worst = [p for p in sorted(positions, key=lambda p: -found[p]) if found[p] > max(chance, VISIBLE_DIFFERENCE)]
         worst = worst[: most // 2]
     chosen = set(worst)
     tells = dependence(samples if rows is None or len(rows) < len(positions) else rows, schema)

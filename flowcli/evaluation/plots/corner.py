@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flowcli.evaluation.plots import notes, words
 from flowcli.evaluation.plots.column_selection import Choice, telling
 from flowcli.evaluation.plots.labels import Below, Ticks, below, beside
-from flowcli.evaluation.plots.panels import Places, draw_one, draw_two, points_for
+from flowcli.evaluation.plots.panels import AxisPositions, draw_one, draw_two, points_for
 from flowcli.evaluation.plots.scale import Scale
 from flowcli.evaluation.plots.sheet import (
     LABEL,
@@ -36,7 +36,7 @@ from flowcli.table import Column, Schema
 Rows = NDArray[np.float64]
 
 MOST = 8  # columns: the panels of more could not be read on a page
-SIDES = (3.4, 2.6, 2.1, 1.75, 1.5, 1.35, 1.2, 1.1)  # inches of a panel, by how many columns there are
+PANEL_INCHES = (3.4, 2.6, 2.1, 1.75, 1.5, 1.35, 1.2, 1.1)  # inches of a panel, by how many columns there are
 
 
 @unaffected
@@ -76,7 +76,7 @@ def corner(
         rows = rows[
             numpy_generator(seed, Stream.POINTS_ORDER).permutation(len(rows))
         ]  # the first of them are drawn as points
-    edge = SIDES[min(len(selection.positions), len(SIDES)) - 1]
+    edge = PANEL_INCHES[min(len(selection.positions), len(PANEL_INCHES)) - 1]
     points = points_for(edge, edge)
     shown = [
         _Column.of(
@@ -123,7 +123,7 @@ class _Column:
     lines: list[str]
     under: Below
     left: Ticks
-    positions: Places
+    positions: AxisPositions
 
     @classmethod
     def of(cls, column: Column, samples: Rows, rows: Rows | None, edge: float, points: int, seed: int) -> _Column:
@@ -133,7 +133,7 @@ class _Column:
             notes.beside_name(scale, samples, rows),
             below(scale, edge),
             beside(scale, edge),
-            Places.of(scale, samples, rows, seed, points),
+            AxisPositions.of(scale, samples, rows, seed, points),
         )
 
     @property

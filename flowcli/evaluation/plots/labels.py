@@ -41,7 +41,7 @@ def below(scale: Scale, width: float) -> Below:
     if scale.count == 1:
         return Below([(0.5, words.fitted(scale.labels[0], SMALL, slot))], False, TICK_HEIGHT)
     every = 1 + int(LINE * SMALL * POINT * scale.count > width * 1.15)  # narrower than its letters are high
-    texts = _told_apart(scale, LONGEST / POINT)
+    texts = _distinct_labels(scale, LONGEST / POINT)
     ticks = [(at, text) for (at, _), text in zip(whole, texts, strict=True)][::every]
     return Below(ticks, True, tick_room(text for _, text in ticks))
 
@@ -50,7 +50,7 @@ def beside(scale: Scale, height: float) -> Ticks:
     """Return the ticks left of a panel of some height, in inches."""
     if scale.count:
         every = 1 + int(LINE * SMALL * POINT * scale.count > height * 1.15)
-        texts = _told_apart(scale, LONGEST / POINT)
+        texts = _distinct_labels(scale, LONGEST / POINT)
         return [(at, text) for (at, _), text in zip(scale.ticks(0), texts, strict=True)][::every]
     half = LINE * SMALL * POINT / 2 / height
     for most in (5, 4, 3, 2, 1):
@@ -80,7 +80,7 @@ def _numbers_below(scale: Scale, width: float) -> Ticks:
     return best
 
 
-def _told_apart(scale: Scale, room: float) -> list[str]:
+def _distinct_labels(scale: Scale, room: float) -> list[str]:
     """Return the names of levels, shortened; where two would be the same, without what all begin and end with."""
     texts = [words.fitted(text, SMALL, room) for text in scale.labels]
     if len(set(texts)) == len(texts):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flowcli.evaluation.plots import notes
 from flowcli.evaluation.plots.labels import below
-from flowcli.evaluation.plots.panels import Places, draw_one
+from flowcli.evaluation.plots.panels import AxisPositions, draw_one
 from flowcli.evaluation.plots.scale import Scale
 from flowcli.evaluation.plots.sheet import Heading, Room, Sheet, label_x, name_above, room_above
 from flowcli.evaluation.plots.theme import unaffected
@@ -83,7 +83,7 @@ def marginals(
     for number, (scale, both) in enumerate(zip(scales, groups, strict=True)):
         axes = sheet.panel(*divmod(number, across))
         axes.spines["left"].set_visible(False)  # heights are densities, and their numbers say nothing
-        draw_one(axes, Places.of(scale, *both, seed + number))
+        draw_one(axes, AxisPositions.of(scale, *both, seed + number))
         label_x(axes, under[number].ticks, under[number].turned)
         name_above(axes, schema.columns[positions[number]].name, lines[number], width, height)
     return sheet.figure

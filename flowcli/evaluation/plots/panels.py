@@ -30,8 +30,8 @@ def points_for(width: float, height: float) -> int:
 
 
 @dataclass(frozen=True)
-class Places:
-    """A column's values, as places along its axis.
+class AxisPositions:
+    """The positions of a column's values along its axis, from 0 to 1.
 
     Attributes:
         scale: The axis.
@@ -46,7 +46,7 @@ class Places:
     points: int
 
     @classmethod
-    def of(cls, scale: Scale, samples: Rows, rows: Rows | None, seed: int, points: int = 0) -> Places:
+    def of(cls, scale: Scale, samples: Rows, rows: Rows | None, seed: int, points: int = 0) -> AxisPositions:
         """Return the places of samples (M,) and data (N,), with rounded numbers spread over their cells."""
         random = numpy_generator(seed, Stream.JITTER)
         return cls(
@@ -72,12 +72,12 @@ def bins_for(count: int) -> int:
     return int(np.clip(2 * count ** (1 / 3), 8, 40))
 
 
-def draw_one(axes: Axes, column: Places) -> None:
+def draw_one(axes: Axes, column: AxisPositions) -> None:
     """The samples of a column as an area, the data as a line around it; of levels, bars side by side."""
     (_draw_levels if column.scale.count else _draw_numbers)(axes, column)
 
 
-def _draw_levels(axes: Axes, column: Places) -> None:
+def _draw_levels(axes: Axes, column: AxisPositions) -> None:
     groups = [(SAMPLES, column.samples)] + ([] if column.rows is None else [(DATA, column.rows)])
     tops = [shares(column.scale, positions) for _, positions in groups]
     slot = 1 / column.scale.count
@@ -88,7 +88,7 @@ def _draw_levels(axes: Axes, column: Places) -> None:
     axes.set_ylim(0, 1.08 * max(max(float(top.max()) for top in tops), 1e-9))
 
 
-def _draw_numbers(axes: Axes, column: Places) -> None:
+def _draw_numbers(axes: Axes, column: AxisPositions) -> None:
     groups = [column.samples] if column.rows is None else [column.samples, column.rows]
     sizes = [int(np.count_nonzero(~np.isnan(positions))) for positions in groups]
     bins = bins_for(min([size for size in sizes if size], default=1))  # the same for both
@@ -102,7 +102,7 @@ def _draw_numbers(axes: Axes, column: Places) -> None:
     axes.set_ylim(0, 1.08 * (max(tops) or 1.0))
 
 
-def draw_two(axes: Axes, across: Places, up: Places, seed: int) -> None:
+def draw_two(axes: Axes, across: AxisPositions, up: AxisPositions, seed: int) -> None:
     """The samples of two columns as a density, the data as points upon it; of levels, what there is instead."""
     if across.scale.count and up.scale.count:
         _draw_table(axes, across, up)
@@ -127,7 +127,7 @@ def draw_points(axes: Axes, x: Rows, y: Rows, *, colour: str = DATA) -> None:
     axes.scatter(x, y, s=size, c=colour, alpha=faint, linewidths=0, rasterized=True, zorder=3)
 
 
-def _draw_density(axes: Axes, across: Places, up: Places) -> None:
+def _draw_density(axes: Axes, across: AxisPositions, up: AxisPositions) -> None:
     x, y = across.samples, up.samples
     inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
     x, y = x[inside], y[inside]
@@ -148,7 +148,7 @@ def _draw_density(axes: Axes, across: Places, up: Places) -> None:
     axes.contour(middles, middles, smooth.T, levels[:1], colors=[SAMPLES], linewidths=0.6, zorder=2)
 
 
-def _draw_strips(axes: Axes, levels: Places, numbers: Places, seed: int, *, upright: bool) -> None:
+def _draw_strips(axes: Axes, levels: AxisPositions, numbers: AxisPositions, seed: int, *, upright: bool) -> None:
     """For each level the numbers' samples as an area that is the wider the more there are, data as points in it."""
     count = levels.scale.count
     random = numpy_generator(seed, Stream.STRIP)
@@ -176,7 +176,7 @@ def _own(numbers: Rows, levels: Rows, level: int, count: int) -> Rows:
         return numbers[(np.abs(levels - (level + 0.5) / count) < 0.25 / count) & ~np.isnan(numbers)]
 
 
-def _draw_table(axes: Axes, across: Places, up: Places) -> None:
+def _draw_table(axes: Axes, across: AxisPositions, up: AxisPositions) -> None:
     """For each pair of levels an area as large as its share: of the samples, and around it of the data."""
     found = [_joint(across.samples, up.samples, across.scale.count, up.scale.count)]
     if across.rows is not None and up.rows is not None:

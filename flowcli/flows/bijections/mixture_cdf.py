@@ -64,4 +64,4 @@ class MixtureCdf(KernelBijection[SavedMixtureCdf]):
         """Log-weights, locations and log-scales, (K, ...)."""
         gains = self._gains(theta).view(-1, *[1] * (theta.ndim - 1))
         components = mixture_cdf.components_at(theta, gains, self.bound)
-        return torch.log_softmax(components.bits / BITS, 0), components.locations, -components.minus_log_scales
+        return torch.log_softmax(components.bits / BITS, 0), components.locations, -components.negative_log_scales

@@ -50,10 +50,7 @@ class AutoregressiveNetwork(Network):
 
     @abstractmethod
     def steps(self, rows: int, context: Context = NO_CONTEXT) -> Steps:
-        """Return the parameters' evaluation one column after the other, as drawing needs it, for ``rows`` rows.
-
-        It uses neither dropout nor gradients.
-        """
+        """Return what evaluates ``rows`` rows' parameters column by column, without dropout and gradients."""
 
     def select_parents(self, x: Tensor) -> None:
         """Choose what columns see from training rows (N, D), where there is a choice; what is not observed is NaN."""

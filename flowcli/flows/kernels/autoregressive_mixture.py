@@ -95,7 +95,7 @@ def forward(
     sums, peaks = e.new_empty(2, columns, 1, rows), e.new_empty(columns, 1, rows)
     # Squares that overflow must not meet the zeros of the triangle.
     least = torch.finfo(e.dtype).min / (4 * columns)
-    minus_one = constant(-1.0, e.dtype, e.device)
+    negative_one = constant(-1.0, e.dtype, e.device)
     for begin in range(0, columns, most):
         end = min(begin + most, columns)
         size = end - begin
@@ -114,7 +114,7 @@ def forward(
         prior.sub_(prior.amax(1, keepdim=True))
 
         torch.abs(log_scale, out=squeeze)
-        torch.add(minus_one, squeeze, alpha=-1 / LARGEST_LOG_SCALE, out=squeeze).reciprocal_()
+        torch.add(negative_one, squeeze, alpha=-1 / LARGEST_LOG_SCALE, out=squeeze).reciprocal_()
         torch.mul(log_scale, squeeze, out=inverse_scale)  # -l, until the exponential
         torch.add(prior, inverse_scale, alpha=BITS, out=posterior)
         inverse_scale.exp_()

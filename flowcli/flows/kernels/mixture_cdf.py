@@ -37,14 +37,14 @@ class Components(NamedTuple):
     Attributes:
         bits: Log-weights to base two, up to a constant.
         locations: m.
-        minus_log_scales: -log s.
+        negative_log_scales: -log s.
         inverse_scales: 1 / s.
         squeeze: By how much the clip squeezed the log-scales, but for the sign; its derivative is the square.
     """
 
     bits: Tensor
     locations: Tensor
-    minus_log_scales: Tensor
+    negative_log_scales: Tensor
     inverse_scales: Tensor
     squeeze: Tensor
 
@@ -106,7 +106,7 @@ def forward(
 def gradient(saved: SavedMixtureCdf, grad_z: Tensor, grad_log: Tensor) -> tuple[Tensor, Tensor]:
     """Return the gradients of x and of theta, from those of z and of log dz/dx, which broadcast with x."""
     z, gains, columns_seen, strides = saved
-    minus_gains = torch.neg(gains)
+    negative_gains = torch.neg(gains)
     grad_theta = planes_like(strides, 3 * len(gains), z)
     # Of A, C and E.
     of_logs = z.new_empty(3, *z.shape)
@@ -119,8 +119,8 @@ def gradient(saved: SavedMixtureCdf, grad_z: Tensor, grad_log: Tensor) -> tuple[
         of_bits, of_distance, of_width = _of_planes(of_logs[:, block], components.inverse_scales, sums)
         of_x.append(of_distance.sum(0))
         write(of_weights, torch.mul, of_bits, gains)
-        write(of_locations, torch.mul, of_distance, minus_gains)
-        write(of_scales, torch.mul, of_width.mul_(components.squeeze).mul_(components.squeeze), minus_gains)
+        write(of_locations, torch.mul, of_distance, negative_gains)
+        write(of_scales, torch.mul, of_width.mul_(components.squeeze).mul_(components.squeeze), negative_gains)
     return _joined(of_x), grad_theta
 
 
@@ -145,15 +145,15 @@ def components_at(theta: Tensor, gains: Tensor, bound: float) -> Components:
     torch.sub(bits, bits.amax(0), out=bits)  # so that A and C are small where z is
     torch.mul(raw_locations, gains, out=locations)
     torch.mul(raw_log_scales, gains, out=scaled)
-    minus_one = constant(-1.0, theta.dtype, theta.device)
-    torch.add(minus_one, torch.abs(scaled, out=squeeze), alpha=-1 / bound, out=squeeze).reciprocal_()
+    negative_one = constant(-1.0, theta.dtype, theta.device)
+    torch.add(negative_one, torch.abs(scaled, out=squeeze), alpha=-1 / bound, out=squeeze).reciprocal_()
     scaled.mul_(squeeze)
     return Components(bits, locations, scaled, torch.exp(scaled), squeeze)
 
 
 def evaluate(x: Tensor, components: Components) -> Sums:
     """A, C and E, and what they are made of."""
-    bits, locations, minus_log_scales, inverse_scales, _ = components
+    bits, locations, negative_log_scales, inverse_scales, _ = components
     distance = torch.sub(x, locations)
     t = torch.mul(distance, inverse_scales)
     terms = x.new_empty(3, *t.shape)
@@ -162,7 +162,7 @@ def evaluate(x: Tensor, components: Components) -> Sums:
     torch.clamp_min(t, 0, out=above)
     torch.add(bits, below, alpha=BITS, out=below)
     torch.add(bits, above, alpha=-BITS, out=above)
-    torch.add(bits, t.abs_(), alpha=-BITS, out=density).add_(minus_log_scales, alpha=BITS)
+    torch.add(bits, t.abs_(), alpha=-BITS, out=density).add_(negative_log_scales, alpha=BITS)
     peaks = terms.amax(1, keepdim=True)
     exp2_(terms.sub_(peaks))
     factor = t.sigmoid_()
@@ -233,8 +233,8 @@ def _of_planes(of_logs: Tensor, inverse_scales: Tensor, sums: Sums) -> tuple[Ten
     of_bits = torch.addcmul(through, below, of_below).addcmul_(above, of_above)
     of_distance = torch.mul(density, torch.sub(slopes[0], slopes[1]).div_(sums.sums[2]))
     # That of E by t has a factor of -tanh(t / 2).
-    minus_one = constant(-1.0, density.dtype, density.device)
-    tanh = torch.add(minus_one, sums.factor, alpha=2).copysign_(sums.distance)
+    negative_one = constant(-1.0, density.dtype, density.device)
+    tanh = torch.add(negative_one, sums.factor, alpha=2).copysign_(sums.distance)
     of_distance.addcmul_(tanh.mul_(through), inverse_scales, value=-1)
     return of_bits, of_distance, through.addcmul_(of_distance, sums.distance)
 

@@ -189,7 +189,9 @@ def gradient(saved: SavedSpline, bound: float, grad_y: Tensor, grad_log: Tensor)
     grad_theta = planes_like(strides, saved.planes, inside)
     write(_sizes(grad_theta, bins), torch.mul, grad_sizes, located.squeeze)
     factor = torch.mul(located.ends, located.ends_squeeze).mul_(located.ends_squeeze)
-    _spread(grad_theta[2 * bins :], reached, grad_d0.mul_(factor[0]), grad_d1.mul_(factor[1]), periodic=periodic)
+    _write_knot_gradients(
+        grad_theta[2 * bins :], reached, grad_d0.mul_(factor[0]), grad_d1.mul_(factor[1]), periodic=periodic
+    )
     return grad_x, grad_theta
 
 
@@ -280,7 +282,7 @@ def _log_derivative(curve: Curve) -> Tensor:
     return torch.mul(curve.relative, curve.relative).mul_(curve.numerator).log_()
 
 
-def _spread(out: Tensor, reached: Tensor, left: Tensor, right: Tensor, *, periodic: bool) -> None:
+def _write_knot_gradients(out: Tensor, reached: Tensor, left: Tensor, right: Tensor, *, periodic: bool) -> None:
     """Give the gradients at the bin's left and right knots to the planes of these knots."""
     bins = len(reached) - 1
     inner = out[1:] if periodic else out

@@ -30,11 +30,11 @@ def decision(column: Column) -> str:
     if column.atoms:
         words += f"; {' and '.join(f'{atom:g}' for atom in column.atoms)} apart"
     if column.subtracted_columns:
-        words = f"{shown_sum(column)}, {_rest(column)}"
+        words = f"{shown_sum(column)}, {_residual_words(column)}"
     return words + (", given" if column.given else "")
 
 
-def _rest(column: Column) -> str:
+def _residual_words(column: Column) -> str:
     """Return what is left of a sum, in words."""
     match column.values:
         case () if column.kind == "constant":

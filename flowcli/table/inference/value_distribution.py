@@ -140,9 +140,9 @@ def log_normal_gain(numbers: Numbers) -> float:
     """By how many nats a row a log-normal explains positive numbers better than a normal does."""
     logs = np.log(numbers)
     size = numbers.max()
-    scale, log_spread = float((numbers / size).std()), float(logs.std())
-    if not (scale > 0 and log_spread > 0):
+    scale, log_scale = float((numbers / size).std()), float(logs.std())
+    if not (scale > 0 and log_scale > 0):
         return 0.0
     normal = -np.log(scale) - float(np.log(size))
-    log_normal = -np.log(log_spread) - float(logs.mean())
+    log_normal = -np.log(log_scale) - float(logs.mean())
     return float(log_normal - normal)

@@ -108,10 +108,10 @@ class CsvReader:
         head = next(records(first, self._separator))
         self._refuse_other_separator(first, head)
         cells = [cell.decode() for cell in head.cells]
-        self._rest = first
+        self._unread = first
         self._first_line = 1
         if options.header:
-            self._rest = first[head.end :]
+            self._unread = first[head.end :]
             self._first_line += count_lines(first[: head.end])
             self._check_header(cells)
         else:
@@ -151,7 +151,7 @@ class CsvReader:
     def arriving(self, positions: Sequence[int], kept: Sequence[int]) -> Iterator[Chunk | Waiting]:
         """Like ``chunks``, and a ``Waiting`` wherever the next one has not been written into a pipe yet."""
         line, row = self._first_line, 0
-        first, self._rest = self._rest, b""
+        first, self._unread = self._unread, b""
         for data in chain([first] if first else [], self._texts):
             if isinstance(data, Waiting):
                 yield data

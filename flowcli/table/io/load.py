@@ -251,7 +251,7 @@ class _Gathered:
         request: ColumnRequest,
     ) -> None:
         self._reader, self._names, self._asked = reader, names, asked
-        self._source, self._decimal, self._wishes = source, decimal, request
+        self._source, self._decimal, self._request = source, decimal, request
         self._chunks: list[Chunk] = []  # without their texts, but for those that may be wanted
         self._kept: list[dict[int, pa.ChunkedArray]] = []
         width = len(names)
@@ -275,7 +275,7 @@ class _Gathered:
                 0 if bad is None else np.count_nonzero(bad)
             )
             column = chunk.texts.column(name)
-            if self._wishes.is_category(name):
+            if self._request.is_category(name):
                 kept[column_index] = column
                 continue
             if bad is not None and bad.any():
@@ -329,7 +329,7 @@ class _Gathered:
         textual = [
             column_index
             for column_index, name in enumerate(self._names)
-            if self._wishes.is_category(name) or 2 * self._texts[column_index] > self._present[column_index]
+            if self._request.is_category(name) or 2 * self._texts[column_index] > self._present[column_index]
         ]
         numeric = [column_index for column_index in range(len(self._names)) if column_index not in textual]
         for chunk in [*self._chunks, *([] if before is None else [before])]:

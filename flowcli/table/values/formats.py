@@ -90,7 +90,7 @@ def _rounded(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]
     if column.subtracted_columns:
         return _to_digits(values, column)
     if column.kind == "circular":
-        return _on_circle(values, column)
+        return _angles_on_grid(values, column)
     numbers = values
     if column.step is not None:
         numbers = _on_grid(values, column, column.step, open_ends=False)
@@ -108,7 +108,7 @@ def _to_digits(values: NDArray[np.float64], column: Column) -> NDArray[np.float6
     return np.where(np.isnan(values), values, _on_grid(values, plain, float(f"1e-{digits}"), open_ends=True))
 
 
-def _on_circle(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
+def _angles_on_grid(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
     """Angles on their grid, from the lower end up to, but without, the upper one, which is the same point."""
     lower, upper = column.support
     plain = Column(column.name, step=column.step, integer=column.integer, decimals=column.decimals)

@@ -49,7 +49,7 @@ class StartCandidates:
 
     def __init__(self, request: config.Config, encoder: Encoder, train: RowSet, held_out: RowSet, seed: int) -> None:
         self._request, self._encoder, self._rows, self._seed = request, encoder, len(train), seed
-        self._train = resolve.settle_train(request.train, rows=len(train))
+        self._train = resolve.resolve_train(request.train, rows=len(train))
         self._trials_pay = resolve.long_enough(self._train, rows=len(train))
         self._marginals = resolve.wants_marginal(request.flow)
         if len(self._marginals) > 1 and out_of_reach(encoder, train).any():
@@ -106,21 +106,21 @@ class StartCandidates:
         """
         wanted, from_em = _mixture_wish(self._request.flow.base)
         if not self.columns or (wanted is None and len(self._choices) == 1):
-            return [self._way(self._choices[-1], None, from_em=False)]
+            return [self._candidate(self._choices[-1], None, from_em=False)]
         counts = resolve.candidate_components(self._request.flow.base, self._rows, self.columns)
         starts = choose_starts(self._choices, self._sample, self._held_sample, components=counts, seed=self._seed)
         first, *others = starts
         components = len(first.mixture.weights)
         if isinstance(wanted, int) and from_em and wanted != components:
             raise ConfigError(f"components: {wanted} are more than the {self._rows} rows; use fewer")
-        result = [self._way(first.coordinates, first, from_em=from_em)]
+        result = [self._candidate(first.coordinates, first, from_em=from_em)]
         if others and first.coordinates.marginal is None and self._trials_pay:
             behind = first.held_out_nats - others[0].held_out_nats
             if behind < resolve.UNCLEAR:
-                result += [self._way(other.coordinates, other, from_em=from_em) for other in others]
+                result += [self._candidate(other.coordinates, other, from_em=from_em) for other in others]
         return result
 
-    def _way(self, coordinates: Standardizer, start: Start | None, *, from_em: bool) -> StartCandidate:
+    def _candidate(self, coordinates: Standardizer, start: Start | None, *, from_em: bool) -> StartCandidate:
         encoder = self._encoder.with_coordinates(coordinates)
         flow = resolve.resolve_flow(
             self._request.flow,

@@ -130,11 +130,11 @@ def trainable(
 
 def within_reach(encoder: Encoder, train: RowSet, held_out: RowSet) -> tuple[RowSet, RowSet]:
     """Return the rows without those that lie so far out that a fit cannot compute with them."""
-    far_train, far_held_out = (out_of_reach(encoder, part) for part in (train, held_out))
-    if far_held_out.all():
+    train_outliers, held_out_outliers = (out_of_reach(encoder, part) for part in (train, held_out))
+    if held_out_outliers.all():
         raise DataError("all held-out rows lie too far from the training rows to compare them")
-    if far_train.any() or far_held_out.any():
-        return train.keep(~far_train), held_out.keep(~far_held_out)
+    if train_outliers.any() or held_out_outliers.any():
+        return train.keep(~train_outliers), held_out.keep(~held_out_outliers)
     return train, held_out
 
 

@@ -128,7 +128,7 @@ def fit_mixture(
     filled: Tensor | _Filled = columns
     if start is None:
         complete = rows.nan_to_num()
-        centres = _far_apart(complete, min(components, len(rows)), random)
+        centres = _kmeans_plus_plus(complete, min(components, len(rows)), random)
         shares = torch.nn.functional.one_hot(torch.cdist(complete, centres).argmin(1), len(centres)).T.double()
         if incomplete:
             none = columns.new_zeros(len(patterns), 1, 1, 1)
@@ -224,7 +224,7 @@ def _usual_patterns(rows: Tensor) -> Tensor:
     return usual.nonzero()[:, 0]
 
 
-def _far_apart(rows: Tensor, count: int, random: torch.Generator) -> Tensor:
+def _kmeans_plus_plus(rows: Tensor, count: int, random: torch.Generator) -> Tensor:
     """Return ``count`` of the rows (N, D) as centres, by greedy k-means++.
 
     Each is drawn with a probability in proportion to its squared distance from the nearest centre so far; of a few

@@ -105,14 +105,14 @@ def resolve_flow(flow: config.FlowConfig, *, size: Size, marginal: bool, compone
         components: The number of components found best, where that was left open.
     """
     return config.FlowConfig(
-        layers=tuple(_settle_layer(layer, size, marginal) for layer in flow.layers),
-        base=_settle_base(flow.base, size, components),
-        discrete=flow.discrete.model_copy(update={"net": _settle_net(flow.discrete.net, size.rows, size.codes)}),
-        circular=flow.circular.model_copy(update={"net": _settle_net(flow.circular.net, size.rows, size.angles)}),
+        layers=tuple(_resolve_layer(layer, size, marginal) for layer in flow.layers),
+        base=_resolve_base(flow.base, size, components),
+        discrete=flow.discrete.model_copy(update={"net": _resolve_net(flow.discrete.net, size.rows, size.codes)}),
+        circular=flow.circular.model_copy(update={"net": _resolve_net(flow.circular.net, size.rows, size.angles)}),
     )
 
 
-def settle_train(train: config.TrainConfig, *, rows: int) -> config.TrainConfig:
+def resolve_train(train: config.TrainConfig, *, rows: int) -> config.TrainConfig:
     """Return the training options with nothing left to decide."""
     # About thirty batches an epoch, between what keeps a processor busy and what it handles best.
     batch_size = min(
@@ -146,25 +146,25 @@ def wide(flow: config.FlowConfig, *, size: Size) -> config.FlowConfig | None:
 
 def long_enough(train: config.TrainConfig, *, rows: int) -> bool:
     """Return whether a trial is but a small part of a fit."""
-    steps = _settled(train.epochs) * max(1, rows // _settled(train.batch_size))
+    steps = _resolved(train.epochs) * max(1, rows // _resolved(train.batch_size))
     return steps * SHARE_OF_TRIAL >= TRIAL_STEPS
 
 
 def settings(train: config.TrainConfig, *, rows: int) -> Settings:
     """Return how the loop runs, from options in which nothing is left to decide."""
-    batch_size, epochs = _settled(train.batch_size), _settled(train.epochs)
+    batch_size, epochs = _resolved(train.batch_size), _resolved(train.epochs)
     per_epoch = max(1, rows // batch_size)
     return Settings(
         batch_size=batch_size,
         steps=epochs * per_epoch,
         evaluate_every=_evaluate_every(epochs * per_epoch, per_epoch),
-        learning_rate=_settled(train.learning_rate),
+        learning_rate=_resolved(train.learning_rate),
         schedule=train.schedule,
-        warmup=_settled(train.warmup),
-        patience=_settled(train.patience),
+        warmup=_resolved(train.warmup),
+        patience=_resolved(train.patience),
         clip=train.clip,
         weight_decay=train.weight_decay,
-        average=_settled(train.average),
+        average=_resolved(train.average),
         noise=train.noise,
     )
 
@@ -192,7 +192,7 @@ def wants_marginal(flow: config.FlowConfig) -> list[bool]:
     return {"none": [False], "quantile": [True], "auto": [False, True]}[first.marginal]
 
 
-def _settle_layer(layer: config.Layer, size: Size, marginal: bool) -> config.Layer:
+def _resolve_layer(layer: config.Layer, size: Size, marginal: bool) -> config.Layer:
     rows, columns = size.rows, size.columns
     match layer:
         case config.Linear(linear="auto"):
@@ -200,35 +200,35 @@ def _settle_layer(layer: config.Layer, size: Size, marginal: bool) -> config.Lay
         case config.Marginal(marginal="auto"):
             return config.Marginal(marginal="quantile" if marginal else "none")
         case config.Repeat():
-            inner = tuple(_settle_layer(each, size, marginal) for each in layer.layers)
+            inner = tuple(_resolve_layer(each, size, marginal) for each in layer.layers)
             return config.Repeat(repeat=_or(layer.repeat, flow_layers(rows)), layers=inner)
         case config.Coupling(coupling=coupling):
             update = {
-                "net": _settle_net(coupling.net, rows, columns),
-                "transform": _settle_bins(coupling.transform, size),
+                "net": _resolve_net(coupling.net, rows, columns),
+                "transform": _resolve_bins(coupling.transform, size),
             }
             return config.Coupling(coupling=coupling.model_copy(update=update))
         case config.Autoregressive(autoregressive=options):
             update = {
-                "net": _settle_net(options.net, rows, columns),
-                "transform": _settle_bins(options.transform, size),
+                "net": _resolve_net(options.net, rows, columns),
+                "transform": _resolve_bins(options.transform, size),
             }
             return config.Autoregressive(autoregressive=options.model_copy(update=update))
         case config.Elementwise(elementwise=each):
-            update = {"transform": _settle_bins(each.transform, size)}
+            update = {"transform": _resolve_bins(each.transform, size)}
             return config.Elementwise(elementwise=each.model_copy(update=update))
         case _:
             return layer
 
 
-def _settle_bins(transform: config.Transform, size: Size) -> config.Transform:
+def _resolve_bins(transform: config.Transform, size: Size) -> config.Transform:
     if not isinstance(transform, config.Spline):
         return transform
     bins = _or(transform.spline.bins, spline_bins(size.rows, size.columns))
     return config.Spline(spline=transform.spline.model_copy(update={"bins": bins}))
 
 
-def _settle_base(base: config.Base, size: Size, components: int) -> config.Base:
+def _resolve_base(base: config.Base, size: Size, components: int) -> config.Base:
     match base:
         case config.Mixture(mixture=options):
             resolved = options.model_copy(update={"components": _or(options.components, components)})
@@ -236,14 +236,14 @@ def _settle_base(base: config.Base, size: Size, components: int) -> config.Base:
         case config.AutoregressiveMixture(autoregressive_mixture=options):
             update = {
                 "components": _or(options.components, components),
-                "net": _settle_net(options.net, size.rows, size.columns),
+                "net": _resolve_net(options.net, size.rows, size.columns),
             }
             return config.AutoregressiveMixture(autoregressive_mixture=options.model_copy(update=update))
         case _:
             return base
 
 
-def _settle_net(net: config.Net, rows: int, columns: int) -> config.Net:
+def _resolve_net(net: config.Net, rows: int, columns: int) -> config.Net:
     """Small networks and strong dropout for few rows, but no network so narrow that columns miss their neighbours."""
     if net.parents is not None:
         update = {
@@ -262,6 +262,6 @@ def _or(value: Value | config.Auto, decided: Value) -> Value:
     return decided if isinstance(value, str) else value
 
 
-def _settled(value: Value | config.Auto) -> Value:
+def _resolved(value: Value | config.Auto) -> Value:
     assert not isinstance(value, str), "left to decide"
     return value

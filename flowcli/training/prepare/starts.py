@@ -32,7 +32,7 @@ RIDGE_ROWS = 1.0  # rows without an effect that a regression on what is given be
 # How much of what codes say about the component is believed: they often say the same thing several times.
 TEMPERS = (0.0, 0.1, 0.25, 0.5, 1.0)
 FEW_HELD_OUT, FOLDS = 200, 5
-FAR_OUT = 1e3  # of the others in a fold's coordinates, a row says nothing of what suits them
+MAX_COORDINATE = 1e3  # of the others in a fold's coordinates, a row says nothing of what suits them
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ def _folds(coordinates: Standardizer, train: Sample, seed: int, count: int, *, m
         residuals, fold = train.select(rows[fold_of != number]), train.select(rows[fold_of == number])
         own = coordinates if coordinates.marginal is None else coordinates.with_marginal(residuals.numbers)
         u, log_det = own.forward(fold.numbers)
-        fold = fold.select(torch.isfinite(log_det) & (u.abs() < FAR_OUT).all(1))
+        fold = fold.select(torch.isfinite(log_det) & (u.abs() < MAX_COORDINATE).all(1))
         if len(fold.numbers):
             result.append(_Trial.of(own, residuals, fold, moved=moved))
     return result

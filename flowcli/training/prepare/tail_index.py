@@ -16,7 +16,7 @@ FEWEST = 50  # values in a tail; fewer say nothing about its index
 # the whole truth (for a Student t with 2.5 degrees of freedom, 5% give an index 0.02 too small, 2% give 0.01).
 LARGEST_SHARE, SMALLEST_SHARE, ENOUGH = 0.05, 0.02, 1000
 CLEARLY = 2.0  # standard errors above what a normal tail could show
-APART = 3.0  # standard errors between sides that have different tails
+MIN_STANDARD_ERRORS = 3.0  # standard errors between sides that have different tails
 # Indices below this look like nothing but a wide middle, and a flow follows them by itself.
 SMALLEST_HEAVY = 0.1
 LONG = 2.0  # times as far as the farthest of so many normal values would lie
@@ -42,17 +42,17 @@ def tail_indices(coordinates: Standardizer, values: Tensor) -> Tensor:
         values: Training rows (N, D); NaN where there is no number.
     """
     unit = coordinates.unit(values)
-    indices = [_of_both_sides(column[~column.isnan()]) for column in unit.t()]
+    indices = [_tail_indices(column[~column.isnan()]) for column in unit.t()]
     return torch.tensor(indices, dtype=torch.float64).view(unit.shape[1], 2).t().contiguous()
 
 
-def _of_both_sides(x: Tensor) -> tuple[float, float]:
+def _tail_indices(x: Tensor) -> tuple[float, float]:
     """Return the indices below and above of values (N,): one for both, where they do not clearly differ.
 
     Beside a heavy side, one that is not heavy but long all the same is made shorter as well: left alone it would ask
     for wide components, and what these have on the other side the map there would carry to the end of the world.
     """
-    below, above = _of_each_side(x)
+    below, above = _unbounded_tail_indices(x)
     if (below > 0) == (above > 0):
         return below, above
     long = LONG * -float(torch.special.ndtri(torch.tensor(1 / len(x), dtype=torch.float64)))
@@ -61,18 +61,18 @@ def _of_both_sides(x: Tensor) -> tuple[float, float]:
     return below, above
 
 
-def _of_each_side(x: Tensor) -> tuple[float, float]:
+def _unbounded_tail_indices(x: Tensor) -> tuple[float, float]:
     below, above = _index(-x), _index(x)
     if below is None or above is None or not (below.heavy and above.heavy):
-        return _settled(below), _settled(above)
-    if abs(below.value - above.value) < APART * math.hypot(below.error, above.error):
+        return _clipped_index(below), _clipped_index(above)
+    if abs(below.value - above.value) < MIN_STANDARD_ERRORS * math.hypot(below.error, above.error):
         shares = [tail.error**-2 for tail in (below, above)]
         both = (shares[0] * below.value + shares[1] * above.value) / sum(shares)
         below = above = Index(both, sum(shares) ** -0.5)
-    return _settled(below), _settled(above)
+    return _clipped_index(below), _clipped_index(above)
 
 
-def _settled(index: Index | None) -> float:
+def _clipped_index(index: Index | None) -> float:
     return min(max(index.value, LEAST_INDEX), MOST_INDEX) if index is not None and index.heavy else 0.0
 
 
