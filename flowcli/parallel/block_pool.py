@@ -7,7 +7,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import chain
 from types import TracebackType
@@ -161,7 +161,8 @@ class BlockPool:
         processes = min(self._processes, limit)
         with suppress(OSError):
             workers = Workers(processes, max(SLOTS, 4 * processes), work.rows, work.inputs, work.outputs, work.compute)
-            self._stack.enter_context(closing(workers))
+            self._stack.callback(workers.close)  # before there is a process that a signal could leave behind
+            workers.start()
             if len(workers):
                 return workers
         self._processes = 1

@@ -6,9 +6,11 @@ import gc
 import os
 import pickle
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 # These are the parent's to obey; its children end with it.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ()
@@ -17,12 +19,26 @@ _LONGEST_MESSAGE = 1000  # characters
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let signals that ask for an end wait, so that a new process is on somebody's list before they come."""
+    """Let signals that ask for an end wait, so that a new process is on somebody's list before they come.
+
+    To block them in this thread is not enough where a library has others: the system hands a signal to any thread that
+    takes it, and Python then calls the handler in the main one. So they are noted meanwhile, and raised again after.
+    """
+    came: list[int] = []
+    handlers: dict[signal.Signals, Any] = {}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
+        if threading.current_thread() is threading.main_thread():  # no other thread calls a handler
+            for number in _SIGNALS:
+                if callable(signal.getsignal(number)):
+                    handlers[number] = signal.signal(number, lambda signalled, _: came.append(signalled))
         yield
     finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for signalled in came:
+            signal.raise_signal(signalled)
 
 
 def fork(work: Callable[[], None]) -> int:

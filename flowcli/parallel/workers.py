@@ -38,7 +38,7 @@ class Workers:
     no other end.
 
     Args:
-        processes: How many. Fewer start where the system has no room for more.
+        processes: How many ``start`` starts. Fewer start where the system has no room for more.
         slots: How many tasks there are at a time, at most.
         rows: Rows of the largest task.
         inputs: Columns of what is computed from.
@@ -59,16 +59,16 @@ class Workers:
         self._processes: dict[int, int] = {}  # by the pipe that a worker's results come through
         self._poll = select.poll()
         self._tasks, self._ask = os.pipe()
-        try:
-            with suppress(OSError):
-                for _ in range(processes):
-                    self._fork()
-        except BaseException:
-            self.close()
-            raise
+        self._count = processes
 
     def __len__(self) -> int:
         return len(self._processes)
+
+    def start(self) -> None:
+        """Start the processes, as many as the system has room for; whatever happens meanwhile, ``close`` ends them."""
+        with suppress(OSError):
+            for _ in range(self._count):
+                self._fork()
 
     def put(self, number: int, values: Numbers) -> int:
         """Give a task to the workers.

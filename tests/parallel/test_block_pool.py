@@ -220,6 +220,7 @@ def computed(compute, given, processes=3, slots=5):
     tasks = (block_pool._Task(number, values, 1) for number, values in enumerate(given))
     workers = Workers(processes, slots, 1, 2, 3, compute)
     try:
+        workers.start()
         return np.concatenate([found for _, found in block_pool._shared(tasks, workers)])
     finally:
         workers.close()
@@ -390,6 +391,7 @@ def compute(number, values):
 atexit.register(os.write, 2, b"at exit")
 print("once")
 workers = Workers(3, 60, 1, 1, 1, compute)
+workers.start()
 found = block_pool._shared((block_pool._Task(i, np.zeros((1, 1)), 1) for i in range(1000)), workers)
 """
 
