@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from flowcli.cli.compute import processes
+
+# Where pytest-xdist has a process for each core, each computes in one thread, and so do the commands that it starts.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples in every run, and no deadline: a shared machine is slow at times.
 settings.register_profile(
@@ -17,3 +25,9 @@ settings.load_profile("flowcli")
 for name in ("SIGINT", "SIGTERM", "SIGHUP"):
     if signal.getsignal(number := getattr(signal, name, signal.SIGTERM)) is signal.SIG_IGN:
         signal.signal(number, lambda number, frame: None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """For ``-n auto``: the cores whose time we have, which in a container may be fewer than the machine's."""
+    return processes("cpu", None)
