@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from flowcli.flows import Context, bases, layers
-from flowcli.flows.bijections import Bijection, MixtureCdf, Spline
+from flowcli.flows.bijections import Bijection, Spline
 from flowcli.flows.conditioners import MaskedNetwork
 from flowcli.flows.flow import Flow
-from tests.flows.plain import plain_cdf, plain_interval
+from tests.flows.plain import plain_interval
 
 BINS, BOUND, COMPONENTS = 8, 5.0, 8
 
@@ -33,18 +33,6 @@ class PlainSpline(Bijection):
 
     def evaluate(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
         return plain_interval(x, theta, BINS, BOUND)
-
-    def inverse(self, z: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError
-
-
-class PlainMixtureCdf(Bijection):
-    """The formula of the mixture's distribution function, left to autograd."""
-
-    parameters = 3 * COMPONENTS
-
-    def evaluate(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-        return plain_cdf(x, theta, BOUND)
 
     def inverse(self, z: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
@@ -75,7 +63,6 @@ def of_base(base: type[bases.AutoregressiveMixture], columns: int) -> Flow:
 
 PAIRS: dict[str, tuple[Callable[[int], Flow], Callable[[int], Flow]]] = {
     "spline": (lambda d: of_layers(Spline(BINS, BOUND), d), lambda d: of_layers(PlainSpline(), d)),
-    "mixture_cdf": (lambda d: of_layers(MixtureCdf(COMPONENTS), d), lambda d: of_layers(PlainMixtureCdf(), d)),
     "autoregressive_mixture": (lambda d: of_base(bases.AutoregressiveMixture, d), lambda d: of_base(PlainMixture, d)),
 }
 

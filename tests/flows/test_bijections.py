@@ -89,9 +89,9 @@ def test_circular_spline_starts_at_the_identity() -> None:
 def test_mixture_cdf_is_the_logit_of_a_mixture() -> None:
     mixture = MixtureCdf(components=3)
     theta = theta_for(9, 1)
-    weights, locations, scales = mixture._mixture(theta)
+    log_weights, locations, log_scales, _ = mixture.components_at(theta)
     x = torch.linspace(-5, 5, 101, dtype=torch.float64)
-    cdf = (weights.exp() * torch.sigmoid((x - locations) / scales.exp())).sum(0)
+    cdf = (log_weights.exp() * torch.sigmoid((x - locations) / log_scales.exp())).sum(0)
     torch.testing.assert_close(mixture.forward(x, theta)[0], torch.logit(cdf), rtol=1e-9, atol=1e-9)
 
 

@@ -12,8 +12,8 @@ from torch.nn.functional import pad
 
 from flowcli.flows import Context
 from flowcli.flows.bases import AutoregressiveMixture, Base, Gaussians, Mixture
-from flowcli.flows.bijections import MixtureCdf
-from flowcli.flows.kernels import autoregressive_mixture, mixture_cdf
+from flowcli.flows.bijections import MixtureCdf, mixture_cdf
+from flowcli.flows.kernels import autoregressive_mixture
 from flowcli.flows.kernels.bits import exp2_
 from tests.flows.cases import BASES, TRANSFORMS, masked, shaken
 from tests.flows.plain import plain_cdf
@@ -23,7 +23,6 @@ from tests.flows.plain import plain_cdf
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param is not None:
         monkeypatch.setattr(autoregressive_mixture, "BLOCK", request.param)
-        monkeypatch.setattr(mixture_cdf, "BLOCK", request.param)
 
 
 def plain_residuals(gaussians: Gaussians, z: Tensor) -> Tensor:
@@ -151,7 +150,6 @@ def wild(components: int, shape: tuple[int, ...], scale: float, layout: str = "p
     return scale * torch.randn(3 * components, *shape, generator=generator, dtype=torch.float64)
 
 
-@pytest.mark.usefixtures("blocks")
 @pytest.mark.parametrize(
     "layout", ["planes outside", "planes inside", "one set for all rows", "one set for all columns"]
 )
@@ -174,8 +172,18 @@ def test_a_mixture_cdf_has_the_gradient_of_its_formula(components: int, scale: f
         torch.testing.assert_close(ours, expected, rtol=1e-9, atol=1e-11 * max(1.0, largest))
 
 
+def test_a_mixture_cdf_has_its_gradient_at_a_component_s_own_location() -> None:
+    x, theta = torch.zeros(3, dtype=torch.float64), torch.zeros(12, 3, dtype=torch.float64)
+    found = []
+    for forward in (MixtureCdf(4).forward, plain_cdf):
+        inputs = (x.clone().requires_grad_(), theta.clone().requires_grad_())
+        z, log_derivative = forward(*inputs)
+        found.append(torch.autograd.grad(z.sum() + log_derivative.sum(), inputs))
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
+
+
 @torch.no_grad()
-@pytest.mark.usefixtures("blocks")
 @pytest.mark.parametrize("scale", [0.5, 3.0, 20.0])
 def test_a_mixture_cdf_in_float32_is_as_exact_as_its_formula(scale: float) -> None:
     theta, x = wild(6, (3, 700), scale).float(), torch.linspace(-30, 30, 700).expand(3, -1)
@@ -202,7 +210,6 @@ def test_a_mixture_cdf_is_exact_in_tails_and_gaps(dtype: torch.dtype) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.usefixtures("blocks")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("scale", [0.5, 3.0, 20.0])
 @pytest.mark.parametrize("components", [1, 2, 6])
@@ -226,14 +233,14 @@ def test_the_inverse_of_a_mixture_cdf_misses_by_rounding_alone(
 def test_the_inverse_of_a_mixture_cdf_takes_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     theta, z = wild(8, (10, 512), 0.5).float(), torch.randn(10, 512)
     values = 0
-    evaluate = mixture_cdf.evaluate
+    evaluate = mixture_cdf.value_and_log_slope
 
-    def counted(x: Tensor, components: mixture_cdf.Components) -> mixture_cdf.Sums:
+    def counted(x: Tensor, components: mixture_cdf.Components) -> tuple[Tensor, Tensor]:
         nonlocal values
         values += x.numel()
         return evaluate(x, components)
 
-    monkeypatch.setattr(mixture_cdf, "evaluate", counted)
+    monkeypatch.setattr(mixture_cdf, "value_and_log_slope", counted)
     MixtureCdf(8).inverse(z, theta)
     assert values < 7 * z.numel()
 

@@ -26,7 +26,7 @@ class Affine(Bijection):
     def evaluate(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         shift, raw = theta.unbind()
         log_scale = soft_clip(raw, self.bound)
-        return torch.addcmul(shift, x, torch.exp(log_scale)), log_scale
+        return torch.addcmul(shift, x, torch.exp(log_scale)), log_scale.expand_as(x)
 
     @torch.no_grad()
     def inverse(self, z: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102

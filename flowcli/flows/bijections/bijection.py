@@ -23,11 +23,11 @@ class Bijection(ABC):
 
     def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Return z and log dz/dx, both of the shape of x."""
-        return self.evaluate(x, theta.expand(-1, *x.shape))
+        return self.evaluate(x, theta)
 
     @abstractmethod
     def evaluate(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what ``forward`` does, where every plane of theta has the shape of x."""
+        """Return what ``forward`` does; it is what a bijection writes down."""
 
     @abstractmethod
     def inverse(self, z: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ class KernelBijection(Bijection, Generic[Saved]):
     """A bijection with its own gradient: ``forward_saving`` leaves what ``gradient`` needs.
 
     So a layer can go forward and backward as a whole, and nobody has to follow every small operation. ``evaluate``
-    carries no gradient. It pays for splines and mixtures (``docs/decisions/0007-gradients-written-out.md``).
+    carries no gradient. It pays for splines (``docs/decisions/0007-gradients-written-out.md``).
     """
 
     def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
