@@ -105,5 +105,5 @@ def test_every_config_on_one_set(tmp_path):
 def test_gains_of_gradients_that_are_written_out():
     page = run("gradients", "--rows", 16, "--columns", 3, "--rounds", 1, "--steps", 1)
     gains = [float(line.split("|")[2]) for line in page.splitlines()[2:]]
-    assert len(gains) == 3
+    assert len(gains) == 2
     assert all(0.01 < gain < 100 for gain in gains)
