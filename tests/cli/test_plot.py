@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 
 import numpy as np
 import pytest
 from rich.cells import cell_len
+from rich.console import Console
 
-from flowcli.cli.views.terminal_plot import BRAILLE, Terminal, terminal_plot
+from flowcli.cli.views.terminal_plot import terminal_plot
 from flowcli.evaluation import plots
+from flowcli.table import Column, Schema
 from tests.cli.terminal import fitted, flowcli, process, rows
 
 START = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
@@ -144,10 +147,11 @@ def test_a_model_that_is_conditioned_draws_given_the_rows(data, tmp_path):
     assert done.code == 0
     assert len(re.findall(rb"/Type /Page\b", (tmp_path / "p.pdf").read_bytes())) == 5
     # The given column is that of the rows, to the last one.
-    text = plot("g.flow", data, "--terminal", "-n", 300).lines
-    bars = [line[28:] for line in text if line[20:28].split() in (["data"], ["samples"])]
-    assert bars[2] == bars[3]
-    assert bars[0] != bars[1]
+    lines = plot("g.flow", data, "--terminal", "-n", 300).lines
+    for name, same in (("a", False), ("b", True)):
+        shares = [re.findall(r"[<>.\d]+%", line) for line in lines[lines.index(name) + 2 :][:8]]
+        assert all(len(both) == 2 for both in shares)
+        assert all(of_data == of_samples for of_data, of_samples in shares) == same
 
 
 def test_what_is_drawn_is_draws_of_the_model_and_rows_of_the_file(data, model, monkeypatch):
@@ -219,7 +223,7 @@ def test_strange_names_are_drawn_and_printed_as_they_are(strange, tmp_path):
     assert done.code == 0
     assert b"\x1b" not in done.out
     assert "[/x]\\x1b[31mred" in done.text
-    assert "aaaa…aaaa" in done.text
+    assert sum(line == 20 * "a" for line in done.lines) == 5
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -229,18 +233,24 @@ def test_a_sketch_fits_the_terminal(strange, monkeypatch, width):
     for done in (plot(model, data, "--terminal", *FEW), plot(model, "--terminal", *FEW)):
         assert done.code == 0
         assert max(cell_len(line) for line in done.lines) <= width
-    assert sum(any(ord(c) >= BRAILLE for c in line if ord(c) < BRAILLE + 256) for line in done.lines) >= 10
+        assert sum("━" in line for line in done.lines) >= 10
 
 
 def test_a_sketch_compares_what_it_says(data, model):
     done = plot(model, data, "--terminal", *FEW)
-    table = np.genfromtxt(data, delimiter=",", skip_header=1)
-    line = next(line for line in done.lines if line.startswith("a "))
-    assert line.split()[1] == "data"
-    least, median, most = map(float, line.split()[-3:])
-    np.testing.assert_allclose(
-        [least, median, most], [table[:, 0].min(), np.median(table[:, 0]), table[:, 0].max()], rtol=5e-3
-    )
+    own = np.genfromtxt(data, delimiter=",", skip_header=1)[:, 0]
+    assert done.lines[0].split() == ["column", "data", "samples"]
+    first = done.lines.index("a")
+    least, median, most = map(float, re.findall(r"-?[\d.]+", done.lines[first + 1])[:3])
+    np.testing.assert_allclose([least, median, most], [own.min(), np.median(own), own.max()], rtol=5e-3)
+    bins = done.lines[first + 2 : first + 10]
+    shares = [float(re.findall(r"([.\d]+)%", line)[0]) for line in bins]
+    assert sum(shares) == pytest.approx(100, abs=4)
+    below, beyond = float(bins[0].split()[1]), float(bins[-1].split()[1])
+    assert shares[0] == pytest.approx(100 * (own < below).mean(), abs=0.6)
+    assert shares[-1] == pytest.approx(100 * (own >= beyond).mean(), abs=0.6)
+    lengths = [line[20:50].count("━") + line[20:50].count("╸") / 2 for line in bins]
+    assert np.corrcoef(lengths, shares)[0, 1] > 0.99
 
 
 def test_a_terminal_without_unicode_gets_ascii(strange):
@@ -248,7 +258,7 @@ def test_a_terminal_without_unicode_gets_ascii(strange):
     done = process("plot", model, data, "--terminal", *FEW, "--threads", 1, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert (done.code, done.err) == (0, "")
     assert done.text.isascii()
-    assert "@" in done.text
+    assert "-----" in done.text
 
 
 class Drawn:
@@ -263,12 +273,25 @@ def test_a_sketch_of_many_kinds():
     from tests.evaluation.plots.tables import mixed
 
     schema, data = mixed(43, 200)
-    lines = terminal_plot(Drawn(schema, mixed(43, 300, seed=1)[1], data), Terminal(80, True, False))
-    assert max(map(cell_len, lines)) <= 80
-    assert any("missing" in line for line in lines)
-    coloured = terminal_plot(Drawn(schema, data, data), Terminal(80, True, True))
-    assert any("\x1b[" in line for line in coloured)
-    assert not any("\x1b" in line for line in lines)
+    inputs = Drawn(schema, mixed(43, 300, seed=1)[1], data)
+    text = terminal_plot(inputs, Console(width=80))
+    assert max(map(cell_len, text.splitlines())) <= 80
+    assert "missing" in text
+    assert "\x1b" not in text
+    colours = {
+        no_color: Console(width=80, force_terminal=True, color_system="standard", no_color=no_color)
+        for no_color in (False, True)
+    }
+    assert "\x1b[" in terminal_plot(inputs, colours[False])
+    assert "\x1b" not in terminal_plot(inputs, colours[True])
+    assert terminal_plot(inputs, Console(width=80, file=io.TextIOWrapper(io.BytesIO(), "ascii"))).isascii()
+
+
+def test_a_sketch_without_any_value():
+    schema = Schema((Column("x", missing=True), Column("y", missing=True)))
+    empty = np.full((5, 2), np.nan)
+    text = terminal_plot(Drawn(schema, empty, empty), Console(width=80))
+    assert text.count("100%") == 4
 
 
 def test_of_many_rows_some_are_drawn_whatever_the_blocks(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ FORMATS = (".png", ".svg", ".pdf")
     metavar="PICTURE",
     help="Which one of those above (default corner), or all.",
 )
-@click.option("--terminal", is_flag=True, help="Print a rough picture of letters instead.")
+@click.option("--terminal", is_flag=True, help="Print bars and shares instead.")
 @click.option("--columns", metavar="COL,..", help="Show these columns, in this order.")
 @click.option(
     "-n",
@@ -144,7 +144,7 @@ def _files(output: str, pool: tuple[str, ...]) -> dict[str, Path]:
 
     path = Path(output)
     if output == "-":
-        raise UsageError("-o -: a picture is a file; give -o FILE.png, or --terminal for a rough one")
+        raise UsageError("-o -: a picture is a file; give -o FILE.png, or --terminal for bars")
     if path.suffix.lower() not in FORMATS or path.is_dir():
         what = "is a folder" if path.is_dir() else f"the name of a picture ends with {', '.join(FORMATS[:-1])} or .pdf"
         raise UsageError(f"-o {output}: {what}")
