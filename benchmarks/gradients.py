@@ -42,7 +42,7 @@ class PlainMixture(bases.AutoregressiveMixture):
     """The autoregressive mixture by way of its formula for missing cells, which is left to autograd."""
 
     def log_prob(self, z: Tensor, context: Context) -> Tensor:
-        return self._partial(z, Context(given=context.given, observed=torch.ones_like(z)))
+        return self._partial(z, Context(features=context.features, observed=torch.ones_like(z)))
 
 
 def network(columns: int, parameters: int) -> MaskedNetwork:

@@ -27,6 +27,12 @@ for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         signal.signal(number, lambda number, frame: None)
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the files that have slow tests, so that at the end no process waits long for another."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """For ``-n auto``: the cores whose time we have, which in a container may be fewer than the machine's."""

@@ -41,7 +41,7 @@ def prepared(
 ) -> Fitting:
     """A fit with a shipped config, shortened and then changed."""
     notice = options.pop("notice", lambda line: None)
-    return training.prepare(data, config.load(name, [*short, *changes]), notice=notice, **options)
+    return training.prepare_fit(data, config.load(name, [*short, *changes]), notice=notice, **options)
 
 
 def run(fitting: Fitting) -> Fitting:

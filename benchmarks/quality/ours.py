@@ -23,7 +23,7 @@ def flowcli_fit(config: str) -> Method:
     def fit(train: pd.DataFrame, test: pd.DataFrame, budget: Budget, seed: int) -> Run:
         clock = Clock()
         rows = table.from_frame(train, notice=_silent)
-        fitting = training.prepare(rows, configs.load(config, []), seed=seed, notice=_silent)
+        fitting = training.prepare_fit(rows, configs.load(config, []), seed=seed, notice=_silent)
         values = table.frame_values(test, rows.schema.columns, notice=_silent)
 
         def score() -> float:

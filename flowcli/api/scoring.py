@@ -193,7 +193,7 @@ class Scorer:
         layout = require_flow(self._density).encoder.layout
         optional = {
             "angle_logprob": layout.angles > 0,
-            "discrete_logprob": bool(layout.outcomes),
+            "discrete_logprob": bool(layout.outcome_counts),
             "cell_correction": self._density.rounded,
         }
         latents = [f"z{i + 1}" for i in range(layout.coordinates)]

@@ -17,7 +17,7 @@ from flowcli.encoding.column_encoder import Encoded
 from flowcli.model.density import Rows
 
 MISTAKE_SCALE = 3.0  # of numbers that stand somewhere by mistake, in spreads of their column
-TERM_ERROR, MOST_CANDIDATES = 0.1, 1024  # of each of the marginals that terms are differences of
+TERM_ERROR, MOST_CANDIDATES_A_COLUMN = 0.1, 1024  # of each of the marginals that terms are differences of
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def by_column(conditionals: Conditionals, values: Rows, log_prob: Rows, random: 
     def log_marginal(known: Mask, wanted: Mask) -> Rows:
         """Return the log-density of what is known, of the rows that are wanted."""
         some = wanted & (known & varied).any(axis=1)
-        result = conditionals.marginal_of(residuals, known, some, random, TERM_ERROR, MOST_CANDIDATES)
+        result = conditionals.marginal_of(residuals, known, some, random, TERM_ERROR, MOST_CANDIDATES_A_COLUMN)
         error[some] = np.maximum(error[some], result.error[some])
         return np.where(some, result.log_prob, (of_constants * known).sum(axis=1))
 
@@ -106,8 +106,8 @@ def _log_mistaken(conditionals: Conditionals, encoded: Encoded, position: int) -
     alone[:, position] = True
     own = conditionals.importance.proposal.log_prob(encoded, Known.of(alone, part))
     anywhere = torch.zeros_like(own)
-    if position in part.categorical:
-        anywhere = anywhere - math.log(part.outcomes[part.categorical.index(position)].count)
+    if position in part.with_codes:
+        anywhere = anywhere - math.log(part.outcomes[part.with_codes.index(position)].count)
     if position in part.continuous:
         u = encoded.coordinates[:, part.continuous.index(position)] / MISTAKE_SCALE
         log_cauchy = -torch.log(math.pi * MISTAKE_SCALE * (1 + u.square()))

@@ -169,7 +169,7 @@ class Importance:
         """Return the random numbers of some of a number of rows."""
         layout = self._density.encoder.layout
         uniform, noise, cells, uniform_choice, others = seed.spawn(5)
-        shape, codes, angles = (count, CANDIDATES), len(layout.outcomes), layout.angles
+        shape, codes, angles = (count, CANDIDATES), len(layout.outcome_counts), layout.angles
         generator = torch.Generator().manual_seed(int(others.generate_state(1, np.uint64)[0] >> np.uint64(1)))
         return _Numbers(
             _uniform(uniform, (*shape, 1 + codes + angles))[rows],

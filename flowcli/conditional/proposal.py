@@ -39,7 +39,7 @@ class Known:
     @classmethod
     def of(cls, columns: Tensor, part: ColumnEncoder) -> Known:
         """From which of the table's columns are, (B, N_c)."""
-        return cls(columns[:, part.categorical], columns[:, part.circular], columns[:, part.continuous])
+        return cls(columns[:, part.with_codes], columns[:, part.circular], columns[:, part.continuous])
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Sampler:
         self._density, self._conditionals = density, conditionals
         self._is_given = np.array([column.given for column in density.schema.columns])
 
-    def prepare(self, request: SampleRequest) -> None:
+    def warm_up(self, request: SampleRequest) -> None:
         """Compute what all blocks share, before several processes draw them."""
         if request.fixed is not None or request.complete:
             self._conditionals()
@@ -69,13 +69,13 @@ class Sampler:
 
     def blocks(self, rows: int, request: SampleRequest, pool: BlockPool) -> Iterator[Rows]:
         """Draw rows block by block, each (b, N_c); see ``block``."""
-        self.prepare(request)
+        self.warm_up(request)
         work = Work(lambda number, _: self.block(number, request), DRAWN_ROWS, 0, len(self._is_given))
         yield from pool.numbered(rows, work)
 
     def scored_blocks(self, rows: int, request: SampleRequest, pool: BlockPool) -> Iterator[tuple[Rows, Rows]]:
         """Draw rows block by block, each (b, N_c) with the log-densities (b,) of its rows."""
-        self.prepare(request)
+        self.warm_up(request)
         columns = len(self._is_given)
 
         def compute(number: int, _: Rows) -> Rows:

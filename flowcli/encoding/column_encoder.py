@@ -66,7 +66,8 @@ class ColumnEncoder:
         spreads: For each column with unseen values how far these lie from the middle.
 
     Attributes:
-        categorical: The indices of columns with a code.
+        with_codes: The indices of columns with a code: categories, discrete numbers, and any column with atoms or
+            missing cells.
         outcomes: What the codes of these mean.
         continuous: The indices of columns with a coordinate.
         circular: The indices of columns with an angle.
@@ -78,7 +79,7 @@ class ColumnEncoder:
     ) -> None:
         self.schema, self.indices, self.coordinates, self.spreads = schema, list(indices), coordinates, tuple(spreads)
         remaining = iter(spreads)
-        self.categorical: list[int] = []
+        self.with_codes: list[int] = []
         self.outcomes: list[Levels] = []
         self.continuous: list[int] = []
         self.circular: list[int] = []
@@ -87,7 +88,7 @@ class ColumnEncoder:
             column = schema.columns[index]
             levels = Levels(column, _unseen(column, next(remaining)) if column.has_unseen_values else None)
             if levels.count > 1:
-                self.categorical.append(index)
+                self.with_codes.append(index)
                 self.outcomes.append(levels)
             if column.kind == "circular":
                 self.circular.append(index)
@@ -117,9 +118,9 @@ class ColumnEncoder:
 
     def prepare(self, residuals: Tensor) -> Prepared:
         """Find the outcomes of residual rows (B, N_c), and which of their values are numbers with a density."""
-        codes = torch.zeros(len(residuals), len(self.categorical), dtype=torch.long)
+        codes = torch.zeros(len(residuals), len(self.with_codes), dtype=torch.long)
         numbers = residuals.clone()
-        for number, (index, levels) in enumerate(zip(self.categorical, self.outcomes, strict=True)):
+        for number, (index, levels) in enumerate(zip(self.with_codes, self.outcomes, strict=True)):
             codes[:, number] = levels.codes(residuals[:, index])
             if levels.column.continuous:
                 numbers[codes[:, number] > 0, index] = math.nan
@@ -141,7 +142,7 @@ class ColumnEncoder:
             assert column.value is not None
             same = (residuals[:, index] - column.value).abs() <= (column.step or 0.0) * (0.0 if column.text else 0.5)
             log_dets[:, index] = torch.full_like(residuals[:, index], -_log_unit(column)).where(same, -math.inf)
-        for number, (index, levels) in enumerate(zip(self.categorical, self.outcomes, strict=True)):
+        for number, (index, levels) in enumerate(zip(self.with_codes, self.outcomes, strict=True)):
             log_dets[:, index] = levels.log_masses(codes[:, number], residuals[:, index])
         if shares is not None:
             numbers, log_shares = self._dequantized(numbers, shares)
@@ -164,7 +165,7 @@ class ColumnEncoder:
         for index, angle in zip(self.circular, encoded.angles.t(), strict=True):
             lower, upper = self.schema.columns[index].support
             residuals[:, index] = lower + (angle + math.pi) / (2 * math.pi) * (upper - lower)
-        for number, (index, levels) in enumerate(zip(self.categorical, self.outcomes, strict=True)):
+        for number, (index, levels) in enumerate(zip(self.with_codes, self.outcomes, strict=True)):
             values = levels.values(encoded.codes[:, number], generator)
             is_number = (encoded.codes[:, number] == 0) & levels.column.continuous
             residuals[:, index] = torch.where(is_number, residuals[:, index], values)
@@ -181,7 +182,7 @@ class ColumnEncoder:
 
     def owners(self, indices: Sequence[int]) -> tuple[int | None, ...]:
         """Return for each of these columns the number of its code, if it has one."""
-        return tuple(self.categorical.index(index) if index in self.categorical else None for index in indices)
+        return tuple(self.with_codes.index(index) if index in self.with_codes else None for index in indices)
 
     def present(self, codes: Tensor, indices: Sequence[int]) -> Tensor:
         """Return of which of some continuous columns rows with these codes (B, V) have a number, (B, indices)."""

@@ -26,11 +26,11 @@ class PreparedRows(NamedTuple):
 
     Attributes:
         modelled: The modelled columns.
-        given: The conditioning columns.
+        conditioning: The conditioning columns.
     """
 
     modelled: Prepared
-    given: Prepared
+    conditioning: Prepared
 
     def __len__(self) -> int:
         """B."""
@@ -38,7 +38,7 @@ class PreparedRows(NamedTuple):
 
     def select(self, rows: Tensor) -> PreparedRows:
         """Return some of the rows, by a mask or by their numbers."""
-        return PreparedRows(self.modelled.select(rows), self.given.select(rows))
+        return PreparedRows(self.modelled.select(rows), self.conditioning.select(rows))
 
 
 class Encoder:
@@ -50,7 +50,7 @@ class Encoder:
     Args:
         schema: The columns, N_c.
         modelled: Encodes the columns that have a density.
-        given: Encodes those that it is conditioned on.
+        conditioning: Encodes those that it is conditioned on.
 
     Attributes:
         relations: The sums among the columns.
@@ -58,17 +58,19 @@ class Encoder:
             ``None``.
     """
 
-    def __init__(self, schema: Schema, modelled: ColumnEncoder, given: ColumnEncoder) -> None:
-        self.schema, self.modelled, self.given = schema, modelled, given
+    def __init__(self, schema: Schema, modelled: ColumnEncoder, conditioning: ColumnEncoder) -> None:
+        self.schema, self.modelled, self.conditioning = schema, modelled, conditioning
         self.relations = Relations(schema)
-        self.numbers, of_given = ([_scaled(levels) for levels in part.outcomes] for part in (modelled, given))
-        self._given_codes = OneHot([o.count for o in given.outcomes], of_given) if given.categorical else None
+        self.numbers, of_given = ([_scaled(levels) for levels in part.outcomes] for part in (modelled, conditioning))
+        self._given_codes = (
+            OneHot([o.count for o in conditioning.outcomes], of_given) if conditioning.with_codes else None
+        )
 
     @classmethod
     def unfitted(cls, schema: Schema) -> Encoder:
         """Return an encoder that can prepare rows, and has no maps yet."""
-        modelled, given = (ColumnEncoder.unfitted(schema, indices) for indices in divided(schema))
-        return cls(schema, modelled, given)
+        modelled, conditioning = (ColumnEncoder.unfitted(schema, indices) for indices in divided(schema))
+        return cls(schema, modelled, conditioning)
 
     @classmethod
     def fit(cls, schema: Schema, rows: Tensor | PreparedRows) -> Encoder:
@@ -78,11 +80,14 @@ class Encoder:
         """
         unfitted = cls.unfitted(schema)
         prepared = rows if isinstance(rows, PreparedRows) else unfitted.prepare(rows)
-        modelled, given = unfitted.modelled.fitted(prepared.modelled), unfitted.given.fitted(prepared.given)
-        if given.continuous:  # networks read them best near a normal
-            numbers = prepared.given.numbers[:, given.continuous]
-            given = given.with_coordinates(given.coordinates.with_marginal(numbers))
-        return cls(schema, modelled, given)
+        modelled, conditioning = (
+            unfitted.modelled.fitted(prepared.modelled),
+            unfitted.conditioning.fitted(prepared.conditioning),
+        )
+        if conditioning.continuous:  # networks read them best near a normal
+            numbers = prepared.conditioning.numbers[:, conditioning.continuous]
+            conditioning = conditioning.with_coordinates(conditioning.coordinates.with_marginal(numbers))
+        return cls(schema, modelled, conditioning)
 
     @property
     def coordinates(self) -> Standardizer:
@@ -91,20 +96,20 @@ class Encoder:
 
     def with_coordinates(self, coordinates: Standardizer) -> Encoder:
         """Return this encoder with another map of the modelled continuous columns."""
-        return Encoder(self.schema, self.modelled.with_coordinates(coordinates), self.given)
+        return Encoder(self.schema, self.modelled.with_coordinates(coordinates), self.conditioning)
 
     @cached_property
     def layout(self) -> Layout:
         """What a row consists of."""
-        modelled, given = self.modelled, self.given
-        features = len(given.continuous) + 2 * len(given.circular)
+        modelled, conditioning = self.modelled, self.conditioning
+        features = len(conditioning.continuous) + 2 * len(conditioning.circular)
         if self._given_codes is not None:
             features += self._given_codes.features
         return Layout(
             coordinates=len(modelled.continuous),
             angles=len(modelled.circular),
-            outcomes=tuple(levels.count for levels in modelled.outcomes),
-            given=features,
+            outcome_counts=tuple(levels.count for levels in modelled.outcomes),
+            context_features=features,
             coordinate_codes=modelled.owners(modelled.continuous),
             angle_codes=modelled.owners(modelled.circular),
         )
@@ -116,7 +121,7 @@ class Encoder:
 
     def prepare(self, residuals: Tensor) -> PreparedRows:
         """Encode residual rows (B, N_c) as far as no map of numbers matters, to be encoded several times."""
-        return PreparedRows(self.modelled.prepare(residuals), self.given.prepare(residuals))
+        return PreparedRows(self.modelled.prepare(residuals), self.conditioning.prepare(residuals))
 
     def continuous_numbers(self, prepared: PreparedRows, shares: Tensor | None = None) -> Tensor:
         """Return the numbers that coordinates are made of, (B, D), NaN where there is none, to fit their maps to."""
@@ -135,18 +140,18 @@ class Encoder:
         """
         prepared = rows if isinstance(rows, PreparedRows) else self.prepare(rows)
         encoded = self.modelled.encode(prepared.modelled, shares)
-        features, possible = self._features(prepared.given)
+        features, possible = self._features(prepared.conditioning)
         parts = [encoded.coordinates, encoded.angles, encoded.codes.double(), features]
         # Where a given value is impossible, nothing can be likely.
         return torch.cat(parts, 1), torch.where(possible, encoded.log_det, -math.inf)
 
     def features(self, residuals: Tensor) -> Tensor:
         """Return the conditioning columns of residual rows (B, N_c) as numbers that networks read, (B, C)."""
-        return self._features(self.given.prepare(residuals))[0]
+        return self._features(self.conditioning.prepare(residuals))[0]
 
     def holds(self, residuals: Tensor) -> Tensor:
         """Return which values of residual rows their columns can hold, (B, N_c)."""
-        both = (part.encode(residuals).log_dets > -math.inf for part in (self.modelled, self.given))
+        both = (part.encode(residuals).log_dets > -math.inf for part in (self.modelled, self.conditioning))
         return torch.stack(list(both)).all(0)
 
     def possible(self, rows: Tensor | PreparedRows) -> Tensor:
@@ -161,21 +166,32 @@ class Encoder:
         return observed[:, indices].any(1), observed[:, unrounded].any(1)
 
     def inverse(
-        self, coordinates: Tensor, angles: Tensor, codes: Tensor, given: Tensor, generator: torch.Generator
+        self, coordinates: Tensor, angles: Tensor, codes: Tensor, given_rows: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Return residual rows (B, N_c) of coordinates (B, D), angles (B, A) and codes (B, V), beside given rows."""
-        residuals = given.clone()
+        """Decode rows.
+
+        Args:
+            coordinates: Of the modelled continuous columns, (B, D).
+            angles: Of the modelled circular columns, in radians, (B, A).
+            codes: Outcomes of the modelled columns with probabilities, (B, V).
+            given_rows: Residual rows (B, N_c), of which the conditioning columns are copied.
+            generator: Draws the unseen integers that the last outcome of some columns stands for.
+
+        Returns:
+            Residual rows, (B, N_c).
+        """
+        residuals = given_rows.clone()
         self.modelled.decode(Encoded(codes, angles, coordinates, torch.zeros_like(residuals)), residuals, generator)
         return residuals
 
     def plausible_given(self, rows: int, random: np.random.Generator) -> NDArray[np.float64] | None:
         """Draw values of each conditioning column by itself, (rows, N_c); ``None`` if there are no such columns."""
-        given = self.given
-        if not given.indices:
+        conditioning = self.conditioning
+        if not conditioning.indices:
             return None
-        codes = [random.integers(levels.count, size=rows) for levels in given.outcomes]
-        angles = random.uniform(-math.pi, math.pi, (rows, len(given.circular)))
-        coordinates = random.standard_normal((rows, len(given.continuous)))
+        codes = [random.integers(levels.count, size=rows) for levels in conditioning.outcomes]
+        angles = random.uniform(-math.pi, math.pi, (rows, len(conditioning.circular)))
+        coordinates = random.standard_normal((rows, len(conditioning.continuous)))
         values = torch.full((rows, len(self.schema.columns)), math.nan, dtype=torch.float64)
         encoded = Encoded(
             torch.from_numpy(np.stack(codes, 1)) if codes else torch.zeros(rows, 0, dtype=torch.long),
@@ -183,13 +199,13 @@ class Encoder:
             torch.from_numpy(coordinates),
             torch.zeros_like(values),
         )
-        given.decode(encoded, values, torch.Generator().manual_seed(int(random.integers(2**31))))
+        conditioning.decode(encoded, values, torch.Generator().manual_seed(int(random.integers(2**31))))
         return np.asarray(as_written(values.numpy(), self.schema))
 
     def _features(self, prepared: Prepared) -> tuple[Tensor, Tensor]:
         """Return the features (B, C) of conditioning columns, and which rows these can hold, (B,)."""
-        encoded = self.given.encode(prepared)
-        observed = ~prepared.numbers[:, self.given.circular].isnan()
+        encoded = self.conditioning.encode(prepared)
+        observed = ~prepared.numbers[:, self.conditioning.circular].isnan()
         parts = [encoded.coordinates, torch.cos(encoded.angles) * observed, torch.sin(encoded.angles) * observed]
         if self._given_codes is not None:
             one_hot = self._given_codes

@@ -13,7 +13,7 @@ from flowcli.encoding.tails import Tails
 from flowcli.table.schema import Column
 
 # Beyond this a coordinate's square overflows float64, and the density there is zero to every digit.
-FARTHEST = 1e150
+LARGEST_COORDINATE = 1e150
 # A hundredth of what a normal has beyond the farthest training row lies farther out still by so much.
 MARGIN = 1.0
 
@@ -113,7 +113,7 @@ class Standardizer:
         if self.marginal is not None and len(self):
             u, further = self.marginal.forward(u)
             log_slopes = log_slopes + further
-        outside = observed & ((log_slopes == -math.inf) | (u.abs() > FARTHEST) | u.isnan())
+        outside = observed & ((log_slopes == -math.inf) | (u.abs() > LARGEST_COORDINATE) | u.isnan())
         log_slopes = torch.where(outside, -math.inf, log_slopes.where(observed, 0.0))
         return u.where(observed & ~outside, 0.0), log_slopes
 

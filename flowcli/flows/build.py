@@ -53,10 +53,10 @@ def build_mixed(architecture: config.FlowConfig, layout: Layout, numbers: Sequen
     check_mixed_size(architecture, layout, numbers)
     if layout.incomplete:
         _refuse_mixing(architecture.layers)
-    context = layout.given
+    context = layout.context_features
     codes = angles = flow = None
-    if layout.outcomes:
-        one_hot = OneHot(layout.outcomes, numbers)
+    if layout.outcome_counts:
+        one_hot = OneHot(layout.outcome_counts, numbers)
         sizes = [digit.size for digit in one_hot.digits]
         codes = CategoricalDensity(
             one_hot, _masked(architecture.discrete.net, len(sizes), sizes, context, one_hot.widths)

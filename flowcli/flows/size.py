@@ -47,9 +47,9 @@ def count_mixed_parameters(
     Raises:
         ConfigError: Something is left to ``auto``.
     """
-    total, context = 0, layout.given
-    if layout.outcomes:
-        one_hot = OneHot(layout.outcomes, numbers)
+    total, context = 0, layout.context_features
+    if layout.outcome_counts:
+        one_hot = OneHot(layout.outcome_counts, numbers)
         total += _network(architecture.discrete.net, one_hot.features, one_hot.edges[-1], context)
         context += one_hot.features
     if layout.angles:

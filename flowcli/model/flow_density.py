@@ -164,7 +164,7 @@ class FlowDensity(Density):
 
     def _joint_terms(self, rows: Tensor, log_det: Tensor, double: bool) -> MixedTerms:
         layout = self.encoder.layout
-        if not (layout.coordinates or layout.angles or layout.outcomes):  # nothing but constants
+        if not (layout.coordinates or layout.angles or layout.outcome_counts):  # nothing but constants
             nothing = torch.zeros_like(log_det)
             return MixedTerms(rows[:, :0], nothing, log_det, nothing, nothing)
         joint = self._double if double else self.joint
@@ -223,7 +223,7 @@ class FlowDensity(Density):
         u = flow.inverse(z, context)[0]
         missed = _missed(flow, u, z, context).cpu()
         u = u.cpu().double()
-        if not self.encoder.layout.given:
+        if not self.encoder.layout.context_features:
             for _ in range(MOST_REDRAWS):
                 implausible = (~self.coordinates.plausible(u) & ~missed).nonzero()[:, 0]
                 if not len(implausible):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flowcli.training.loop.events import Evaluation, Event, Setback, Settings, Tick
 from flowcli.training.prepare.fitting import Fitting
 from flowcli.training.prepare.resume import resume
-from flowcli.training.prepare.setup import prepare
+from flowcli.training.prepare.setup import prepare_fit
 from flowcli.training.series.halving import FIELD, Candidate, SuccessiveHalving
 from flowcli.training.series.plans import SeedEnsemble, SingleFit
 from flowcli.training.series.refit_with_held_out import refit_with_held_out
@@ -29,7 +29,7 @@ __all__ = [
     "SuccessiveHalving",
     "Task",
     "Tick",
-    "prepare",
+    "prepare_fit",
     "refit_with_held_out",
     "resume",
 ]

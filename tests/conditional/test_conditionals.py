@@ -138,7 +138,7 @@ def test_columns_that_nearly_are_one_have_the_right_marginals(noise: float) -> N
 @cache
 def penguins() -> FlowDensity:
     read = tables.read_table(str(DATA / "penguins.csv"), notice=lambda line: None)
-    return last(run(training.prepare(read, config("auto", ["train.epochs=15"]), notice=lambda line: None)))
+    return last(run(training.prepare_fit(read, config("auto", ["train.epochs=15"]), notice=lambda line: None)))
 
 
 def test_the_whole_mass_of_a_mixed_table_is_one() -> None:

@@ -28,11 +28,11 @@ def test_one_column_integrates_to_one(name: str) -> None:
 @pytest.mark.parametrize("name", BASES)
 def test_two_columns_integrate_to_one(name: str) -> None:
     base = shaken(BASES[name](2, 2))
-    context = Context(given=torch.full((1, 2), 0.7, dtype=torch.float64))
+    context = Context(features=torch.full((1, 2), 0.7, dtype=torch.float64))
     u = torch.linspace(-8, 8, 801, dtype=torch.float64)
     z, weight = torch.sinh(u), torch.cosh(u)
     grid = torch.cartesian_prod(z, z)
-    density = base.log_prob(grid, Context(given=context.given.expand(len(grid), 2))).exp().view(801, 801)
+    density = base.log_prob(grid, Context(features=context.features.expand(len(grid), 2))).exp().view(801, 801)
     mass = torch.trapezoid(torch.trapezoid(density * weight * weight[:, None], u), u)
     assert float(mass) == pytest.approx(1.0, abs=1e-3)
 

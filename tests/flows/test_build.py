@@ -41,7 +41,7 @@ def test_every_shipped_config_takes_a_context(name: str) -> None:
         configs.load(name).flow, size=resolve.Size(3_000, 3), marginal=False, components=2
     )
     flow = build(architecture, 3, context=2).double().eval()
-    half = Context(given=torch.randn(5, 2, dtype=torch.float64))
+    half = Context(features=torch.randn(5, 2, dtype=torch.float64))
     x = flow.sample(5, torch.Generator().manual_seed(0), half)
     z, log_det = flow(x, half)
     back, inverse_log_det = flow.inverse(z, half)

@@ -46,8 +46,8 @@ def test_plain_network_agrees_with_zuko_on_shared_weights(columns: int) -> None:
 def test_steps_give_what_the_network_gives(make, net: str, columns: int, context: int) -> None:
     network = shaken(make(columns, 4, net, context))
     x = torch.randn(11, columns, dtype=torch.float64)
-    given = Context(given=torch.randn(11, context, dtype=torch.float64) if context else None)
-    steps = network.steps(11, given)
+    given = Context(features=torch.randn(11, context, dtype=torch.float64) if context else None)
+    steps = network.column_by_column(11, given)
     # What lies ahead must not be read: it is not known yet when sampling.
     known = torch.full((columns, 11), float("nan"), dtype=torch.float64)
     whole = network(x, given)
@@ -67,7 +67,7 @@ def test_wide_tables_work(net: str) -> None:
 def test_first_column_sees_the_context() -> None:
     network = shaken(masked(4, 2, "residual", 2))
     x = torch.zeros(1, 4, dtype=torch.float64)
-    one, two = (network(x, Context(given=torch.full((1, 2), value, dtype=torch.float64))) for value in (0.0, 1.0))
+    one, two = (network(x, Context(features=torch.full((1, 2), value, dtype=torch.float64))) for value in (0.0, 1.0))
     assert (one[:, 0, 0] != two[:, 0, 0]).all()
 
 
@@ -115,7 +115,7 @@ def test_a_sparse_network_is_a_small_one_for_each_column(
         return torch.stack(out, 2)
 
     found = []
-    for forward in (lambda a, b: network(a, Context(given=b)), by_column):
+    for forward in (lambda a, b: network(a, Context(features=b)), by_column):
         inputs = [t.clone().requires_grad_() for t in (x, half) if t is not None]
         out = forward(*inputs, *[None] * (2 - len(inputs)))
         wanted = [*inputs, *(p for p in network.parameters() if p.requires_grad)]

@@ -82,7 +82,7 @@ def test_a_masked_network_has_the_gradient_of_its_formula(
     given = torch.randn(7, context, dtype=torch.float64) if context else None
     probe = torch.randn(5, 7, columns, dtype=torch.float64)
     found = []
-    for forward in (lambda a, b: network(a, Context(given=b)), lambda a, b: plain_network(network, a, b)):
+    for forward in (lambda a, b: network(a, Context(features=b)), lambda a, b: plain_network(network, a, b)):
         inputs = [t.clone().requires_grad_() for t in (x, given) if t is not None]
         out = forward(*inputs, *[None] * (2 - len(inputs)))
         weights = [p for p in network.parameters() if p.requires_grad]
@@ -113,7 +113,7 @@ def test_a_layer_has_the_gradient_of_its_parts(name: str, context: int) -> None:
     found = []
     for forward in (layer, by_parts):
         row, half = x.clone().requires_grad_(), None if given is None else given.clone().requires_grad_()
-        z, log_det = forward(row, Context(given=half))
+        z, log_det = forward(row, Context(features=half))
         wanted = [t for t in (row, half, *layer.parameters()) if t is not None]
         gradients = torch.autograd.grad((z * probe).sum() + log_det.sum(), wanted, allow_unused=True)
         found.append((z, log_det, *gradients))
@@ -132,7 +132,7 @@ def test_the_inverse_in_one_pass_is_the_inverse_column_by_column(name: str, net:
     bijection: Bijection = {"affine": Affine(), "spline": Spline(bins=5, bound=3.0)}[name]
     layer = Autoregressive(bijection, shaken(masked(9, bijection.parameters, net, context)))
     z = 2 * torch.randn(50, 9, dtype=torch.float64)
-    half = Context(given=torch.randn(50, context, dtype=torch.float64) if context else None)
+    half = Context(features=torch.randn(50, context, dtype=torch.float64) if context else None)
     x = torch.zeros_like(z)
     for column in range(9):
         theta = layer.network(x, half)[:, :, column]

@@ -83,7 +83,7 @@ def test_rows_that_are_whole_do_not_notice(name: str) -> None:
     base = shaken(BASES[name](4, 2))
     x, half = rows()
     whole = (half.observed > 0).all(1)
-    expected = base.log_prob(x[whole], Context(half.given[whole]))
+    expected = base.log_prob(x[whole], Context(half.features[whole]))
     torch.testing.assert_close(base.log_prob(x, half)[whole], expected, rtol=1e-10, atol=1e-10)
 
 
@@ -103,7 +103,7 @@ def test_mixtures_are_marginalised_exactly(kind: str) -> None:
     found = base.log_prob(x, half)
     for i in range(len(x)):
         seen = half.observed[i] > 0
-        log_weights = torch.log_softmax(weights.log() + gate @ half.given[i], 0)
+        log_weights = torch.log_softmax(weights.log() + gate @ half.features[i], 0)
         columns_seen = [
             torch.distributions.MultivariateNormal(mean[seen], covariance[seen][:, seen]).log_prob(x[i, seen])
             if seen.any()
@@ -118,9 +118,9 @@ def test_both_ways_through_the_conditionals_have_the_same_gradient() -> None:
     base = shaken(BASES["autoregressive-mixture"](4, 2))
     x, half = rows()
     x = torch.randn_like(x)
-    whole = Context(half.given, torch.ones_like(x))
+    whole = Context(half.features, torch.ones_like(x))
     parameters = [p for p in base.parameters() if p.requires_grad]
-    fast = torch.autograd.grad(base.log_prob(x, Context(half.given)).sum(), parameters)
+    fast = torch.autograd.grad(base.log_prob(x, Context(half.features)).sum(), parameters)
     slow = torch.autograd.grad(base._partial(base.gaussians.centred(x, whole), whole).sum(), parameters)
     for one, other in zip(fast, slow, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-8)

@@ -79,10 +79,10 @@ def test_drawn_codes_have_their_probabilities(outcomes: tuple[int, ...]) -> None
     codes = codes_of(outcomes, numbers, context=2)
     codes.smoothing.fill_(0.05)
     rows = 200_000
-    half = Context(given=torch.tensor([[0.5, -1.0]], dtype=torch.float64))
-    drawn = codes.sample(rows, torch.Generator().manual_seed(0), Context(half.given.expand(rows, 2)))
+    half = Context(features=torch.tensor([[0.5, -1.0]], dtype=torch.float64))
+    drawn = codes.sample(rows, torch.Generator().manual_seed(0), Context(half.features.expand(rows, 2)))
     every = all_codes(outcomes)
-    expected = rows * codes.log_prob(codes.one_hot(every), Context(half.given.expand(len(every), 2))).exp()
+    expected = rows * codes.log_prob(codes.one_hot(every), Context(half.features.expand(len(every), 2))).exp()
     index = torch.zeros(rows, dtype=torch.long)
     for column, count in enumerate(outcomes):
         index = index * count + drawn[:, column]

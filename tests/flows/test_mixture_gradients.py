@@ -69,7 +69,7 @@ def test_a_mixture_has_the_gradient_of_its_formula(
     found = []
     for log_prob in (base.log_prob, lambda a, b: plain_log_prob(base, a, b)):
         row, condition = z.clone().requires_grad_(), None if given is None else given.clone().requires_grad_()
-        out = log_prob(row, Context(given=condition))
+        out = log_prob(row, Context(features=condition))
         wanted = [t for t in (row, condition, *base.parameters()) if t is not None]
         found.append((out, *torch.autograd.grad((out * probe).sum(), wanted, allow_unused=True)))
     for ours, expected in zip(*found, strict=True):

@@ -19,7 +19,7 @@ def rows(count: int, columns: int, context: int, width: float = 2.0) -> tuple[to
     generator = torch.Generator().manual_seed(count + 10 * columns)
     x = width * torch.randn(count, columns, generator=generator, dtype=torch.float64)
     given = torch.randn(count, context, generator=generator, dtype=torch.float64) if context else None
-    return x, Context(given=given)
+    return x, Context(features=given)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -48,7 +48,7 @@ def test_log_det_is_that_of_the_autograd_jacobian(name: str, columns: int, conte
     x, half = rows(6, columns, context)
     _, log_det = layer(x, half)
     for i in range(len(x)):
-        own = Context(given=None if half.given is None else half.given[i : i + 1])
+        own = Context(features=None if half.features is None else half.features[i : i + 1])
         matrix = jacobian(lambda row, own=own: layer(row[None], own)[0][0], x[i])
         torch.testing.assert_close(log_det[i], torch.linalg.slogdet(matrix)[1], rtol=1e-9, atol=1e-9)
 
@@ -67,7 +67,7 @@ def test_a_row_does_not_depend_on_its_batch(name: str, columns: int, context: in
     layer = shaken(ALL[name](columns, context))
     x, half = rows(7, columns, context)
     z, log_det = layer(x, half)
-    own = Context(given=None if half.given is None else half.given[3:4])
+    own = Context(features=None if half.features is None else half.features[3:4])
     one, one_log_det = layer(x[3:4], own)
     torch.testing.assert_close(one, z[3:4], rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(one_log_det, log_det[3:4], rtol=1e-12, atol=1e-12)
@@ -95,9 +95,9 @@ def test_context_changes_the_map(name: str, columns: int, context: int) -> None:
         pytest.skip("needs a context")
     layer = shaken(TRANSFORMS[name](columns, context))
     x, half = rows(5, columns, context)
-    assert half.given is not None
+    assert half.features is not None
     z, _ = layer(x, half)
-    other, _ = layer(x, Context(given=half.given + 1))
+    other, _ = layer(x, Context(features=half.features + 1))
     transformed = range(columns) if "autoregressive" in name else range(1 if "odd" in name else 0, columns, 2)
     for column in transformed:
         assert not torch.allclose(z[:, column], other[:, column], atol=1e-6), f"column {column} ignores the context"
@@ -120,7 +120,7 @@ def test_float32_stays_close_to_float64(name: str, columns: int, context: int) -
     layer = shaken(ALL[name](columns, context))
     x, half = rows(500, columns, context)
     z, log_det = layer(x, half)
-    require_flow = Context(given=None if half.given is None else half.given.float())
+    require_flow = Context(features=None if half.features is None else half.features.float())
     z32, log_det32 = layer.float()(x.float(), require_flow)
     torch.testing.assert_close(z32.double(), z, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(log_det32.double(), log_det, rtol=1e-4, atol=1e-4)

@@ -43,7 +43,7 @@ def densities(columns: tuple[str, ...], given: tuple[str, ...] = ()) -> tuple[Fl
     kinds = {name: kind for name, kind in KINDS.items() if name in columns}
     table = from_frame(frame(1200)[list(columns)], kinds=kinds, given=given, notice=lambda _: None)
     request = config.load("auto", SHORT)
-    fitting = training.prepare(table, request, notice=lambda _: None)
+    fitting = training.prepare_fit(table, request, notice=lambda _: None)
     start = FlowDensity(fitting.encoder, copy.deepcopy(fitting.loop.density), fitting.config)
     return start, last(run(fitting))
 
@@ -122,7 +122,7 @@ def test_rounded_numbers_have_the_mass_of_their_cells() -> None:
     random = np.random.default_rng(3)
     cells = pd.DataFrame({"kind": random.choice(["a", "b"], 600), "x": np.round(random.gamma(9, 8, 600))})
     table = from_frame(cells, kinds={"x": "rounded:1"}, notice=lambda _: None)
-    density = last(run(training.prepare(table, config.load("auto", SHORT), notice=lambda _: None)))
+    density = last(run(training.prepare_fit(table, config.load("auto", SHORT), notice=lambda _: None)))
     assert density.rounded
     grid = np.array([[k, x] for k in range(2) for x in np.arange(-2000, 3000)], dtype=np.float64)
     assert float(np.exp(density.log_prob(grid, draws=64)).sum()) == pytest.approx(1.0, abs=1e-3)
@@ -132,7 +132,7 @@ def test_the_error_of_a_cell_is_that_of_its_average() -> None:
     random = np.random.default_rng(3)
     cells = pd.DataFrame({"x": np.round(random.normal(size=600), 1), "y": np.round(random.normal(size=600), 1)})
     table = from_frame(cells, kinds={"x": "rounded:0.1", "y": "rounded:0.1"}, notice=lambda _: None)
-    density = last(run(training.prepare(table, config.load("auto", SHORT), notice=lambda _: None)))
+    density = last(run(training.prepare_fit(table, config.load("auto", SHORT), notice=lambda _: None)))
     values = table.values[:200]
     exact = density.log_prob(values, draws=1000)
     few = [density.scores(values, draws=4, seed=seed) for seed in range(20)]
@@ -193,7 +193,7 @@ def test_weights_count_in_the_start_the_loss_and_the_score() -> None:
     weights = np.where(data["kind"] == "a", 3.0, 0.5)
     table = from_frame(data.assign(w=weights), kinds=KINDS, weights="w", notice=lambda _: None)
     assert "w" not in table.schema.names
-    fitting = training.prepare(table, config.load("auto", SHORT), notice=lambda _: None)
+    fitting = training.prepare_fit(table, config.load("auto", SHORT), notice=lambda _: None)
     train = fitting.train
     assert train.weights is not None
     assert train.weights.mean() == pytest.approx(1.0)
@@ -258,6 +258,6 @@ def test_the_cells_of_a_bounded_grid_with_an_atom_sum_to_one() -> None:
     table = from_frame(pd.DataFrame({"share": share.astype(int)}), notice=lambda _: None)
     (column,) = table.schema.columns
     assert (column.kind, column.atoms, column.step) == ("bounded", (0.0,), 1.0)
-    density = last(run(training.prepare(table, config.load("auto", SHORT), notice=lambda _: None)))
+    density = last(run(training.prepare_fit(table, config.load("auto", SHORT), notice=lambda _: None)))
     grid = np.arange(101, dtype=np.float64)[:, None]
     assert float(np.exp(density.log_prob(grid, draws=256)).sum()) == pytest.approx(1.0, abs=2e-4)

@@ -81,7 +81,7 @@ def test_a_power_law_becomes_a_normal() -> None:
 def test_a_density_of_heavy_tails_integrates_to_one_and_reaches_far() -> None:
     values = stats.t(2.5).rvs((3000, 1), random_state=2)
     request = config.load("auto", ["train.epochs=4", "train.batch_size=64"])
-    density = last(run(training.prepare(table(values), request, notice=lambda _: None)))
+    density = last(run(training.prepare_fit(table(values), request, notice=lambda _: None)))
     assert density.coordinates.tails is not None
     u = np.linspace(-25, 25, 40_001)
     x = np.sinh(u)

@@ -38,13 +38,13 @@ def _sums(subject: Subject, codes: CategoricalDensity, drawn: Points) -> Finding
         total = _probabilities(codes, before, context, index, list(range(*ends))).sum(0)
         off = max(off, float((total - 1).abs().nan_to_num(math.inf).amax()))
     how = "each given those before it"
-    if math.prod(subject.layout.outcomes) <= MOST_OUTCOMES:
-        whole = torch.cartesian_prod(*(torch.arange(count) for count in subject.layout.outcomes))
-        whole = whole.view(-1, len(subject.layout.outcomes))
+    if math.prod(subject.layout.outcome_counts) <= MOST_OUTCOMES:
+        whole = torch.cartesian_prod(*(torch.arange(count) for count in subject.layout.outcome_counts))
+        whole = whole.view(-1, len(subject.layout.outcome_counts))
         hot = codes.one_hot(whole)
-        for row in range(min(ROWS if subject.layout.given else 1, len(drawn.residuals))):
+        for row in range(min(ROWS if subject.layout.context_features else 1, len(drawn.residuals))):
             features = drawn.features[row : row + 1].expand(len(whole), -1)
-            own = Context(features) if subject.layout.given else Context()
+            own = Context(features) if subject.layout.context_features else Context()
             total = torch.exp(codes.log_prob(hot, own)).sum()
             off = max(off, float((total - 1).abs().nan_to_num(math.inf)))
         how = f"all {len(whole):,} of them"

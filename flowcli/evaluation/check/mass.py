@@ -131,7 +131,7 @@ class NumbersProposal:
     @torch.no_grad()
     def _features(self, points: Points) -> Rows:
         """What coordinates depend on: what is given, codes and angles, (B, F)."""
-        given = self.subject.joint.contexts(self.subject.laid(points).rows).coordinates.given
+        given = self.subject.joint.contexts(self.subject.laid(points).rows).coordinates.features
         return np.empty((len(points.residuals), 0)) if given is None else np.asarray(given.numpy())
 
 

@@ -18,11 +18,11 @@ def plausible_given(encoder: Encoder, count: int, generator: torch.Generator) ->
     Numbers are as likely as a normal makes their coordinates, angles and codes uniform: such values as the rows had
     that the model was fitted to, but each for itself.
     """
-    part = encoder.given
+    part = encoder.conditioning
     values = torch.full((count, len(encoder.schema.columns)), math.nan, dtype=torch.float64)
     u = torch.randn(count, len(part.continuous), generator=generator, dtype=torch.float64)
     angles = (2 * torch.rand(count, len(part.circular), generator=generator, dtype=torch.float64) - 1) * math.pi
-    codes = torch.zeros(count, len(part.categorical), dtype=torch.long)
+    codes = torch.zeros(count, len(part.with_codes), dtype=torch.long)
     for number, outcomes in enumerate(part.outcomes):
         codes[:, number] = torch.randint(outcomes.count, (count,), generator=generator)
     part.decode(Encoded(codes, angles, u, u.new_zeros(count)), values, generator)

@@ -67,7 +67,7 @@ class Subject:
     @property
     def empty(self) -> bool:
         """Whether there is nothing but constants."""
-        return not (self.layout.coordinates or self.layout.angles or self.layout.outcomes)
+        return not (self.layout.coordinates or self.layout.angles or self.layout.outcome_counts)
 
     def points(self, values: Tensor) -> Points:
         """Return rows (B, N_c) of the table as points; only those that the columns can hold."""
@@ -145,7 +145,7 @@ class Subject:
         for index in self.part.constant:
             column = self.encoder.schema.columns[index]
             total -= math.log(column.step) if column.step and not column.text else 0.0
-        for number, (index, outcomes) in enumerate(zip(self.part.categorical, self.part.outcomes, strict=True)):
+        for number, (index, outcomes) in enumerate(zip(self.part.with_codes, self.part.outcomes, strict=True)):
             column, code = outcomes.column, codes[:, number]
             if column.step and not column.text:
                 own = (code >= int(column.continuous)) & ~((code == outcomes.missing) & column.missing)

@@ -95,7 +95,7 @@ def _written(subject: Subject, given: torch.Tensor, drawn: Points, seed: int) ->
     """Return rows (B, N_c) as ``sample`` gives them; or, where it refuses to, draws of the flow, and what it says."""
     schema = subject.encoder.schema
     try:
-        known = given.numpy() if subject.layout.given else None
+        known = given.numpy() if subject.layout.context_features else None
         return torch.from_numpy(subject.density.sample(len(given), seed=seed, given=known)), None
     except NumericsError as error:
         meaning = "Rows can be drawn."
@@ -108,7 +108,7 @@ def _written(subject: Subject, given: torch.Tensor, drawn: Points, seed: int) ->
 def _given(subject: Subject, table: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
     """Return rows (DRAWN, N_c) with what the density is conditioned on, in random order."""
     schema = subject.encoder.schema
-    if not subject.layout.given or table is None:
+    if not subject.layout.context_features or table is None:
         return plausible_given(subject.encoder, DRAWN, generator)
     known = table[torch.randint(len(table), (DRAWN,), generator=generator)].clone()
     known[:, [not column.given for column in schema.columns]] = torch.nan

@@ -27,7 +27,7 @@ def written(subject: Subject, drawn: Points, values: Tensor) -> Iterator[Finding
     schema = subject.encoder.schema
     residuals = subject.encoder.relations.residuals(values)
     laid = subject.laid(drawn)
-    if not subject.layout.given:  # such rows are drawn anew
+    if not subject.layout.context_features:  # such rows are drawn anew
         u = subject.layout.split(laid.rows)[0]
         drawn = drawn.select(subject.encoder.coordinates.plausible(u).nonzero()[:, 0])
     plain = as_written(drawn.residuals.numpy(), schema)

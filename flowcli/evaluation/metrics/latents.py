@@ -62,9 +62,9 @@ def latent_scores(density: FlowDensity, values: Rows, seed: int) -> LatentScores
     rows = rows[log_det > -torch.inf].to(like)
     if not len(rows):
         raise UsageError("latents need rows that the model's columns can hold")
-    own_draws = joint.layout.given + len(joint.layout.outcomes) + joint.layout.angles > 0 and isinstance(
-        flow.base, Mixture | AutoregressiveMixture
-    )
+    own_draws = joint.layout.context_features + len(
+        joint.layout.outcome_counts
+    ) + joint.layout.angles > 0 and isinstance(flow.base, Mixture | AutoregressiveMixture)
     times = OWN_DRAWS + 1 if own_draws else -(-2 * DRAWS // len(rows))
     latents, draws = [], []
     for block in torch.split(rows, BLOCK):

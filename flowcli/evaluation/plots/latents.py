@@ -46,7 +46,7 @@ WIDTHS, HEIGHT = (3.6, 2.5), 2.7
 BAND, LINES = "#EFEFEF", "#AAAAAA"
 COLOURS = OTHERS[:4]
 CERTAIN = 0.95
-FARTHEST = 3.3  # of a normal's quantiles that are drawn: one row in a thousand lies beyond
+OUTERMOST_QUANTILE = 3.3  # of a normal's quantiles that are drawn: one row in a thousand lies beyond
 BINS = 36
 MOST_FLOWS = 4
 
@@ -101,7 +101,7 @@ def latents(density: Density, rows: Rows, *, model: str = "", total: int | None 
     lines = [_lines(scores.rows) for scores in found]
     if not any(lines):
         raise UsageError("latents need rows with numbers in the continuous columns")
-    across = Scale(Column("normal"), low=-FARTHEST, high=FARTHEST)
+    across = Scale(Column("normal"), low=-OUTERMOST_QUANTILE, high=OUTERMOST_QUANTILE)
     shown = max((float(np.abs(line.gap).max()) for own in lines for line in own), default=0.0)
     reach = float(np.clip(1.1 * shown, 0.3, 2.0))
     up = Scale(Column("gap"), low=-reach, high=reach)
@@ -154,7 +154,7 @@ def _lines(scores: Rows) -> list[_Line]:
         ranks = (np.arange(len(z)) + 0.5) / len(z)
         at = ndtri(ranks)
         chance = float(kolmogi((1 - CERTAIN) / scores.shape[1])) * math.sqrt(1 / len(z) + 1 / DRAWS)
-        inside = np.abs(at) <= FARTHEST
+        inside = np.abs(at) <= OUTERMOST_QUANTILE
         worst = float(np.abs(ndtr(z) - ranks).max()) / chance
         found.append(_Line(f"z{index + 1}", at[inside], (z - at)[inside], worst))
     return sorted(found, key=lambda line: -line.worst)

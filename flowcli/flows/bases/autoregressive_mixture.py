@@ -61,12 +61,12 @@ class AutoregressiveMixture(Base):
 
     def _whole(self, z: Tensor, context: Context) -> Tensor:
         """Return the log-density of rows in which all columns are observed."""
-        columns, given = z.t().contiguous(), context.given
+        columns, features = z.t().contiguous(), context.features
         g = self.gaussians
         log_weights = g.weights(context)
         parameters = (log_weights, g.means, g.log_diagonal, g.below_diagonal, *self.network.weights)
-        if tracks(columns, given, *parameters):
-            return cast("Tensor", _LogProb.apply(self, columns, given, *parameters))  # type: ignore[no-untyped-call]
+        if tracks(columns, features, *parameters):
+            return cast("Tensor", _LogProb.apply(self, columns, features, *parameters))  # type: ignore[no-untyped-call]
         with torch.no_grad():
             theta = self.network.theta(columns, context)
             return autoregressive_mixture.forward(
@@ -91,7 +91,7 @@ class AutoregressiveMixture(Base):
         gaussians = self.gaussians
         components, columns = gaussians.means.shape
         factors, rows = gaussians.factors(), len(numbers)
-        stepper = self.network.steps(rows, context)
+        stepper = self.network.column_by_column(rows, context)
         draws, noise = (part.contiguous() for part in numbers.t().chunk(2))
         z = torch.empty_like(noise)
         # A column, component by component, in one piece of memory each.
@@ -127,7 +127,7 @@ class AutoregressiveMixture(Base):
         gaussians, rows = self.gaussians, len(numbers)
         marginals = gaussians.marginals(context.observed)
         log_diagonal = marginals.log_diagonal
-        stepper = self.network.steps(rows, context)
+        stepper = self.network.column_by_column(rows, context)
         draws, noise = numbers.t().chunk(2)
         components = len(gaussians.means)
         z = torch.zeros_like(noise)
@@ -156,12 +156,12 @@ class _LogProb(torch.autograd.Function):
         ctx: Any,
         base: AutoregressiveMixture,
         columns: Tensor,
-        given: Tensor | None,
+        features: Tensor | None,
         log_weights: Tensor,
         *_: Tensor | None,
     ) -> Tensor:
         gaussians, network = base.gaussians, base.network
-        outputs, network_saved = network.forward_saving(columns, given)
+        outputs, network_saved = network.forward_saving(columns, features)
         e, residuals_saved = gaussians.forward_saving(columns)
         theta = network.planes(outputs, 3 * len(e))
         out, saved = autoregressive_mixture.forward(e, log_weights, gaussians.log_diagonal, theta)
@@ -175,8 +175,8 @@ class _LogProb(torch.autograd.Function):
         of_x, of_given = ctx.needs_input_grad[1:3]
         of_e, of_log_weights, of_log_diagonal, of_theta = autoregressive_mixture.gradient(saved, grad)
         grad_x, of_means, of_diagonal, of_below = gaussians.gradient(residuals_saved, of_e, of_x=of_x)
-        grad_seen, grad_given, of_weights = network.gradient(
+        grad_seen, grad_features, of_weights = network.gradient(
             network_saved, network.units(of_theta), of_x=of_x, of_given=of_given
         )
         of_gaussians = (of_log_weights, of_means, of_diagonal.add_(of_log_diagonal), of_below)
-        return None, grad_x if grad_x is None else grad_x.add_(grad_seen), grad_given, *of_gaussians, *of_weights
+        return None, grad_x if grad_x is None else grad_x.add_(grad_seen), grad_features, *of_gaussians, *of_weights

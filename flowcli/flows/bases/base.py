@@ -55,7 +55,7 @@ def by_completeness(whole: Rows, partial: Rows, z: Tensor, context: Context) -> 
         rows = chosen.nonzero()[:, 0]
         if len(rows):
             own = context.select(rows)
-            found = compute(z[rows], own if compute is partial else Context(own.given))
+            found = compute(z[rows], own if compute is partial else Context(own.features))
             out = found.new_zeros(len(z), *found.shape[1:]) if out is None else out
             out = out.index_copy(0, rows, found)
     return z.new_zeros(0) if out is None else out

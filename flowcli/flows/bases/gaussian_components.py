@@ -81,8 +81,8 @@ class Gaussians(nn.Module):
         """Return rows z (B, D) less what the conditioning variables move all means by; sign -1 moves them back."""
         if self.shift is None:
             return z
-        assert context.given is not None
-        moved = sign * (context.given @ self.shift.t())
+        assert context.features is not None
+        moved = sign * (context.features @ self.shift.t())
         return z - (moved if context.observed is None else moved * context.observed)
 
     @torch.no_grad()
@@ -125,8 +125,8 @@ class Gaussians(nn.Module):
         """Return the log-weights, up to a constant: (K,), or of each row (K, B) where there is something given."""
         if self.gate is None:
             return self.log_weights
-        assert context.given is not None
-        return torch.addmm(self.log_weights[:, None], self.gate, context.given.t())
+        assert context.features is not None
+        return torch.addmm(self.log_weights[:, None], self.gate, context.features.t())
 
     def marginals(self, observed: Tensor) -> Marginals:
         """Return the components' exact marginals over the observed columns, (B, D), of each row."""

@@ -11,7 +11,7 @@ from flowcli.flows.conditioners.network import Network
 from flowcli.flows.context import NO_CONTEXT, Context
 
 
-class Steps(Protocol):
+class ColumnByColumn(Protocol):
     """The parameters of column 0, 1, 2, ... in turn, as inverting an autoregressive map needs them."""
 
     def parameters(self, column: int, x: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class AutoregressiveNetwork(Network):
         return planes.transpose(0, 1).reshape(planes.shape[0] * planes.shape[1], planes.shape[2])
 
     @abstractmethod
-    def steps(self, rows: int, context: Context = NO_CONTEXT) -> Steps:
+    def column_by_column(self, rows: int, context: Context = NO_CONTEXT) -> ColumnByColumn:
         """Return what evaluates ``rows`` rows' parameters column by column, without dropout and gradients."""
 
     def select_parents(self, x: Tensor) -> None:

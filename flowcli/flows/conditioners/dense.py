@@ -51,11 +51,11 @@ class DenseNetwork(Network):
         return self.evaluate(x.t(), NO_CONTEXT).t()
 
     def evaluate(self, x: Tensor, context: Context) -> Tensor:  # noqa: D102
-        return super().evaluate(self._joined(x, context.given), NO_CONTEXT)
+        return super().evaluate(self._joined(x, context.features), NO_CONTEXT)
 
-    def forward_saving(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, SavedActivations]:  # noqa: D102
-        outputs, saved = super().forward_saving(self._joined(x, given), None)
-        return outputs, saved._replace(given=given)
+    def forward_saving(self, x: Tensor, features: Tensor | None) -> tuple[Tensor, SavedActivations]:  # noqa: D102
+        outputs, saved = super().forward_saving(self._joined(x, features), None)
+        return outputs, saved._replace(features=features)
 
     def gradient(  # noqa: D102
         self, saved: SavedActivations, gradient: Tensor, *, of_x: bool, of_given: bool
@@ -63,9 +63,9 @@ class DenseNetwork(Network):
         joined, _, of_weights = super().gradient(saved, gradient, of_x=of_x or of_given, of_given=False)
         if joined is None:
             return None, None, of_weights
-        if saved.given is None:
+        if saved.features is None:
             return joined[: self.inputs], None, of_weights
-        columns = self.inputs - saved.given.shape[1]
+        columns = self.inputs - saved.features.shape[1]
         return joined[:columns], joined[columns:].t(), of_weights
 
     def planes(self, outputs: Tensor, count: int) -> Tensor:  # noqa: D102
@@ -74,7 +74,7 @@ class DenseNetwork(Network):
     def units(self, planes: Tensor) -> Tensor:  # noqa: D102
         return planes.reshape(planes.shape[0] * planes.shape[1], planes.shape[2])
 
-    def _joined(self, x: Tensor, given: Tensor | None) -> Tensor:
+    def _joined(self, x: Tensor, features: Tensor | None) -> Tensor:
         """Return columns and context as one input; a column of zeros where there are neither."""
-        columns_seen = [x] if given is None else [x, given.t()]
+        columns_seen = [x] if features is None else [x, features.t()]
         return torch.cat(columns_seen) if self.inputs else x.new_zeros(1, x.shape[1])

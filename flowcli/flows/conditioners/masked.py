@@ -68,7 +68,7 @@ class MaskedNetwork(AutoregressiveNetwork):
         # Where each column's numbers begin among the inputs, and its parameters among the outputs.
         self.input_edges, self.output_edges = inputs, [0, *accumulate(planes * count for count in each)]
 
-    def steps(self, rows: int, context: Context = NO_CONTEXT) -> Stepper:  # noqa: D102
+    def column_by_column(self, rows: int, context: Context = NO_CONTEXT) -> Stepper:  # noqa: D102
         return Stepper(self, rows, context)
 
 
@@ -106,8 +106,8 @@ class Stepper:
         # The context's part is there from the start, with the bias of the first layer.
         self._start = self._hidden[0].bias
         if network.context is not None:
-            assert context.given is not None
-            self._start = torch.addmm(self._start, network.context.weight, context.given.t())
+            assert context.features is not None
+            self._start = torch.addmm(self._start, network.context.weight, context.features.t())
         self._values = [affine.weight.new_empty(len(affine.weight), rows) for affine in self._hidden]
         # Without residual blocks nobody needs a value once it is activated.
         self._active = [torch.empty_like(value) for value in self._values] if network.residual else self._values

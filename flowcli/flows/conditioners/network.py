@@ -47,7 +47,7 @@ class SavedActivations(NamedTuple):
 
     affines: list[Map]
     x: Tensor
-    given: Tensor | None
+    features: Tensor | None
     actives: list[Active]
 
 
@@ -126,21 +126,21 @@ class Network(nn.Module, ABC):
 
     def evaluate(self, x: Tensor, context: Context) -> Tensor:
         """Return the outputs (O, B), in the order of the last layer's map, of inputs (I, B)."""
-        if torch.is_grad_enabled() and tracks(x, context.given, *self.weights):
-            return cast("Tensor", _Pass.apply(self, x, context.given, *self.weights))  # type: ignore[no-untyped-call]
+        if torch.is_grad_enabled() and tracks(x, context.features, *self.weights):
+            return cast("Tensor", _Pass.apply(self, x, context.features, *self.weights))  # type: ignore[no-untyped-call]
         with torch.no_grad():
-            return self._pass(x, context.given, self.affines(), None)
+            return self._pass(x, context.features, self.affines(), None)
 
-    def forward_saving(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, SavedActivations]:
+    def forward_saving(self, x: Tensor, features: Tensor | None) -> tuple[Tensor, SavedActivations]:
         """Return the outputs (O, B) without gradients, and what ``gradient`` needs."""
-        saved = SavedActivations(self.affines(), x, given, [])
-        return self._pass(x, given, saved.affines, saved.actives), saved
+        saved = SavedActivations(self.affines(), x, features, [])
+        return self._pass(x, features, saved.affines, saved.actives), saved
 
     def gradient(
         self, saved: SavedActivations, gradient: Tensor, *, of_x: bool, of_given: bool
     ) -> tuple[Tensor | None, Tensor | None, list[Tensor | None]]:
         """Return the gradients of inputs and context, if wanted, and of ``weights``, from those of the outputs."""
-        affines, x, given, actives = saved
+        affines, x, features, actives = saved
         linears = self.linears
         of_weights: list[Tensor | None] = []
         skipped: Tensor | None = None  # the gradient that a skip connection carries to its block's beginning
@@ -159,19 +159,19 @@ class Network(nn.Module, ABC):
         grad_x = affines[0].transposed(gradient) if of_x else None
         if self.context is None:
             return grad_x, None, [None, *of_weights]
-        assert given is not None
-        grad_given = torch.mm(gradient.t(), self.context.weight) if of_given else None
-        return grad_x, grad_given, [torch.mm(gradient, given), *of_weights]
+        assert features is not None
+        grad_features = torch.mm(gradient.t(), self.context.weight) if of_given else None
+        return grad_x, grad_features, [torch.mm(gradient, features), *of_weights]
 
     def adds_stream(self, number: int) -> bool:
         """Return whether that hidden layer, counted from 1, ends a residual block."""
         return self.residual and number % 2 == 0
 
-    def _pass(self, x: Tensor, given: Tensor | None, affines: list[Map], actives: list[Active] | None) -> Tensor:
+    def _pass(self, x: Tensor, features: Tensor | None, affines: list[Map], actives: list[Active] | None) -> Tensor:
         value = affines[0](x)
         if self.context is not None:
-            assert given is not None
-            value.addmm_(self.context.weight, given.t())
+            assert features is not None
+            value.addmm_(self.context.weight, features.t())
         stream, masks = value, self._masks(affines, value)
         for number, affine in enumerate(affines[1:], 1):
             keep = self.residual and value is stream
@@ -223,8 +223,8 @@ class _Pass(torch.autograd.Function):
     """A pass by itself, for automatic differentiation."""
 
     @staticmethod
-    def forward(ctx: Any, network: Network, x: Tensor, given: Tensor | None, *weights: Tensor | None) -> Tensor:
-        out, ctx.saved = network.forward_saving(x, given)
+    def forward(ctx: Any, network: Network, x: Tensor, features: Tensor | None, *weights: Tensor | None) -> Tensor:
+        out, ctx.saved = network.forward_saving(x, features)
         ctx.network = network
         return out
 
@@ -232,5 +232,5 @@ class _Pass(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         _, of_x, of_given, *_ = ctx.needs_input_grad
-        grad_x, grad_given, of_weights = ctx.network.gradient(ctx.saved, gradient, of_x=of_x, of_given=of_given)
-        return None, grad_x, grad_given, *of_weights
+        grad_x, grad_features, of_weights = ctx.network.gradient(ctx.saved, gradient, of_x=of_x, of_given=of_given)
+        return None, grad_x, grad_features, *of_weights

@@ -67,7 +67,7 @@ class SparseNetwork(AutoregressiveNetwork):
         if self.columns > 1:
             self.first.choose(mutual_information(x))
 
-    def steps(self, rows: int, context: Context = NO_CONTEXT) -> SparseSteps:  # noqa: D102
+    def column_by_column(self, rows: int, context: Context = NO_CONTEXT) -> SparseSteps:  # noqa: D102
         return SparseSteps(self, context)
 
 
@@ -84,8 +84,8 @@ class SparseSteps:
         self._affines = cast("list[BlockAffine]", network.affines())
         self._from_context: Tensor | None = None
         if network.context is not None:
-            assert context.given is not None
-            self._from_context = torch.mm(network.context.weight, context.given.t())
+            assert context.features is not None
+            self._from_context = torch.mm(network.context.weight, context.features.t())
 
     @torch.no_grad()
     def parameters(self, column: int, x: Tensor) -> Tensor:  # noqa: D102

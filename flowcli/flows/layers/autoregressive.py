@@ -44,7 +44,7 @@ class Autoregressive(Transform):
         columns = self._by_column(z)
         x = torch.empty_like(columns)
         log_det = z.new_zeros(len(z))
-        stepper = self.network.steps(len(z), context)
+        stepper = self.network.column_by_column(len(z), context)
         present = [None] * len(columns) if context.observed is None else self._by_column(context.observed)
         for i in range(len(columns)):
             transformed = self.bijection.inverse(columns[i : i + 1], stepper.parameters(i, x)[:, None])

@@ -49,7 +49,7 @@ def transform_columns(
     Returns:
         The columns (D, B), and the sums of the log-derivatives (B,).
     """
-    inputs = (columns, context.given, *network.weights)
+    inputs = (columns, context.features, *network.weights)
     if isinstance(bijection, KernelBijection) and torch.is_grad_enabled() and tracks(*inputs):
         z, log_det = _TransformColumns.apply(network, bijection, parts, observed, *inputs)  # type: ignore[no-untyped-call]
         return z, log_det
@@ -79,10 +79,10 @@ class _TransformColumns(torch.autograd.Function):
         parts: Parts,
         observed: Tensor | None,
         columns: Tensor,
-        given: Tensor | None,
+        features: Tensor | None,
         *weights: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        outputs, network_saved = network.forward_saving(_pick(columns, parts.seen), given)
+        outputs, network_saved = network.forward_saving(_pick(columns, parts.seen), features)
         theta = network.planes(outputs, bijection.parameters)
         transformed, log_derivative, saved = bijection.forward_saving(_pick(columns, parts.transformed), theta)
         ctx.network, ctx.bijection, ctx.parts, ctx.observed = network, bijection, parts, observed
@@ -100,7 +100,7 @@ class _TransformColumns(torch.autograd.Function):
             of_transformed = torch.mul(of_transformed, ctx.observed)
             grad_log_det = torch.mul(grad_log_det, ctx.observed)
         grad_transformed, grad_theta = ctx.bijection.gradient(saved, of_transformed, grad_log_det)
-        grad_seen, grad_given, of_weights = network.gradient(
+        grad_seen, grad_features, of_weights = network.gradient(
             network_saved, network.units(grad_theta), of_x=of_x, of_given=of_given
         )
         grad_x = None
@@ -110,7 +110,7 @@ class _TransformColumns(torch.autograd.Function):
                 grad_x.add_(grad_seen)
             else:
                 grad_x.index_add_(0, parts.seen, grad_seen)
-        return None, None, None, None, grad_x, grad_given, *of_weights
+        return None, None, None, None, grad_x, grad_features, *of_weights
 
 
 def _pick(columns: Tensor, positions: Tensor | None) -> Tensor:

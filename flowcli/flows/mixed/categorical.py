@@ -73,7 +73,7 @@ class CategoricalDensity(nn.Module):
     @torch.no_grad()
     def sample(self, rows: int, generator: torch.Generator, context: Context = NO_CONTEXT) -> Tensor:
         """Draw codes (rows, V)."""
-        stepper = self.network.steps(rows, context)
+        stepper = self.network.column_by_column(rows, context)
         draws = uniform(rows, len(self.digits), generator, self.smoothing).t()
         hot = self.smoothing.new_zeros(self._edges[-1], rows)
         inputs = hot.new_zeros(self.network.input_edges[-1], rows)

@@ -55,7 +55,7 @@ class CircularDensity(nn.Module):
         """Draw angles (rows, A) from -pi up to, but without, pi; zero where an angle is not observed."""
         columns = self.network.columns
         z = (2 * uniform(rows, columns, generator, self.network.last.bias).t() - 1) * math.pi
-        stepper = self.network.steps(rows, context)
+        stepper = self.network.column_by_column(rows, context)
         angles, read = torch.zeros_like(z).t().contiguous(), z.new_zeros(2 * columns, rows)
         for i in range(columns):
             theta = stepper.parameters(i, read)

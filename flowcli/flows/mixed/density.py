@@ -17,13 +17,13 @@ from flowcli.flows.mixed.circular import CircularDensity
 
 @dataclass(frozen=True)
 class Layout:
-    """What stands where in a row: coordinates, angles, codes, and what is given.
+    """What stands where in a row of W = D + A + V + C numbers: coordinates, angles, codes and features, in this order.
 
     Attributes:
-        coordinates: D.
-        angles: A.
-        outcomes: How many outcomes each code has, (V,).
-        given: C, the number of conditioning variables.
+        coordinates: D, the number of continuous columns.
+        angles: A, the number of circular columns.
+        outcome_counts: How many outcomes each of the V codes has, (V,).
+        context_features: C, the number of features that describe the conditioning columns.
         coordinate_codes: For each coordinate the code whose outcome 0 says that it is observed, (D,); ``None`` where it
             always is.
         angle_codes: For each angle such a code, (A,).
@@ -31,15 +31,15 @@ class Layout:
 
     coordinates: int
     angles: int = 0
-    outcomes: tuple[int, ...] = ()
-    given: int = 0
+    outcome_counts: tuple[int, ...] = ()
+    context_features: int = 0
     coordinate_codes: tuple[int | None, ...] = ()
     angle_codes: tuple[int | None, ...] = ()
 
     @property
     def plain(self) -> bool:
         """Whether a row is coordinates and nothing else."""
-        return not (self.angles or self.outcomes or self.given)
+        return not (self.angles or self.outcome_counts or self.context_features)
 
     @property
     def incomplete(self) -> bool:
@@ -47,10 +47,10 @@ class Layout:
         return any(code is not None for code in self.coordinate_codes)
 
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Coordinates (B, D), angles (B, A), codes (B, V) as whole numbers, and what is given (B, C)."""
-        sizes = [self.coordinates, self.angles, len(self.outcomes), self.given]
-        coordinates, angles, codes, given = torch.split(rows, sizes, dim=1)
-        return coordinates, angles, codes.long(), given
+        """Coordinates (B, D), angles (B, A), codes (B, V) as whole numbers, and context features (B, C)."""
+        sizes = [self.coordinates, self.angles, len(self.outcome_counts), self.context_features]
+        coordinates, angles, codes, features = torch.split(rows, sizes, dim=1)
+        return coordinates, angles, codes.long(), features
 
 
 class Contexts(NamedTuple):
@@ -118,8 +118,8 @@ class MixedDensity(nn.Module):
 
     def log_probs(self, rows: Tensor) -> Tensor:
         """Return the log-density of each of the parts, (parts, B)."""
-        coordinates, angles, codes, given = self.layout.split(rows)
-        contexts, hot = self._contexts(angles, codes, given)
+        coordinates, angles, codes, features = self.layout.split(rows)
+        contexts, hot = self._contexts(angles, codes, features)
         parts = []
         if self.codes is not None:
             parts.append(self.codes.log_prob(hot, contexts.codes))
@@ -135,13 +135,13 @@ class MixedDensity(nn.Module):
 
     def contexts(self, rows: Tensor) -> Contexts:
         """Return what each part of rows (B, W) depends on besides itself."""
-        _, angles, codes, given = self.layout.split(rows)
-        return self._contexts(angles, codes, given)[0]
+        _, angles, codes, features = self.layout.split(rows)
+        return self._contexts(angles, codes, features)[0]
 
     def terms(self, rows: Tensor) -> MixedTerms:
         """Return the terms of that sum."""
-        coordinates, angles, codes, given = self.layout.split(rows)
-        contexts, hot = self._contexts(angles, codes, given)
+        coordinates, angles, codes, features = self.layout.split(rows)
+        contexts, hot = self._contexts(angles, codes, features)
         nothing = rows.new_zeros(len(rows))
         z, log_det, base_log_prob = coordinates, nothing, nothing
         if self.flow is not None:
@@ -156,28 +156,28 @@ class MixedDensity(nn.Module):
         )
 
     @torch.no_grad()
-    def sample_before(self, rows: int, generator: torch.Generator, given: Tensor) -> tuple[Tensor, Tensor, Context]:
+    def sample_before(self, rows: int, generator: torch.Generator, features: Tensor) -> tuple[Tensor, Tensor, Context]:
         """Draw what comes before the coordinates: angles (rows, A), codes (rows, V), and the coordinates' context."""
-        codes = torch.zeros(rows, len(self.layout.outcomes), dtype=torch.long, device=given.device)
-        angles = given.new_zeros(rows, self.layout.angles)
+        codes = torch.zeros(rows, len(self.layout.outcome_counts), dtype=torch.long, device=features.device)
+        angles = features.new_zeros(rows, self.layout.angles)
         if self.codes is not None:
-            codes = self.codes.sample(rows, generator, self._contexts(angles, codes, given)[0].codes)
+            codes = self.codes.sample(rows, generator, self._contexts(angles, codes, features)[0].codes)
         if self.angles is not None:
-            angles = self.angles.sample(rows, generator, self._contexts(angles, codes, given)[0].angles)
-        return angles, codes, self._contexts(angles, codes, given)[0].coordinates
+            angles = self.angles.sample(rows, generator, self._contexts(angles, codes, features)[0].angles)
+        return angles, codes, self._contexts(angles, codes, features)[0].coordinates
 
-    def _contexts(self, angles: Tensor, codes: Tensor, given: Tensor) -> tuple[Contexts, Tensor]:
+    def _contexts(self, angles: Tensor, codes: Tensor, features: Tensor) -> tuple[Contexts, Tensor]:
         """Return what each part depends on, and the codes one-hot."""
-        layout, known = self.layout, [given.t()] if self.layout.given else []
+        layout, known = self.layout, [features.t()] if self.layout.context_features else []
         of_codes = _context(known)
-        hot = given.new_zeros(0, len(given))
+        hot = features.new_zeros(0, len(features))
         if self.codes is not None:
             hot = self.codes.one_hot(codes)
             known = [*known, self.codes.one_hot.described(hot)]
-        of_angles = _context(known, _observed(layout.angle_codes, codes, given))
+        of_angles = _context(known, _observed(layout.angle_codes, codes, features))
         if self.angles is not None:
             known = [*known, self.angles.described(angles, of_angles)]
-        of_coordinates = _context(known, _observed(layout.coordinate_codes, codes, given))
+        of_coordinates = _context(known, _observed(layout.coordinate_codes, codes, features))
         return Contexts(of_codes, of_angles, of_coordinates), hot
 
 

@@ -114,7 +114,7 @@ def _unpack_held_out(tensors: Mapping[str, Tensor]) -> HeldOut | None:
 def pack_encoding(encoder: Encoder) -> container.Tensors:
     """Return the inverse of ``unpack_encoding``."""
     tensors: container.Tensors = {}
-    for name, part in (("coordinates", encoder.modelled), ("given", encoder.given)):
+    for name, part in (("coordinates", encoder.modelled), ("given", encoder.conditioning)):
         if name == "given" and not part.indices:
             continue
         coordinates = part.coordinates

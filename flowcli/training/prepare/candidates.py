@@ -87,7 +87,7 @@ class StartCandidates:
         ``None`` where they are no match for those of whole rows: these have more than coordinates, or cells.
         """
         layout = self._encoder.layout
-        if layout.outcomes or layout.angles or self._encoder.rounded:
+        if layout.outcome_counts or layout.angles or self._encoder.rounded:
             return None
         sample = self._sample.some(resolve.ROWS_OF_FEW, generator(self._seed, Stream.QUICK_SAMPLE))
         counts = resolve.FEW_COMPONENTS

@@ -18,7 +18,7 @@ from flowcli.table import Table
 from flowcli.table.schema import Column
 from flowcli.text import and_more
 from flowcli.training.prepare import resolve
-from flowcli.training.prepare.row_sets import FARTHEST, RowSet, out_of_reach
+from flowcli.training.prepare.row_sets import FARTHEST_COORDINATE, RowSet, out_of_reach
 
 Notice = Callable[[str], None]
 FEW_ROWS_PER_COLUMN = 10
@@ -142,6 +142,6 @@ def say_left_out(before: tuple[RowSet, RowSet], after: tuple[RowSet, RowSet], no
     """Say how many rows have no part in the fit, if there are any."""
     if rows := sum(map(len, before)) - sum(map(len, after)):
         notice(
-            f"rows over {FARTHEST:g} times a column's spread away from the others are left out of the fit: {rows:,};"
-            " layers that begin with 'marginal: quantile' can be trained on them"
+            f"rows over {FARTHEST_COORDINATE:g} times a column's spread away from the others are left out of the fit:"
+            f" {rows:,}; layers that begin with 'marginal: quantile' can be trained on them"
         )

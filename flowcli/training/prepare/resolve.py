@@ -92,7 +92,7 @@ class Size:
     def of(cls, encoder: Encoder, rows: int) -> Size:
         """Return the size of so many rows of a table."""
         layout = encoder.layout
-        return cls(rows, layout.coordinates, len(layout.outcomes), layout.angles, layout.incomplete)
+        return cls(rows, layout.coordinates, len(layout.outcome_counts), layout.angles, layout.incomplete)
 
 
 def resolve_flow(flow: config.FlowConfig, *, size: Size, marginal: bool, components: int) -> config.FlowConfig:

@@ -14,7 +14,7 @@ from flowcli.encoding import Encoder
 from flowcli.encoding.encoder import PreparedRows
 
 # In units of a column's spread: the square of what is farther out leaves the numbers of a float32 fit.
-FARTHEST = 1e9
+FARTHEST_COORDINATE = 1e9
 
 
 @dataclass(frozen=True)
@@ -70,4 +70,4 @@ def out_of_reach(encoder: Encoder, rows: RowSet) -> NDArray[np.bool_]:
     """Return which rows lie so far out, under an encoder's maps, that a fit cannot compute with them, (N,)."""
     encoded, log_det = encoder.forward(rows.prepared)
     u = encoded[:, : encoder.layout.coordinates]
-    return np.asarray(((u.abs() > FARTHEST).any(1) | (log_det == -math.inf)).numpy())
+    return np.asarray(((u.abs() > FARTHEST_COORDINATE).any(1) | (log_det == -math.inf)).numpy())

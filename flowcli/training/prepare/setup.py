@@ -27,7 +27,7 @@ from flowcli.training.prepare.split import split_rows
 from flowcli.training.prepare.tail_index import tail_indices
 
 
-def prepare(
+def prepare_fit(
     table: Table,
     request: config.Config,
     *,

@@ -41,20 +41,20 @@ class Sample:
 
     Attributes:
         numbers: The numbers that coordinates are made of, rounded ones spread over their cells, (N, D).
-        given: What the density of the coordinates is given: what the user gives, codes and angles, (N, C).
-        codes: Which of that are the codes, one-hot: from the first to before the last.
+        features: The context features of the coordinates: conditioning columns, codes and angles, (N, C).
+        codes: Which of the features are the codes, one-hot.
         weights: Of the rows, (N,), or ``None``.
     """
 
     numbers: Tensor
-    given: Tensor
+    features: Tensor
     codes: slice
     weights: Tensor | None
 
     def select(self, rows: Tensor) -> Sample:
-        """Return some of the rows, by their places or a mask."""
+        """Return some of the rows, by their numbers or a mask."""
         weights = None if self.weights is None else self.weights[rows]
-        return Sample(self.numbers[rows], self.given[rows], self.codes, weights)
+        return Sample(self.numbers[rows], self.features[rows], self.codes, weights)
 
     def some(self, count: int, random: torch.Generator) -> Sample:
         """Return at most so many of the rows, drawn without replacement."""
@@ -72,16 +72,16 @@ class Sample:
             prepared, weights = prepared.select(chosen), None if weights is None else weights[chosen]
         shares = dequantization_shares(encoder, len(prepared), random)
         layout = encoder.layout
-        _, angles, codes, given = layout.split(encoder.forward(prepared, shares)[0])
-        parts, hot = [given], 0
-        if layout.outcomes:
-            one_hot = OneHot(layout.outcomes, encoder.numbers)
+        _, angles, codes, features = layout.split(encoder.forward(prepared, shares)[0])
+        parts, hot = [features], 0
+        if layout.outcome_counts:
+            one_hot = OneHot(layout.outcome_counts, encoder.numbers)
             columns = one_hot(codes)
             parts.append(one_hot.described(columns).t().double())
             hot = len(columns)
         if layout.angles:
             parts.append(torch.stack([torch.cos(angles), torch.sin(angles)], 2).flatten(1))
-        first = layout.given
+        first = layout.context_features
         numbers = encoder.continuous_numbers(prepared, shares)
         return cls(numbers, torch.cat(parts, 1), slice(first, first + hot), weights)
 
@@ -135,7 +135,7 @@ def choose_starts(
     result = []
     for standardizer in choices:
         best: Start | None = None
-        for moved in (False, True) if train.given.shape[1] else (False,):
+        for moved in (False, True) if train.features.shape[1] else (False,):
             best = _better(best, _climb(standardizer, train, held_out, components, seed, folds=folds, moved=moved))
         result.append(best)
     starts = sorted((start for start in result if start is not None), key=lambda start: -start.held_out_nats)
@@ -154,10 +154,10 @@ def gated(start: Start, train: Sample, held_out: Sample) -> Start:
     Each component has the frequencies of outcomes among its rows, and by Bayes' rule a row's codes change the
     components' weights. How far that is believed is chosen by the held-out nats.
     """
-    hot = train.given[:, train.codes]
+    hot = train.features[:, train.codes]
     if not hot.shape[1]:
         return start
-    base = Mixture(len(start.coordinates), len(start.mixture.weights), train.given.shape[1]).double()
+    base = Mixture(len(start.coordinates), len(start.mixture.weights), train.features.shape[1]).double()
     base.gaussians.set(*start.mixture, shift=start.shift)
     held_u, log_det, held_context = _seen(start.coordinates, held_out)
     u, _, context = _seen(start.coordinates, train)
@@ -169,7 +169,7 @@ def gated(start: Start, train: Sample, held_out: Sample) -> Start:
     prior = counts.sum(0) / shares.sum()
     log_odds = torch.log(counts + prior) - torch.log(shares.sum(1, keepdim=True) + 1) - torch.log(prior.clamp_min(1e-9))
     log_odds = torch.where(prior > 0, log_odds, 0.0)
-    gate = torch.zeros(len(shares), train.given.shape[1], dtype=torch.float64)
+    gate = torch.zeros(len(shares), train.features.shape[1], dtype=torch.float64)
     best, reached = None, -math.inf
     for temper in TEMPERS:
         gate[:, train.codes] = temper * log_odds
@@ -184,19 +184,19 @@ def _seen(coordinates: Standardizer, sample: Sample) -> tuple[Tensor, Tensor, Co
     """Coordinates (N, D), their log-dets (N,), and what they depend on."""
     u, log_det = coordinates.forward(sample.numbers)
     observed = (~sample.numbers.isnan()).double()
-    return u, log_det, Context(sample.given, None if observed.all() else observed)
+    return u, log_det, Context(sample.features, None if observed.all() else observed)
 
 
 def _regression(u: Tensor, sample: Sample) -> Tensor:
     """Return what each given number moves each coordinate (N, D) by, least squares with a little ridge, (D, C)."""
-    target, given = u.double(), sample.given
-    weights = torch.ones(len(given), dtype=torch.float64) if sample.weights is None else sample.weights
-    shift = torch.zeros(target.shape[1], given.shape[1], dtype=torch.float64)
+    target, features = u.double(), sample.features
+    weights = torch.ones(len(features), dtype=torch.float64) if sample.weights is None else sample.weights
+    shift = torch.zeros(target.shape[1], features.shape[1], dtype=torch.float64)
     patterns, own_pattern = torch.unique(~target.t().isnan(), dim=0, return_inverse=True)
     for pattern, seen in enumerate(patterns):
         # Columns that are observed in the same rows have one matrix to solve with.
         alike = own_pattern == pattern
-        own, shares = given[seen], weights[seen, None]
+        own, shares = features[seen], weights[seen, None]
         if not len(own):
             continue
         columns = target[seen][:, alike]
@@ -238,8 +238,8 @@ class _Trial(NamedTuple):
         observed = ~held_out.numbers.isnan()
         shift = _regression(u, train) if moved else None
         if shift is not None:
-            u = (u.double() - train.given @ shift.t()).float()
-            held_u = (held_u - held_out.given @ shift.t()).where(observed, 0.0)
+            u = (u.double() - train.features @ shift.t()).float()
+            held_u = (held_u - held_out.features @ shift.t()).where(observed, 0.0)
         return cls(u, train.weights, held_u, observed, log_det, held_out.weights, shift)
 
     def fit(self, components: int, *, ridge: float, seed: int) -> tuple[FittedMixture, float]:

@@ -24,7 +24,7 @@ from flowcli.training.prepare.checks import Notice
 from flowcli.training.prepare.fitting import Fitting
 from flowcli.training.prepare.resume import resume
 from flowcli.training.prepare.row_sets import RowSet
-from flowcli.training.prepare.setup import prepare
+from flowcli.training.prepare.setup import prepare_fit
 from flowcli.training.series.refit_with_held_out import refit_with_held_out
 
 State = tuple[dict[str, Any], dict[str, Tensor]]
@@ -120,7 +120,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Task:
-    """What all fits of a series share; see ``prepare``."""
+    """What all fits of a series share; see ``prepare_fit``."""
 
     table: Table
     device: torch.device | str = "cpu"
@@ -132,7 +132,7 @@ class Task:
 
     def prepare(self, trial: Trial, *, quiet: bool) -> Fitting:
         """Return a fit at its start; what is said of the rows is said once."""
-        return prepare(
+        return prepare_fit(
             self.table,
             trial.request,
             seed=trial.seed,
@@ -169,7 +169,7 @@ class Series:
         Raises:
             UsageError: The task or the plan were others.
             ModelFileError: The state contradicts itself.
-            FlowcliError: What ``prepare`` raises.
+            FlowcliError: What ``prepare_fit`` raises.
         """
         self.task, self.plan = task, plan
         self.finished: list[Finished] = []

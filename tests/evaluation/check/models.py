@@ -61,7 +61,7 @@ def density(data: pd.DataFrame, name: str, changes=(), **options) -> FlowDensity
     table = from_frame(data, notice=lambda _: None, **options)
     short = [*SHORT, *changes]
     request = config.from_mapping(SMALL, short) if name == "small" else config.load(name, short)
-    return last(run(training.prepare(table, request, notice=lambda _: None)))
+    return last(run(training.prepare_fit(table, request, notice=lambda _: None)))
 
 
 @cache
