@@ -7,11 +7,10 @@ parameters (``bijections``), who supplies the parameters (``layers``, with ``con
 
 from __future__ import annotations
 
-from flowcli.flows.build import build, build_mixed
+from flowcli.flows.build import build, build_mixed, flow_blueprint, mixed_blueprint
 from flowcli.flows.context import Context
 from flowcli.flows.flow import Flow
 from flowcli.flows.mixed.density import Layout, MixedDensity, MixedTerms
-from flowcli.flows.size import check_mixed_size, count_mixed_parameters, count_parameters
 from flowcli.flows.transform import Transform
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "Transform",
     "build",
     "build_mixed",
-    "check_mixed_size",
-    "count_mixed_parameters",
-    "count_parameters",
+    "flow_blueprint",
+    "mixed_blueprint",
 ]

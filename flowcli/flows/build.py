@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TypedDict
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from flowcli.config import schema as config
 from flowcli.errors import ConfigError
-from flowcli.flows import bases, config_rules, layers
+from flowcli.flows import bases, config_rules, layers, networks
 from flowcli.flows.bijections import CircularSpline
-from flowcli.flows.conditioners import AutoregressiveNetwork, DenseNetwork, MaskedNetwork, SparseNetwork
-from flowcli.flows.conditioners.activation import ActivationName
+from flowcli.flows.blueprint import Blueprint
 from flowcli.flows.flow import Flow
 from flowcli.flows.mixed.categorical import CategoricalDensity
 from flowcli.flows.mixed.circular import CircularDensity
 from flowcli.flows.mixed.density import Layout, MixedDensity
 from flowcli.flows.mixed.one_hot import OneHot
-from flowcli.flows.size import check_mixed_size, check_size
 from flowcli.flows.transform import Transform
 
 
 def build(architecture: config.FlowConfig, columns: int, context: int = 0) -> Flow:
     """Build the flow that a config describes, at its start, with weights from torch's global generator.
+
+    See ``flow_blueprint`` for the arguments.
+
+    Raises:
+        ConfigError: The config asks for something impossible, or for more memory than any fit could have.
+    """
+    blueprint = flow_blueprint(architecture, columns, context)
+    blueprint.refuse_too_large()
+    return blueprint.make()
+
+
+def build_mixed(architecture: config.FlowConfig, layout: Layout, numbers: Sequence[Tensor | None] = ()) -> MixedDensity:
+    """Build the density of rows that a config describes, at its start.
+
+    See ``mixed_blueprint`` for the arguments.
+
+    Raises:
+        ConfigError: The config asks for something impossible, or for more memory than any fit could have.
+    """
+    blueprint = mixed_blueprint(architecture, layout, numbers)
+    blueprint.refuse_too_large()
+    if layout.incomplete:
+        _refuse_mixing(architecture.layers)
+    return blueprint.make()
+
+
+def flow_blueprint(architecture: config.FlowConfig, columns: int, context: int = 0) -> Blueprint[Flow]:
+    """Return what the flow that a config describes will be.
 
     Args:
         architecture: A config in which nothing is left to ``auto``. Its ``marginal`` layer is passed over: that one
@@ -33,14 +59,22 @@ def build(architecture: config.FlowConfig, columns: int, context: int = 0) -> Fl
         context: C, the number of conditioning variables.
 
     Raises:
-        ConfigError: The config asks for something impossible, or for more memory than any fit could have.
+        ConfigError: A size is left to ``auto``, or a network cannot be what the config says.
     """
-    check_size(architecture, columns, context)
-    return _flow(architecture, columns, context)
+    chain = _layers(architecture.layers, columns, context)
+    base = _base(architecture.base, columns, context)
+
+    def make() -> Flow:
+        density = base.make()  # first, so that a seed gives the weights that it always gave
+        return Flow(chain.make(), density)
+
+    return Blueprint(chain.parameters + base.parameters, make)
 
 
-def build_mixed(architecture: config.FlowConfig, layout: Layout, numbers: Sequence[Tensor | None] = ()) -> MixedDensity:
-    """Build the density of rows that a config describes, at its start.
+def mixed_blueprint(
+    architecture: config.FlowConfig, layout: Layout, numbers: Sequence[Tensor | None] = ()
+) -> Blueprint[MixedDensity]:
+    """Return what the density of rows that a config describes will be.
 
     Args:
         architecture: A config in which nothing is left to ``auto``.
@@ -48,29 +82,38 @@ def build_mixed(architecture: config.FlowConfig, layout: Layout, numbers: Sequen
         numbers: For each code the numbers that its outcomes stand for, (outcomes,), or ``None``.
 
     Raises:
-        ConfigError: The config asks for something impossible, or for more memory than any fit could have.
+        ConfigError: A size is left to ``auto``, or a network cannot be what the config says.
     """
-    check_mixed_size(architecture, layout, numbers)
-    if layout.incomplete:
-        _refuse_mixing(architecture.layers)
     context = layout.context_features
     codes = angles = flow = None
     if layout.outcome_counts:
         one_hot = OneHot(layout.outcome_counts, numbers)
-        sizes = [digit.size for digit in one_hot.digits]
-        codes = CategoricalDensity(
-            one_hot, _masked(architecture.discrete.net, len(sizes), sizes, context, one_hot.widths)
-        )
+        codes = _categorical(architecture.discrete.net, one_hot, context)
         context += one_hot.features
     if layout.angles:
-        bijection = CircularSpline(architecture.circular.bins)
-        widths = [2] * layout.angles
-        network = _masked(architecture.circular.net, layout.angles, bijection.parameters, context, widths)
-        angles = CircularDensity(bijection, network)
-        context += sum(widths)
+        angles = _circular(architecture.circular, layout.angles, context)
+        context += 2 * layout.angles
     if layout.coordinates:
-        flow = _flow(architecture, layout.coordinates, context)
-    return MixedDensity(layout, flow, angles, codes)
+        flow = flow_blueprint(architecture, layout.coordinates, context)
+
+    def make() -> MixedDensity:
+        categorical = codes.make() if codes else None
+        circular = angles.make() if angles else None
+        return MixedDensity(layout, flow.make() if flow else None, circular, categorical)
+
+    return Blueprint(sum(part.parameters for part in (codes, angles, flow) if part), make)
+
+
+def _categorical(net: config.Net, one_hot: OneHot, context: int) -> Blueprint[CategoricalDensity]:
+    sizes = [digit.size for digit in one_hot.digits]
+    network = networks.masked(net, len(sizes), sizes, context, one_hot.widths)
+    return Blueprint(network.parameters, lambda: CategoricalDensity(one_hot, network.make()))
+
+
+def _circular(options: config.CircularOptions, angles: int, context: int) -> Blueprint[CircularDensity]:
+    bijection = CircularSpline(options.bins)
+    network = networks.masked(options.net, angles, bijection.parameters, context, [2] * angles)
+    return Blueprint(network.parameters, lambda: CircularDensity(bijection, network.make()))
 
 
 def _refuse_mixing(chain: Sequence[config.Layer]) -> None:
@@ -86,105 +129,73 @@ def _refuse_mixing(chain: Sequence[config.Layer]) -> None:
                 _refuse_mixing(inner)
 
 
-def _flow(architecture: config.FlowConfig, columns: int, context: int) -> Flow:
-    return Flow(_layers(architecture.layers, columns, context), _base(architecture.base, columns, context))
+def _layers(chain: Sequence[config.Layer], columns: int, context: int) -> Blueprint[list[Transform]]:
+    parts = [_layer(layer, columns, context) for layer in chain]
+    return Blueprint(sum(part.parameters for part in parts), lambda: [each for part in parts for each in part.make()])
 
 
-def _layers(chain: Sequence[config.Layer], columns: int, context: int) -> Iterator[Transform]:
-    for layer in chain:
-        match layer:
-            case config.Marginal() | config.Linear(linear="none"):
-                pass
-            case config.Repeat(repeat=times, layers=inner):
-                for _ in range(config_rules.resolved(times, "repeat")):
-                    yield from _layers(inner, columns, context)
-            case _:
-                yield _layer(layer, columns, context)
-
-
-def _layer(layer: config.Layer, columns: int, context: int) -> Transform:
+def _layer(layer: config.Layer, columns: int, context: int) -> Blueprint[list[Transform]]:
+    """Return what becomes of a layer of the config: no layer of the flow, one, or many."""
     match layer:
+        case config.Marginal() | config.Linear(linear="none"):
+            return Blueprint(0, list)
+        case config.Repeat(repeat=repeat, layers=inner):
+            times, block = config_rules.resolved(repeat, "repeat"), _layers(inner, columns, context)
+            return Blueprint(times * block.parameters, lambda: [each for _ in range(times) for each in block.make()])
         case config.ActNorm():
-            return layers.ActNorm(columns)
+            return Blueprint(2 * columns, lambda: [layers.ActNorm(columns)])
         case config.Permutation(permutation="reverse"):
-            return layers.Permutation(torch.arange(columns).flip(0))
+            return Blueprint(0, lambda: [layers.Permutation(torch.arange(columns).flip(0))])
         case config.Permutation(permutation="random"):
-            return layers.Permutation(torch.randperm(columns))
-        case config.Linear(linear="lu"):
-            return layers.LU(columns)
+            return Blueprint(0, lambda: [layers.Permutation(torch.randperm(columns))])
         case config.Linear(linear="auto"):
             raise ConfigError("linear: auto has to be decided from the data before a flow is built")
-        case config.Linear(linear="rotation"):
-            return layers.Rotation(columns)
-        case config.Linear(linear="random_rotation"):
-            return layers.Rotation(columns, random=True)
+        case config.Linear(linear="lu"):
+            return Blueprint(columns * columns + 2 * columns, lambda: [layers.LU(columns)])
+        case config.Linear(linear=kind):
+            return Blueprint(columns * columns, lambda: [layers.Rotation(columns, random=kind == "random_rotation")])
         case config.Elementwise(elementwise=options):
-            return layers.Elementwise(columns, config_rules.bijection(options.transform))
+            bijection = config_rules.bijection(options.transform)
+            return Blueprint(columns * bijection.parameters, lambda: [layers.Elementwise(columns, bijection)])
         case config.Autoregressive(autoregressive=options):
-            bijection = config_rules.bijection(options.transform)
-            reader = _autoregressive(options.net, columns, bijection.parameters, context)
-            return layers.Autoregressive(bijection, reader, reverse=options.order == "reverse")
+            return _autoregressive(options, columns, context)
         case config.Coupling(coupling=options):
-            bijection = config_rules.bijection(options.transform)
-            active = config_rules.active(options.mask, columns)
-            count = sum(active)
-            network = _dense(options.net, columns - count + context, count * bijection.parameters)
-            return layers.Coupling(active, bijection, network)
+            return _coupling(options, columns, context)
     raise AssertionError(layer)
 
 
-def _base(base: config.Base, columns: int, context: int) -> bases.Base:
+def _autoregressive(options: config.AutoregressiveOptions, columns: int, context: int) -> Blueprint[list[Transform]]:
+    bijection = config_rules.bijection(options.transform)
+    network = networks.autoregressive(options.net, columns, bijection.parameters, context)
+    reverse = options.order == "reverse"
+    return Blueprint(network.parameters, lambda: [layers.Autoregressive(bijection, network.make(), reverse=reverse)])
+
+
+def _coupling(options: config.CouplingOptions, columns: int, context: int) -> Blueprint[list[Transform]]:
+    bijection = config_rules.bijection(options.transform)
+    active = config_rules.active(options.mask, columns)
+    count = sum(active)
+    network = networks.dense(options.net, columns - count + context, count * bijection.parameters)
+    return Blueprint(network.parameters, lambda: [layers.Coupling(active, bijection, network.make())])
+
+
+def _base(base: config.Base, columns: int, context: int) -> Blueprint[bases.Base]:
     match base:
         case config.Normal(normal=options):
-            return bases.Normal(columns, learnable=options.learnable)
+            return Blueprint(2 * columns, partial(bases.Normal, columns, learnable=options.learnable))
         case config.StudentT(student_t=options):
-            return bases.StudentT(columns, options.degrees_of_freedom)
+            return Blueprint(3 * columns, partial(bases.StudentT, columns, options.degrees_of_freedom))
         case config.Mixture(mixture=options):
-            return bases.Mixture(columns, config_rules.resolved(options.components, "components"), context)
+            components = config_rules.resolved(options.components, "components")
+            size = _gaussians(columns, components, context)
+            return Blueprint(size, lambda: bases.Mixture(columns, components, context))
         case config.AutoregressiveMixture(autoregressive_mixture=options):
             components = config_rules.resolved(options.components, "components")
-            network = _autoregressive(options.net, columns, 3 * components, context)
-            return bases.AutoregressiveMixture(columns, components, network, context)
+            network = networks.autoregressive(options.net, columns, 3 * components, context)
+            size = _gaussians(columns, components, context) + network.parameters
+            return Blueprint(size, lambda: bases.AutoregressiveMixture(columns, components, network.make(), context))
 
 
-def _autoregressive(net: config.Net, columns: int, parameters: int, context: int) -> AutoregressiveNetwork:
-    if net.parents is None:
-        return _masked(net, columns, parameters, context)
-    parents = config_rules.resolved(net.parents, "parents")
-    return SparseNetwork(columns, parameters, parents, context=context, **_shape(net))
-
-
-def _masked(
-    net: config.Net, columns: int, parameters: int | Sequence[int], context: int, widths: Sequence[int] | None = None
-) -> MaskedNetwork:
-    _refuse_parents(net)
-    return MaskedNetwork(columns, parameters, context=context, widths=widths, **_shape(net))
-
-
-def _dense(net: config.Net, inputs: int, outputs: int) -> DenseNetwork:
-    _refuse_parents(net)
-    return DenseNetwork(inputs, outputs, **_shape(net))
-
-
-class _Shape(TypedDict):
-    """What all networks have, whatever they see."""
-
-    hidden: tuple[int, ...]
-    residual: bool
-    activation: ActivationName
-    dropout: float
-
-
-def _shape(net: config.Net) -> _Shape:
-    return {
-        "hidden": config_rules.resolved(net.hidden, "hidden"),
-        "residual": net.residual,
-        "activation": net.activation,
-        "dropout": config_rules.resolved(net.dropout, "dropout"),
-    }
-
-
-def _refuse_parents(net: config.Net) -> None:
-    """Refuse what only networks over coordinates, column by column, have."""
-    if net.parents is not None:
-        raise ConfigError(f"parents: {net.parents}: only autoregressive layers and bases have networks with parents")
+def _gaussians(columns: int, components: int, context: int) -> int:
+    """Return the number of parameters of Gaussian components."""
+    return components * (1 + 2 * columns + columns * columns + context) + columns * context

@@ -1,4 +1,4 @@
-"""What a config says of a flow's parts before any tensor is made; shared by who builds a flow and who counts it."""
+"""What a config says of a flow's parts before any tensor is made."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import torch
 from flowcli import config as configs
 from flowcli.config.schema import FlowConfig
 from flowcli.errors import ConfigError
-from flowcli.flows import Context, build, count_parameters
+from flowcli.flows import Context, build, flow_blueprint
 from flowcli.training.prepare import resolve
 
 NAMES = [name for name in configs.names() if "/" not in name]  # those of single tables are large
@@ -76,7 +76,7 @@ def test_parameters_are_counted_without_making_them(name: str, columns: int, con
     request = flow_config(**RARE[name]) if name in RARE else configs.load(name).flow
     architecture = resolve.resolve_flow(request, size=resolve.Size(3_000, columns), marginal=True, components=2)
     built = sum(p.numel() for p in build(architecture, columns, context).parameters())
-    assert count_parameters(architecture, columns, context) == built
+    assert flow_blueprint(architecture, columns, context).parameters == built
 
 
 def test_repeats_have_weights_of_their_own() -> None:

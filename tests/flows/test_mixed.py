@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 
 from flowcli import config
-from flowcli.flows import Context, Layout, build_mixed, count_mixed_parameters
+from flowcli.flows import Context, Layout, build_mixed, mixed_blueprint
 from flowcli.flows.conditioners import MaskedNetwork
 from flowcli.flows.mixed.categorical import CategoricalDensity
 from flowcli.flows.mixed.digits import LARGEST, digits_of
@@ -165,4 +165,4 @@ def test_gradients_are_those_of_differences() -> None:
 def test_the_size_is_counted_before_it_is_built() -> None:
     numbers = [None, torch.tensor([0.0, 1.0, 2.0])]
     built = build_mixed(ARCHITECTURE, layout(), numbers)
-    assert count_mixed_parameters(ARCHITECTURE, layout(), numbers) == sum(p.numel() for p in built.parameters())
+    assert mixed_blueprint(ARCHITECTURE, layout(), numbers).parameters == sum(p.numel() for p in built.parameters())

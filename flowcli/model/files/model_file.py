@@ -19,7 +19,7 @@ from flowcli.encoding.quantile_map import QuantileMap
 from flowcli.encoding.standardizer import Standardizer
 from flowcli.encoding.tails import LEAST_INDEX, MOST_INDEX, Tails
 from flowcli.errors import FlowcliError, ModelFileError
-from flowcli.flows import MixedDensity, build_mixed, count_mixed_parameters
+from flowcli.flows import MixedDensity, build_mixed, mixed_blueprint
 from flowcli.flows.conditioners import ChosenLinear
 from flowcli.flows.layers import Permutation
 from flowcli.model.density import Density
@@ -294,7 +294,7 @@ def unpack_joint(config: Config, encoder: Encoder, tensors: Mapping[str, Tensor]
     """Return the joint density of that config, with its weights among the tensors of a model file."""
     stored, layout, numbers = _of_joint(tensors), encoder.layout, encoder.numbers
     needed, result = (
-        count_mixed_parameters(config.flow, layout, numbers),
+        mixed_blueprint(config.flow, layout, numbers).parameters,
         sum(tensor.numel() for tensor in stored.values()),
     )
     if (

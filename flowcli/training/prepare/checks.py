@@ -12,7 +12,7 @@ import torch
 from flowcli.config import schema as config
 from flowcli.encoding import Encoder, Standardizer
 from flowcli.errors import DataError
-from flowcli.flows import check_mixed_size
+from flowcli.flows import mixed_blueprint
 from flowcli.random import Stream, numpy_generator
 from flowcli.table import Table
 from flowcli.table.schema import Column
@@ -114,7 +114,7 @@ def check_size(encoder: Encoder, request: config.Config, rows: int) -> None:
     most = max(resolve.candidate_components(request.flow.base, rows, len(encoder.coordinates)))
     size = resolve.Size.of(encoder, rows)
     largest = resolve.resolve_flow(request.flow, size=size, marginal=True, components=most)
-    check_mixed_size(largest, encoder.layout, encoder.numbers)
+    mixed_blueprint(largest, encoder.layout, encoder.numbers).refuse_too_large()
 
 
 def trainable(
