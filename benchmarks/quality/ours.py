@@ -24,7 +24,7 @@ def flowcli_fit(config: str) -> Method:
         clock = Clock()
         rows = table.from_frame(train, notice=_silent)
         fitting = training.prepare_fit(rows, configs.load(config, []), seed=seed, notice=_silent)
-        values = table.frame_values(test, rows.schema.columns, notice=_silent)
+        values = table.frame_values(test, rows.schema.columns)
 
         def score() -> float:
             return float(fitting.density().log_prob(values[:ON_CURVE]).mean())
@@ -73,7 +73,7 @@ def _series(plan: Callable[[int], training.Plan]) -> Method:
             pass
         density = series.completed(series.density())
         seconds = clock.seconds
-        values = table.frame_values(test, rows.schema.columns, notice=_silent)
+        values = table.frame_values(test, rows.schema.columns)
         log_prob = density.log_prob(values)
         members = density.members if isinstance(density, Ensemble) else []
         own = np.stack([member.log_prob(values) for member in members]) if members else None

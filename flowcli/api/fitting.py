@@ -73,18 +73,11 @@ def fit(
     request = (
         configs.from_mapping(config, overrides) if isinstance(config, Mapping) else configs.load(config, overrides)
     )
-    rows = table.from_frame(
-        frame,
-        columns=columns,
-        exclude=exclude,
-        kinds={**request.columns, **(kinds or {})},
-        given=given,
-        weights=weights,
-        notice=say,
-    )
+    wanted = table.ColumnRequest(columns, exclude, {**request.columns, **(kinds or {})}, given, weights)
+    rows = table.from_frame(frame, wanted, notice=say)
     held = None
     if valid is not None:
-        values = table.frame_values(valid, rows.schema.columns, notice=_silent)
+        values = table.frame_values(valid, rows.schema.columns)
         own = None if weights is None else valid[weights].to_numpy(np.float64)
         held = table.Table(values, rows.schema, "valid", own)
     task = training.Task(rows, device, held, allow_singular, compile, seed, say)

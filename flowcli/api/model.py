@@ -134,7 +134,7 @@ class Model:
             NumericsError: Rows cannot be filled, because what is known of them is hardly possible.
         """
         columns = Imputer(self.conditionals).columns
-        values = table.frame_values(frame, columns, notice=_silent)
+        values = table.frame_values(frame, columns)
         random = Randomness(seed, Stream.IMPUTE, (0,))
         filled = self.conditionals.draw(values, ~np.isnan(values), random, complete=True).reliable()
         return self._frame(filled).set_index(frame.index)
@@ -275,13 +275,11 @@ class Model:
     def _among_all(self, frame: pd.DataFrame, read: Sequence[table.Column]) -> Rows:
         """Return some columns of a frame among all of the model's, NaN elsewhere, (B, N_c)."""
         values = np.full((len(frame), len(self.columns)), np.nan)
-        values[:, [self.columns.index(column.name) for column in read]] = table.frame_values(
-            frame, read, notice=_silent
-        )
+        values[:, [self.columns.index(column.name) for column in read]] = table.frame_values(frame, read)
         return values
 
     def _values(self, frame: pd.DataFrame) -> Rows:
-        return table.frame_values(frame, self.density.schema.columns, notice=_silent)
+        return table.frame_values(frame, self.density.schema.columns)
 
     def _frame(self, values: Rows) -> pd.DataFrame:
         frame: pd.DataFrame = table.to_cells(values, self.density.schema).to_pandas()

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
 
-ROWS_AT_ONCE = 65_536
-
 
 def read_options(sep: str, decimal: str, no_header: bool, max_bytes: int | None) -> ReadOptions:
     """Return the options of ``options.reading`` as one value."""
@@ -67,13 +65,11 @@ def whole_rows(source: str, schema: Schema, options: ReadOptions, notice: Callab
         UsageError: A source that makes no sense.
         DataError: Columns that are not there, cells that cannot be read, or no row at all.
     """
-    import numpy as np
-
     from flowcli.errors import DataError
     from flowcli.table import open_table
 
-    with open_table(source, schema.columns, ROWS_AT_ONCE, options, notice=notice) as table:
-        blocks = [block.values for block in table]
-    if not blocks:
+    with open_table(source, schema.columns, options=options, notice=notice) as table:
+        values = table.values()
+    if not len(values):
         raise DataError("has a header but no rows", source=source)
-    return np.concatenate(blocks)
+    return values

@@ -1,8 +1,9 @@
-"""Which columns of a table are meant, by name."""
+"""Which columns of a table are meant, by name, and what the user said about them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from flowcli.errors import DataError, UsageError
 from flowcli.text import did_you_mean, listed, quoted
@@ -51,3 +52,38 @@ def selected(header: Sequence[str], columns: Sequence[str] | None, exclude: Sequ
     if not left:
         raise UsageError("--columns and --exclude leave no column")
     return left
+
+
+@dataclass(frozen=True)
+class ColumnRequest:
+    """What the user said about columns.
+
+    Attributes:
+        columns: The columns to fit; ``None`` for all.
+        exclude: The columns to leave out.
+        kinds: The kinds of some, by name.
+        given: Those that the density is to be conditioned on.
+        weights: The one with the weight of each row.
+    """
+
+    columns: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
+    kinds: Mapping[str, str] | None = None
+    given: Sequence[str] = ()
+    weights: str | None = None
+
+    def names(self, header: Sequence[str]) -> list[str]:
+        """Return the columns to read, the weights' among them."""
+        names = selected(header, self.columns, self.exclude)
+        if self.weights is None:
+            return names
+        if self.weights not in header:
+            hint = did_you_mean(self.weights, header)
+            raise UsageError(f"--weights: there is no column {quoted(self.weights)}{hint}")
+        if self.weights in self.given:
+            raise UsageError(f"--weights: column {quoted(self.weights)} is given already")
+        return names if self.weights in names else [name for name in header if name in {*names, self.weights}]
+
+    def is_category(self, name: str) -> bool:
+        """Return whether the user wants a column's cells as they are written."""
+        return (self.kinds or {}).get(name, "").strip() == "category"

@@ -16,7 +16,7 @@ import flowcli
 from flowcli import config, training
 from flowcli.errors import DataError, UsageError
 from flowcli.model import FlowDensity
-from flowcli.table import from_frame
+from flowcli.table import ColumnRequest, from_frame
 from tests.fits import last, run
 
 SHORT = ["train.epochs=3", "train.batch_size=32", "train.learning_rate=3e-3", "train.warmup=0"]
@@ -41,7 +41,7 @@ def frame(rows: int = 400, seed: int = 0) -> pd.DataFrame:
 def densities(columns: tuple[str, ...], given: tuple[str, ...] = ()) -> tuple[FlowDensity, FlowDensity]:
     """A density before training, and after some."""
     kinds = {name: kind for name, kind in KINDS.items() if name in columns}
-    table = from_frame(frame(1200)[list(columns)], kinds=kinds, given=given, notice=lambda _: None)
+    table = from_frame(frame(1200)[list(columns)], ColumnRequest(kinds=kinds, given=given), notice=lambda _: None)
     request = config.load("auto", SHORT)
     fitting = training.prepare_fit(table, request, notice=lambda _: None)
     start = FlowDensity(fitting.encoder, copy.deepcopy(fitting.loop.density), fitting.config)
@@ -121,7 +121,7 @@ def test_rounded_numbers_have_the_mass_of_their_cells() -> None:
     """The sum over a grid is one, each cell standing for its step; with many draws, to three digits."""
     random = np.random.default_rng(3)
     cells = pd.DataFrame({"kind": random.choice(["a", "b"], 600), "x": np.round(random.gamma(9, 8, 600))})
-    table = from_frame(cells, kinds={"x": "rounded:1"}, notice=lambda _: None)
+    table = from_frame(cells, ColumnRequest(kinds={"x": "rounded:1"}), notice=lambda _: None)
     density = last(run(training.prepare_fit(table, config.load("auto", SHORT), notice=lambda _: None)))
     assert density.rounded
     grid = np.array([[k, x] for k in range(2) for x in np.arange(-2000, 3000)], dtype=np.float64)
@@ -131,7 +131,7 @@ def test_rounded_numbers_have_the_mass_of_their_cells() -> None:
 def test_the_error_of_a_cell_is_that_of_its_average() -> None:
     random = np.random.default_rng(3)
     cells = pd.DataFrame({"x": np.round(random.normal(size=600), 1), "y": np.round(random.normal(size=600), 1)})
-    table = from_frame(cells, kinds={"x": "rounded:0.1", "y": "rounded:0.1"}, notice=lambda _: None)
+    table = from_frame(cells, ColumnRequest(kinds={"x": "rounded:0.1", "y": "rounded:0.1"}), notice=lambda _: None)
     density = last(run(training.prepare_fit(table, config.load("auto", SHORT), notice=lambda _: None)))
     values = table.values[:200]
     exact = density.log_prob(values, draws=1000)
@@ -191,7 +191,7 @@ def test_terms_add_up(whole: flowcli.Model) -> None:
 def test_weights_count_in_the_start_the_loss_and_the_score() -> None:
     data = frame(300)
     weights = np.where(data["kind"] == "a", 3.0, 0.5)
-    table = from_frame(data.assign(w=weights), kinds=KINDS, weights="w", notice=lambda _: None)
+    table = from_frame(data.assign(w=weights), ColumnRequest(kinds=KINDS, weights="w"), notice=lambda _: None)
     assert "w" not in table.schema.names
     fitting = training.prepare_fit(table, config.load("auto", SHORT), notice=lambda _: None)
     train = fitting.train
@@ -219,11 +219,11 @@ def test_weights_are_numbers_from_zero_up(weights: float, said: str) -> None:
     data = frame(30).assign(w=1.0)
     data.loc[7, "w"] = weights
     with pytest.raises(DataError, match=f"'w': row 8: {said}"):
-        from_frame(data, weights="w", notice=lambda _: None)
+        from_frame(data, ColumnRequest(weights="w"), notice=lambda _: None)
     with pytest.raises(DataError, match="all weights are zero"):
-        from_frame(data.assign(w=0.0), weights="w", notice=lambda _: None)
+        from_frame(data.assign(w=0.0), ColumnRequest(weights="w"), notice=lambda _: None)
     with pytest.raises(UsageError, match="--weights: there is no column 'W'; did you mean 'w'"):
-        from_frame(data, weights="W", notice=lambda _: None)
+        from_frame(data, ColumnRequest(weights="W"), notice=lambda _: None)
 
 
 def test_what_is_given_and_cannot_be_makes_nothing_likely() -> None:

@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -20,9 +21,10 @@ from hypothesis import strategies as st
 
 from flowcli.errors import DataError, FlowcliError, UsageError
 from flowcli.parallel.waiting import Waiting
-from flowcli.table import ReadOptions, open_table, read_blocks, read_table
+from flowcli.table import Column, ColumnRequest, ReadOptions, open_table, read_table
 from flowcli.table.io import csv_reader
 from flowcli.table.io.csv_scan import layout, records
+from tests.table.reading import read_blocks
 
 CELL = st.one_of(
     st.sampled_from(
@@ -63,7 +65,6 @@ def outcome(path: Path, rows: int, keep: bool) -> object:
     values: list[list[float]] = []
     try:
         for block in read_blocks(str(path), ["a", "b"], rows, notice=lambda _: None, keep_cells=keep):
-            assert block.first_row == len(values)
             assert keep == (block.cells is not None)
             values += block.values.tolist()
     except FlowcliError as error:
@@ -116,7 +117,7 @@ def test_lines_are_right_below_quoted_newlines_in_a_later_check(tmp_path: Path) 
     path = tmp_path / "d.csv"
     path.write_text('x,note\n1,"two\nlines"\n2,"\n\n"\n-3,c\n4,d\n')
     with pytest.raises(DataError, match=r":7, column 'x': -3.0 is outside"):
-        read_table(str(path), columns=["x"], kinds={"x": "positive"}, notice=lambda _: None)
+        read_table(str(path), ColumnRequest(columns=["x"], kinds={"x": "positive"}), notice=lambda _: None)
 
 
 def test_blocks_have_exactly_the_rows_asked_for(tmp_path: Path) -> None:
@@ -126,7 +127,6 @@ def test_blocks_have_exactly_the_rows_asked_for(tmp_path: Path) -> None:
     for keep in (False, True):
         blocks = list(read_blocks(str(path), ["c", "a", "b"], 777, notice=lambda _: None, keep_cells=keep))
         assert {len(block.values) for block in blocks[:-1]} == {777}
-        assert [block.first_row for block in blocks] == [777 * i for i in range(len(blocks))]
         assert np.array_equal(np.concatenate([block.values for block in blocks]), numbers[:, [2, 0, 1]])
 
 
@@ -159,9 +159,10 @@ SCORE = """
 import sys
 from flowcli.errors import FlowcliError
 from flowcli.parallel.waiting import Waiting
-from flowcli.table import read_blocks
+from flowcli.table import open_table
 try:
-    print(sum(b.values.sum() for b in read_blocks("-", None, 100, notice=print)))
+    with open_table("-", None, 100, notice=print) as table:
+        print(sum(block.values.sum() for block in table))
 except FlowcliError as error:
     sys.exit(f"{error.exit_code} {error}")
 """
@@ -244,7 +245,7 @@ def test_parquet(tmp_path: Path) -> None:
     assert pa.concat_tables([block.cells for block in blocks]).equals(table)
     assert notices == [f"{path}: ignoring 1 column that is not needed: 't'"]
     assert read_table(str(path), notice=lambda _: None).schema.columns[1].levels == ("x",)
-    schema = read_table(str(path), exclude=["t"], notice=lambda _: None).schema
+    schema = read_table(str(path), ColumnRequest(exclude=["t"]), notice=lambda _: None).schema
     assert [(c.integer, c.decimals) for c in schema.columns] == [(True, 0), (False, 2), (True, 0)]
 
 
@@ -267,6 +268,22 @@ def test_parquet_faults_name_the_row(tmp_path: Path, cell: float | None, said: s
         assert column.missing
         blocks = list(read_blocks(str(path), [column], 7, notice=lambda _: None))
         assert np.array_equal(np.concatenate([block.values for block in blocks]), table.values, equal_nan=True)
+
+
+def test_an_infinite_value_of_parquet_is_a_bad_cell_as_in_csv(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": [1.0, np.inf, 3.0, None], "y": [1.0, 2.0, np.nan, 4.0]})
+    frame.to_parquet(tmp_path / "d.parquet")
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    columns = [Column("x", missing=True), Column("y")]
+    for name, row in (("d.parquet", ": row 3 is missing"), ("d.csv", ":4, column 'y'")):
+        with open_table(str(tmp_path / name), columns, notice=lambda _: None, bad_rows="nan") as table:
+            (block,) = table
+        assert block.bad is not None
+        assert block.bad.tolist() == [False, True, True, False]
+        assert np.array_equal(block.values[[0, 3]], [[1, 1], [np.nan, 4]], equal_nan=True)
+        with pytest.raises(DataError) as error:
+            list(read_blocks(str(tmp_path / name), columns[1:], notice=lambda _: None))
+        assert row in str(error.value)
 
 
 def test_damaged_parquet(tmp_path: Path) -> None:

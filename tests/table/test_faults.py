@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from flowcli.errors import DataError, FlowcliError, ResourceError, UsageError
-from flowcli.table import Column, ReadOptions, open_table, read_blocks, read_table
+from flowcli.table import Column, ColumnRequest, ReadOptions, open_table, read_table
 from flowcli.table.io import csv_reader
+from tests.table.reading import read_blocks
 
 SEMICOLON = ReadOptions(separator=";", decimal=",")
 
@@ -170,7 +171,7 @@ def test_columns_of_text_are_categories(tmp_path: Path) -> None:
     for keep in (False, True):
         blocks = read_blocks(str(path), table.schema.columns, 2, notice=lambda _: None, keep_cells=keep)
         assert np.array_equal(np.concatenate([b.values for b in blocks]), table.values, equal_nan=True)
-    by_kind = read_table(str(path), kinds={"size": "category"}, columns=["size"], notice=lambda _: None)
+    by_kind = read_table(str(path), ColumnRequest(kinds={"size": "category"}, columns=["size"]), notice=lambda _: None)
     assert by_kind.schema.columns[0].levels == ("1", "2", "3")
 
 
@@ -262,10 +263,10 @@ def test_columns_are_matched_by_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no columns 'price', 'w'; did you mean 'Price'"):
         list(read_blocks(str(path), ["price", "w", "x"], 5, notice=notices.append))
     with pytest.raises(UsageError, match="--exclude: there is no column 'prise'; did you mean 'Price'"):
-        read_table(str(path), exclude=["prise"], notice=notices.append)
+        read_table(str(path), ColumnRequest(exclude=["prise"]), notice=notices.append)
     with pytest.raises(UsageError, match="leave no column"):
-        read_table(str(path), columns=["x"], exclude=["x"], notice=notices.append)
-    assert read_table(str(path), columns=["y", "x"], notice=notices.append).schema.names == ["x", "y"]
+        read_table(str(path), ColumnRequest(columns=["x"], exclude=["x"]), notice=notices.append)
+    assert read_table(str(path), ColumnRequest(columns=["y", "x"]), notice=notices.append).schema.names == ["x", "y"]
 
 
 def test_a_file_without_header(tmp_path: Path) -> None:
@@ -288,3 +289,12 @@ def test_integers_that_are_rounded_are_said_once(tmp_path: Path) -> None:
         assert (
             ":3, column 'a': integers above 2^53 are rounded: '9007199254740993' became 9007199254740992" in notices[0]
         )
+
+
+def test_integers_that_are_read_as_texts_are_not_rounded(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("id\n9007199254740993\n9007199254740992\n")
+    notices: list[str] = []
+    table = read_table(str(path), ColumnRequest(kinds={"id": "category"}), notice=notices.append)
+    assert table.schema.columns[0].levels == ("9007199254740992", "9007199254740993")
+    assert notices == []

@@ -11,7 +11,9 @@ import pytest
 
 from flowcli.errors import DataError, UsageError
 from flowcli.model.files.model_file import unpack_schema
-from flowcli.table import Column, Schema, Written, decision, frame_values, from_frame, infer_schema, read_table
+from flowcli.table import Column, ColumnRequest, Schema, decision, frame_values, from_frame, read_table
+from flowcli.table.inference.infer import infer_schema
+from flowcli.table.inference.lattice import Written
 
 RNG = np.random.default_rng(0)
 WALK = RNG.integers(-300, 300, size=2000)
@@ -112,7 +114,7 @@ def test_that_no_row_is_below_zero_does_not_make_it_impossible() -> None:
 def test_a_constant_column(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     path.write_text("a,b,c\n1.50,1,0.5\n1.5,2,0.5\n1.5,2,1e-1\n")
-    schema = read_table(str(path), kinds={"a": "bounded:1,2", "b": "real"}, notice=lambda _: None).schema
+    schema = read_table(str(path), ColumnRequest(kinds={"a": "bounded:1,2", "b": "real"}), notice=lambda _: None).schema
     assert schema.columns[0] == Column("a", "constant", value=1.5, decimals=2)
     assert schema.columns[1] == Column("b", "real", step=1.0, decimals=0, integer=True)
     assert (schema.columns[2].step, schema.columns[2].decimals) == (0.1, None)
@@ -183,15 +185,13 @@ def test_a_frame_is_read_like_a_file() -> None:
             7: [1.0, 2.0, 3.0],
         }
     )
-    table = from_frame(frame, kinds={"n": "positive"}, notice=lambda _: None)
+    table = from_frame(frame, ColumnRequest(kinds={"n": "positive"}), notice=lambda _: None)
     assert table.schema.names == ["n", "x", "s", "maybe", "loose", "7"]
     assert [(c.integer, c.decimals) for c in table.schema.columns] == [
         (True, 0), (False, 2), (False, 1), (True, 0), (False, 1), (False, 0)
     ]  # fmt: skip
     assert np.array_equal(table.values, frame.to_numpy(dtype=float))
-    assert np.array_equal(
-        frame_values(frame, [Column("7"), Column("n")], notice=lambda _: None), [[1, 1], [2, 2], [3, 3]]
-    )
+    assert np.array_equal(frame_values(frame, [Column("7"), Column("n")]), [[1, 1], [2, 2], [3, 3]])
 
 
 BAD_FRAMES: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
@@ -214,9 +214,9 @@ def test_frames_that_cannot_be_used(frame: Callable[[], pd.DataFrame], said: str
 
 def test_a_frame_to_score_needs_its_columns() -> None:
     with pytest.raises(DataError, match="the frame: there is no column 'y'"):
-        frame_values(pd.DataFrame({"x": [1.0]}), [Column("x"), Column("y")], notice=lambda _: None)
+        frame_values(pd.DataFrame({"x": [1.0]}), [Column("x"), Column("y")])
     with pytest.raises(DataError, match="'x': is of type"):
-        frame_values(pd.DataFrame({"x": ["a"]}), [Column("x")], notice=lambda _: None)
+        frame_values(pd.DataFrame({"x": ["a"]}), [Column("x")])
 
 
 def test_a_frame_of_all_types() -> None:
@@ -236,8 +236,6 @@ def test_a_frame_of_all_types() -> None:
     assert [column.kind for column in table.schema.columns[:3]] == ["category", "category", "boolean"]
     expected = [[1, 0, nan, 0], [0, nan, 1, 0], [1, 0, 1, 1], [0, 1, 0, nan], [0, 2, 1, 2], [1, nan, 2, 3.5]]
     assert np.array_equal(table.values.T, expected, equal_nan=True)
-    assert np.array_equal(
-        frame_values(frame, table.schema.columns, notice=lambda _: None), table.values, equal_nan=True
-    )
+    assert np.array_equal(frame_values(frame, table.schema.columns), table.values, equal_nan=True)
     other = frame.assign(text="zebra")
-    assert (frame_values(other, table.schema.columns, notice=lambda _: None)[:, 0] == -1).all()
+    assert (frame_values(other, table.schema.columns)[:, 0] == -1).all()

@@ -21,7 +21,6 @@ from flowcli.errors import NumericsError, UsageError
 
 if TYPE_CHECKING:
     from flowcli.cli.views.progress import FitProgress
-    from flowcli.table import ReadOptions, Schema, Table
     from flowcli.training import Plan, Series, Task
 
 MOST_HELD_OUT = 0.5
@@ -169,20 +168,18 @@ def fit(
     state = model.with_name(f"{model.name}.state")
     with locked(model):
         _check_earlier(model, state, resume=resume, force=force)
-        from flowcli.table import read_table
+        from flowcli.table import ColumnRequest, read_like, read_table
 
         notice = silent if quiet else note
-        table = read_table(
-            data,
-            columns=split_names(columns, "--columns"),
-            exclude=split_names(exclude, "--exclude") or (),
-            kinds={**request.columns, **kinds_by_name},
-            given=split_names(given, "--given") or (),
-            weights=weights,
-            options=reading,
-            notice=notice,
+        wanted = ColumnRequest(
+            split_names(columns, "--columns"),
+            split_names(exclude, "--exclude") or (),
+            {**request.columns, **kinds_by_name},
+            split_names(given, "--given") or (),
+            weights,
         )
-        held = None if valid_file is None else _held_out(valid_file, table.schema, weights, reading)
+        table = read_table(data, wanted, reading, notice=notice)
+        held = None if valid_file is None else read_like(valid_file, table.schema, weights=weights, options=reading)
         where = compute.set_up(device, threads)
         from flowcli import api
         from flowcli.training import Task
@@ -343,10 +340,3 @@ def _kinds(pairs: tuple[str, ...]) -> dict[str, str]:
             raise UsageError(f"--kind {pair}: {error}") from error
         kinds[name] = kind
     return kinds
-
-
-def _held_out(source: str, schema: Schema, weights: str | None, reading: ReadOptions) -> Table:
-    """Held-out rows, read as columns of the training rows' kinds."""
-    from flowcli.table import read_like
-
-    return read_like(source, schema, weights=weights, options=reading)

@@ -23,6 +23,7 @@ from flowcli.table.inference.value_distribution import (
 from flowcli.table.schema import Column, Schema, parse_kind
 from flowcli.table.values.numbers import exclude_flag
 from flowcli.table.values.support import outside
+from flowcli.table.values.texts import is_boolean
 from flowcli.text import and_more, did_you_mean, listed, quoted
 
 MOST_LEVELS = 20_000
@@ -32,7 +33,7 @@ FEWEST_OF_NAMES, SHARE_OF_NAMES = 20, 0.5
 REMAINDER_ROWS, REMAINDER_SHARE = 10, 5e-4
 
 Numbers = NDArray[np.float64]
-Line = Callable[[int], int]
+Line = Callable[[int], int | None]
 
 
 def infer_schema(
@@ -44,7 +45,7 @@ def infer_schema(
     *,
     given: Sequence[str] = (),
     source: str | None = None,
-    line: Line | None = None,
+    line: Line = lambda _: None,
 ) -> Schema:
     """Describe the columns of a table.
 
@@ -91,7 +92,7 @@ def _described(
     relation: Relation | None,
     names: Sequence[str],
     source: str | None,
-    line: Line | None,
+    line: Line,
 ) -> Column:
     """One column."""
     cells = values[:, index]
@@ -144,7 +145,7 @@ def _of_text(column: Column, codes: Numbers, written: Written, wish: Column | No
         )
     if levels == 1:
         return replace(column, kind="constant", value=0.0)
-    return replace(column, kind="boolean" if written.boolean else "category")
+    return replace(column, kind="boolean" if is_boolean(written.levels) else "category")
 
 
 def _of_remainder(column: Column, values: Numbers, relation: Relation, names: Sequence[str]) -> Column:
@@ -161,7 +162,7 @@ def _of_remainder(column: Column, values: Numbers, relation: Relation, names: Se
 
 
 def _as_wished(
-    column: Column, cells: Numbers, written: Written, wish: Column, source: str | None, line: Line | None
+    column: Column, cells: Numbers, written: Written, wish: Column, source: str | None, line: Line
 ) -> Column:
     """Return a column of the kind that the user gave."""
     numbers = cells[~np.isnan(cells)]
@@ -240,7 +241,7 @@ def _relations(
     return find_relations(numeric, steps, targets)
 
 
-def _check_support(column: Column, cells: Numbers, source: str | None, line: Line | None) -> None:
+def _check_support(column: Column, cells: Numbers, source: str | None, line: Line) -> None:
     out = outside(column, cells)
     if not out.any():
         return
@@ -257,16 +258,16 @@ def _check_support(column: Column, cells: Numbers, source: str | None, line: Lin
 
 
 def _outside(
-    column: Column, cells: Numbers, row: int, count: int, must: str, source: str | None, line: Line | None
+    column: Column, cells: Numbers, row: int, count: int, must: str, source: str | None, line: Line
 ) -> DataError:
     """Return the error for a value that a kind cannot have."""
-    number = "" if line is not None else f"row {row + 1}: "
+    number = f"row {row + 1}: " if line(row) is None else ""
     more = f" ({count} such rows)" if count > 1 else ""
     return DataError(
         f"{number}{float(cells[row])!r} is outside the kind that was given: {must}{more}; correct the row, or give"
         " another --kind",
         source=source,
-        line=None if line is None else line(row),
+        line=line(row),
         column=column.name,
     )
 

@@ -25,14 +25,12 @@ class Written:
         decimals: The most digits after the point; ``None`` when over 12, with exponents, or not known.
         kind: The floating-point type whose rounding the values carry.
         levels: The texts of a column of text, sorted; its values are places among them.
-        boolean: Whether these are two texts for true and false.
     """
 
     integer: bool = False
     decimals: int | None = None
     kind: type[np.floating] = np.float64
     levels: tuple[str, ...] = ()
-    boolean: bool = False
 
     @property
     def finest(self) -> float | None:

@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+BOM = b"\xef\xbb\xbf"
 _LF, _CR, _QUOTE = 10, 13, 34
 
 

@@ -88,30 +88,6 @@ def exclude_flag(names: Sequence[str]) -> str:
     return "--exclude " + (shlex.quote(text) if text.isprintable() else repr(text))
 
 
-def convert_text(column: pa.ChunkedArray, decimal: str) -> NDArray[np.float64] | None:
-    """Convert a text column to float64, (n,), at pyarrow's speed.
-
-    Args:
-        column: A ``pa.ChunkedArray`` of strings.
-        decimal: The decimal mark.
-
-    Returns:
-        The numbers; ``None`` when there is a cell that only the slow rules of ``number`` can judge.
-    """
-    if decimal == ",":
-        if pc.any(pc.match_substring(column, ".")).as_py():
-            return None
-        column = pc.replace_substring(column, ",", ".")
-    try:
-        numbers = column.cast(pa.float64())
-    except pa.ArrowInvalid:
-        try:
-            numbers = pc.ascii_trim(column, characters=PADDING).cast(pa.float64())
-        except pa.ArrowInvalid:
-            return None
-    return as_float64(numbers)
-
-
 def read_numbers(column: pa.ChunkedArray, decimal: str) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
     """Convert a text column whatever stands in it.
 
@@ -122,7 +98,7 @@ def read_numbers(column: pa.ChunkedArray, decimal: str) -> tuple[NDArray[np.floa
     Returns:
         The numbers, NaN for other cells, (n,); and which cells are neither numbers nor missing, ``None`` for no one.
     """
-    values = convert_text(column, decimal)
+    values = _plain_numbers(column, decimal)
     if values is not None:
         return values, None
     texts = pc.ascii_trim(column, characters=PADDING)
@@ -135,6 +111,22 @@ def read_numbers(column: pa.ChunkedArray, decimal: str) -> tuple[NDArray[np.floa
     bad = ~(good.to_numpy(zero_copy_only=False) | missing.to_numpy(zero_copy_only=False)) | np.isinf(values)
     values[bad] = np.nan
     return values, bad if bad.any() else None
+
+
+def _plain_numbers(column: pa.ChunkedArray, decimal: str) -> NDArray[np.float64] | None:
+    """Convert texts at pyarrow's speed; ``None`` when there is one that only the slow rules of ``number`` can judge."""
+    if decimal == ",":
+        if pc.any(pc.match_substring(column, ".")).as_py():
+            return None
+        column = pc.replace_substring(column, ",", ".")
+    try:
+        numbers = column.cast(pa.float64())
+    except pa.ArrowInvalid:
+        try:
+            numbers = pc.ascii_trim(column, characters=PADDING).cast(pa.float64())
+        except pa.ArrowInvalid:
+            return None
+    return as_float64(numbers)
 
 
 def as_float64(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
@@ -165,19 +157,31 @@ def to_scalar(value: float) -> pa.Scalar:
     return to_arrow(np.array([value]))[0]
 
 
+def is_number(kind: pa.DataType) -> bool:
+    """Return whether the cells of a pyarrow type are numbers, or nothing at all."""
+    kind = plain_type(kind)
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(numeric or pa.types.is_null(kind))
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the values of a pyarrow type: of a dictionary, that of what stands in it."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
 def from_arrow(column: pa.ChunkedArray, name: str, source: str) -> NDArray[np.float64]:
     """Return a typed pyarrow column (of Parquet, or of a frame) as float64, missing cells as NaN, (n,).
 
     Raises:
         DataError: The type is not a number.
     """
-    kind = column.type
+    kind = plain_type(column.type)
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan)
-    if pa.types.is_dictionary(kind):
-        column, kind = column.cast(kind.value_type), kind.value_type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+    if not is_number(kind):
         raise DataError(f"is of type {kind}, not a number", source=source, column=name)
+    if kind != column.type:
+        column = column.cast(kind)
     column = column.cast(pa.float64(), safe=False)
     if not column.null_count:
         return _to_numpy(column)

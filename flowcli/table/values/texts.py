@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from flowcli.errors import DataError, UsageError
 from flowcli.table.schema import Column
-from flowcli.table.values.numbers import MISSING, PADDING, is_missing, number
+from flowcli.table.values.numbers import MISSING, PADDING, is_missing, number, plain_type
 from flowcli.table.values.support import first_invalid
 from flowcli.text import did_you_mean, listed
 
@@ -22,19 +21,7 @@ UNSEEN = -1.0  # the place of a text that the column cannot have
 BOOLEANS = {("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y")}
 
 
-class Levels(NamedTuple):
-    """The texts of a column.
-
-    Attributes:
-        indices: Of each cell's text among the levels; NaN where the cell is missing, (n,).
-        levels: The texts, sorted.
-    """
-
-    indices: NDArray[np.float64]
-    levels: tuple[str, ...]
-
-
-def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def as_text(column: pa.ChunkedArray, name: str, source: str) -> pa.ChunkedArray:
     """Return a column of any plain type as texts, null where a cell is missing.
 
     Texts lose the blanks around them, and the words for a missing cell are one; dates and times are as ISO 8601 has
@@ -43,23 +30,24 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     Raises:
         DataError: The type has no text.
     """
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.cast(kind.value_type), kind.value_type
+    kind = plain_type(column.type)
+    if kind != column.type:
+        column = column.cast(kind)
     try:
         texts = column.cast(pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
-        raise DataError(f"is of type {kind}, which is neither a number nor a text") from error
+        problem = f"is of type {kind}, which is neither a number nor a text"
+        raise DataError(problem, source=source, column=name) from error
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return texts
     texts = pc.ascii_trim(texts, characters=PADDING)
     return pc.if_else(pc.is_in(texts, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), texts)
 
 
-def levels_of(column: pa.ChunkedArray) -> Levels:
-    """Return the levels of a column that ``as_text`` gave."""
+def levels_of(column: pa.ChunkedArray) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return the ``indices`` of a column that ``as_text`` gave, (n,), and its levels, which are its texts, sorted."""
     levels = tuple(sorted(text for text in pc.unique(column).to_pylist() if text is not None))
-    return Levels(indices(column, levels), levels)
+    return indices(column, levels), levels
 
 
 def indices(column: pa.ChunkedArray, levels: Sequence[str]) -> NDArray[np.float64]:

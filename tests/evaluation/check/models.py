@@ -11,7 +11,7 @@ import pandas as pd
 from flowcli import config, training
 from flowcli.evaluation.check import mass, proposal, quadrature, suite
 from flowcli.model import FlowDensity
-from flowcli.table import from_frame
+from flowcli.table import ColumnRequest, from_frame
 from tests.fits import SHORT, last, run
 from tests.model.test_tables import KINDS, frame
 
@@ -58,7 +58,7 @@ def few_points(monkeypatch) -> None:
 
 def density(data: pd.DataFrame, name: str, changes=(), **options) -> FlowDensity:
     """The density after a short fit."""
-    table = from_frame(data, notice=lambda _: None, **options)
+    table = from_frame(data, ColumnRequest(**options), notice=lambda _: None)
     short = [*SHORT, *changes]
     request = config.from_mapping(SMALL, short) if name == "small" else config.load(name, short)
     return last(run(training.prepare_fit(table, request, notice=lambda _: None)))

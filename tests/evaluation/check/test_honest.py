@@ -59,7 +59,7 @@ def test_no_seed_fails_by_chance(rows, name, seeds):
 
 def test_rows_of_a_table_are_looked_at_too():
     model = sample("penguins", "auto")
-    values = frame_values(pd.read_csv(SAMPLES / "penguins.csv"), model.schema.columns, notice=lambda _: None)
+    values = frame_values(pd.read_csv(SAMPLES / "penguins.csv"), model.schema.columns)
     assert failures(model, values[:1]) == []
     unknown = values.copy()
     unknown[:, 0] = np.where(np.arange(len(values)) % 2, 99, unknown[:, 0])  # no such category
