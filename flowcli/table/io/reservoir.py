@@ -15,6 +15,8 @@ from flowcli.table.read_options import ReadOptions
 from flowcli.table.schema import Column
 from flowcli.text import printable
 
+_BLOCK = 65_536
+
 
 @dataclass(frozen=True)
 class Subset:
@@ -54,7 +56,7 @@ def read_subset(
     kept = np.empty((0, len(columns)))
     keys = np.empty(0)
     total = bad = 0
-    with open_table(source, columns, options=options, notice=notice, bad_rows=bad_rows) as reader:
+    with open_table(source, columns, _BLOCK, options, notice=notice, bad_rows=bad_rows) as reader:
         for block in reader:
             values, own = block.values, random.random(len(block.values))
             if block.bad is not None:
