@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from flowcli.encoding.column_encoder import ColumnEncoder, Encoded
 from flowcli.errors import NumericsError
+from flowcli.flows.gaussian_mixture import Patterns, expectation_maximisation, marginals_by_block, multiply_by_own
 from flowcli.random import Stream, numpy_generator
 
 COMPONENTS = 32
@@ -23,8 +23,6 @@ LEAST_VARIANCE = 1e-10
 NARROWEST, WIDEST = 0.02, 1.8  # scales of an angle, in radians
 # Beside each component stands a wider one, so that weights stay bounded in the tails of a density.
 WIDE_SHARE, WIDER = 0.15, 2.0  # its share, and its variances over the other's
-FEWEST_ALIKE = 16  # rows of one pattern that make a product for it alone cheaper than one for each row
-LARGEST = 2**22  # numbers in one of the larger tensors
 LOG_2PI = math.log(2 * math.pi)
 
 
@@ -87,16 +85,16 @@ class Proposal:
         centres = torch.from_numpy(random.choice(len(observed), components, replace=False))
         shares = torch.nn.functional.one_hot(_distances(encoded, _rows(encoded, centres)).argmin(1), components)
         shares = shares.t().double()
-        reached = -math.inf
-        for _ in range(ITERATIONS):
-            proposal = _most_likely(part, encoded, observed, shares)
-            log_joint = proposal._narrow(encoded, Known(*(torch.ones_like(x, dtype=torch.bool) for x in encoded[:3])))
-            log_prob = torch.logsumexp(log_joint, 0)
-            before, reached = reached, float(log_prob.mean())
-            if reached - before < LEAST_GAIN:
-                break
-            shares = torch.exp(log_joint - log_prob)
-        return proposal
+        everything = Known(*(torch.ones_like(piece, dtype=torch.bool) for piece in encoded[:3]))
+
+        def maximise(shares: Tensor) -> Proposal:
+            return _most_likely(part, encoded, observed, shares)
+
+        def expect(proposal: Proposal) -> Tensor:
+            log_codes, log_angles, log_normals, _ = proposal._pieces(encoded, everything)
+            return log_codes + log_angles + log_normals
+
+        return expectation_maximisation(shares, maximise, expect, max_iterations=ITERATIONS, least_gain=LEAST_GAIN)[0]
 
     @cached_property
     def complete(self) -> Proposal:
@@ -144,26 +142,17 @@ class Proposal:
 
     def _log_joint(self, encoded: Encoded, known: Known) -> Tensor:
         """Return log-density of what is known together with each component, the wide ones last, (2 K, B)."""
-        log_codes, log_angles, squares, log_scales, observed = self._pieces(encoded, known)
-        columns, angles = (
-            observed.double().sum(1),
-            (known.angles & self.part.present(encoded.codes, self.part.circular)).double().sum(1),
-        )
-        log_codes = log_codes - 0.5 * LOG_2PI * columns - log_scales
-        narrow = math.log(1 - WIDE_SHARE) + log_codes + log_angles - 0.5 * squares
-        wide = math.log(WIDE_SHARE) + log_codes - LOG_2PI * angles - 0.5 * (squares / WIDER + columns * math.log(WIDER))
-        return torch.cat([narrow, wide])
+        log_codes, log_angles, log_normals, squares = self._pieces(encoded, known)
+        columns = (known.coordinates & self.part.present(encoded.codes, self.part.continuous)).double().sum(1)
+        angles = (known.angles & self.part.present(encoded.codes, self.part.circular)).double().sum(1)
+        narrow = math.log(1 - WIDE_SHARE) + log_codes + log_angles + log_normals
+        log_wide_normals = log_normals + 0.5 * (squares - squares / WIDER - columns * math.log(WIDER))
+        return torch.cat([narrow, math.log(WIDE_SHARE) + log_codes - LOG_2PI * angles + log_wide_normals])
 
-    def _narrow(self, encoded: Encoded, known: Known) -> Tensor:
-        """Return log-density of what is known together with each component that EM fits, without wide ones, (K, B)."""
-        log_codes, log_angles, squares, log_scales, observed = self._pieces(encoded, known)
-        return log_codes + log_angles - log_scales - 0.5 * (squares + LOG_2PI * observed.double().sum(1))
+    def _pieces(self, encoded: Encoded, known: Known) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the terms of each component's log-density of what is known, without wide ones, (K, B) each.
 
-    def _pieces(self, encoded: Encoded, known: Known) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return the terms of each component's log-density of what is known.
-
-        These are the log-probabilities of codes and of angles, the squared residuals and the log-scales of
-        coordinates, (K, B) each, and which coordinates are known and present, (B, D).
+        These are the log-densities of codes, of angles and of coordinates, and the squared residuals of the last.
         """
         log_codes = self.log_weights[:, None].expand(-1, len(encoded.codes))
         for index, table in enumerate(self.tables):
@@ -176,46 +165,29 @@ class Proposal:
             log_wrapped = _log_wrapped(difference, self.angle_scales[:, index, None])
             log_angles = log_angles + log_wrapped * has_angles[:, index]
         observed = known.coordinates & self.part.present(encoded.codes, self.part.continuous)
-        squares, log_scales = torch.empty_like(log_codes), torch.empty_like(log_codes)
-        for own, factors in self._roots(observed):
-            difference = (encoded.coordinates[own] - self.means[:, None]) * observed[own]  # (K, b, D)
-            residuals = _solved(factors, difference)
-            squares[:, own] = residuals.square().sum(2)
-            log_scales[:, own] = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1).view(len(factors), -1)
-        return log_codes, log_angles, squares, log_scales, observed
-
-    def _roots(self, observed: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Rows, and the Cholesky factors of the covariances of what is observed of them.
-
-        Where few rows have one pattern they come together, with factors of their own, (K, b, D, D); else pattern by
-        pattern, (K, 1, D, D). For columns not observed, the factors are the identity's.
-        """
-        for own, pattern in _patterns(observed, self.covariances[0].numel() * len(self.means)):
-            both = pattern[:, :, None] & pattern[:, None, :]
-            fillers = torch.diag_embed((~pattern).double())
-            yield own, torch.linalg.cholesky(self.covariances[:, None] * both + fillers)
+        log_normals, squares = torch.empty_like(log_codes), torch.empty_like(log_codes)
+        for own, marginals in marginals_by_block(self.covariances, Patterns.of(observed)):
+            e = marginals.residuals(self.means, encoded.coordinates[own].t())
+            log_normals[:, own], squares[:, own] = marginals.log_prob(e), e.square().sum(1)
+        return log_codes, log_angles, log_normals, squares
 
     def _draw_coordinates(self, encoded: Encoded, known: Known, chosen: Tensor, noise: Tensor) -> Tensor:
         """Coordinates (B, M, D) of each row's chosen components (B, M), where they are not known drawn from noise."""
         observed = known.coordinates & self.part.present(encoded.codes, self.part.continuous)
         out = torch.empty_like(noise)
-        for own, factors in self._roots(observed):
-            pattern = observed[own]
-            patterns = pattern[: factors.shape[1]]  # of each row, or the one that all of them have
-            between = self.covariances[:, None] * patterns[:, None, :]  # all columns by those that are known
-            gains = torch.linalg.solve_triangular(factors, between.mT, upper=False)
-            difference = (encoded.coordinates[own] - self.means[:, None]) * pattern
-            expected = self.means[:, None] + (gains.mT @ _solved(factors, difference)[..., None])[..., 0]
-            free = ~patterns
-            left_over = (self.covariances[:, None] - gains.mT @ gains) * (free[:, :, None] & free[:, None, :])
-            left_over = left_over + torch.diag_embed(patterns.double())
-            roots, failed = torch.linalg.cholesky_ex(left_over)
+        for own, marginals in marginals_by_block(self.covariances, Patterns.of(observed)):
+            patterns, component, x = marginals.patterns, chosen[own], encoded.coordinates[own].t()
+            e = marginals.residuals(self.means, x)
+            expected, left_over = marginals.conditionals(self.means, self.covariances, x, e)
+            fillers = torch.diag_embed(patterns.observed.double())[:, None]
+            roots, failed = torch.linalg.cholesky_ex(left_over + fillers)
             if failed.any():  # what is drawn has to have the very density that its weight says
                 raise NumericsError("columns depend on each other too closely to draw some of them given others")
-            component = chosen[own]
-            drawn = expected[component, torch.arange(len(own))[:, None]]
-            drawn = drawn + _correlated_noise(roots, component, noise[own])
-            out[own] = torch.where(pattern[:, None], encoded.coordinates[own][:, None], drawn)
+            free = (noise[own] * ~observed[own][:, None]).flatten(0, 1)
+            matrix = (patterns.own[:, None] * len(self.means) + component).flatten()
+            correlated = multiply_by_own(roots.flatten(0, 1)[:, None], matrix, free.t()[None])[0].t()
+            drawn = expected[component, :, torch.arange(len(own))[:, None]]
+            out[own] = drawn + correlated.view_as(drawn)
         return out
 
 
@@ -269,42 +241,6 @@ def _distances(encoded: Encoded, centres: Encoded) -> Tensor:
     for index in range(encoded.angles.shape[1]):
         squares += 2 - 2 * torch.cos(encoded.angles[:, index, None] - centres.angles[None, :, index])
     return squares
-
-
-def _patterns(observed: Tensor, matrices: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield rows with the pattern (1, D) that they share, or with their own (b, D), where few share one."""
-    if not len(observed):
-        return
-    if bool((observed == observed[0]).all()):
-        yield torch.arange(len(observed)), observed[:1]
-        return
-    kinds, own, counts = torch.unique(observed, dim=0, return_inverse=True, return_counts=True)
-    for kind in (counts >= FEWEST_ALIKE).nonzero()[:, 0].tolist():
-        yield (own == kind).nonzero()[:, 0], kinds[kind : kind + 1]
-    rare = (counts[own] < FEWEST_ALIKE).nonzero()[:, 0]
-    for some in torch.split(rare, max(1, LARGEST // max(1, matrices))):
-        yield some, observed[some]
-
-
-def _solved(factors: Tensor, difference: Tensor) -> Tensor:
-    """Return residuals (K, b, D) of differences (K, b, D), by factors of each row (K, b, D, D) or all (K, 1, D, D)."""
-    own = factors.shape[1] == difference.shape[1]
-    columns = difference[..., None] if own else difference.mT
-    residuals: Tensor = torch.linalg.solve_triangular(factors if own else factors[:, 0], columns, upper=False)
-    return residuals[..., 0] if own else residuals.mT
-
-
-def _correlated_noise(roots: Tensor, component: Tensor, noise: Tensor) -> Tensor:
-    """Noise (b, M, D) with the covariances of components (b, M), of which roots are (K, b or 1, D, D)."""
-    out = torch.empty_like(noise)
-    if roots.shape[1] == 1:
-        for k in range(len(roots)):
-            rows = component == k
-            out[rows] = noise[rows] @ roots[k, 0].t()
-        return out
-    for row in range(len(noise)):
-        out[row] = (roots[component[row], row] @ noise[row, :, :, None])[..., 0]
-    return out
 
 
 def choose(shares: Tensor, uniform: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
 from flowcli.errors import NumericsError
-from flowcli.training.prepare.mixture import FittedMixture, fit_mixture
+from flowcli.flows.gaussian_mixture import GaussianMixture as Gaussians
+from flowcli.training.prepare.mixture import fit_mixture
 
 
 def clusters(seed=0, rows=3_000):
@@ -94,6 +95,6 @@ def test_rows_beyond_all_measure_have_none(distant):
 
 def test_a_mixture_is_three_tensors():
     mixture = fit_mixture(clusters(), 2, seed=0)
-    assert isinstance(mixture, FittedMixture)
+    assert isinstance(mixture, Gaussians)
     assert [tuple(part.shape) for part in mixture] == [(2,), (2, 3), (2, 3, 3)]
     assert all(part.dtype == torch.float64 for part in mixture)

@@ -83,7 +83,7 @@ class AutoregressiveMixture(Base):
             gaussians.weights(context),
             marginals.log_diagonal,
             self.network.theta(columns, context),
-            marginals.present,
+            context.observed.t(),
         )
 
     def _draw_whole(self, numbers: Tensor, context: Context) -> Tensor:
@@ -133,10 +133,10 @@ class AutoregressiveMixture(Base):
         z = torch.zeros_like(noise)
         differences = gaussians.means.new_zeros(components, len(z), rows)  # m - z of the columns so far
         log_weights = gaussians.weights(context).view(components, -1).expand(-1, rows)
-        for i, present in enumerate(marginals.present):
+        for i, present in enumerate(context.observed.t()):
             extra, shift, raw = stepper.parameters(i, z).chunk(3)
             # The part of every residual that the columns before i fix, for z_i at the component's mean.
-            known = torch.einsum("bkj,kjb->kb", marginals.factors[marginals.own, :, i, :i], differences[:, :i])
+            known = torch.einsum("bkj,kjb->kb", marginals.factors[marginals.patterns.own, :, i, :i], differences[:, :i])
             edges = torch.softmax(log_weights + extra, 0).cumsum(0)
             component = torch.lt(edges, draws[i] * edges[-1]).sum(0, keepdim=True)
             scale = soft_clip(raw, LARGEST_LOG_SCALE).exp()

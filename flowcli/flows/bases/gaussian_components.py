@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -10,9 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from flowcli.flows.context import Context
-
-# Rows of one pattern that make a product for it alone cheaper than one for each row.
-FEWEST_ALIKE = 16
+from flowcli.flows.gaussian_mixture import Marginals, Patterns, covariances_of
 
 
 class SavedComponents(NamedTuple):
@@ -20,38 +17,6 @@ class SavedComponents(NamedTuple):
 
     factors: Tensor
     differences: Tensor
-
-
-class Marginals(NamedTuple):
-    """The marginals of K Gaussians over the columns observed in each of B rows.
-
-    Attributes:
-        factors: Inverse Cholesky factors for each pattern of observed columns, with the identity's rows and columns for
-            the others, (patterns, K, D, D).
-        own: Each row's pattern, (B,).
-        present: One where a column is observed and zero where it is not, (D, B).
-    """
-
-    factors: Tensor
-    own: Tensor
-    present: Tensor
-
-    @property
-    def log_diagonal(self) -> Tensor:
-        """The logarithms of the factors' diagonals, zero for columns that are not observed, (K, D, B)."""
-        return torch.diagonal(self.factors, dim1=2, dim2=3).log().permute(1, 2, 0)[:, :, self.own]
-
-    def residuals(self, means: Tensor, x: Tensor) -> Tensor:
-        """Return residuals e (K, D, B) of rows given column by column, x (D, B); zero for columns not observed."""
-        differences = (means.unsqueeze(2) - x) * self.present
-        patterns = len(self.factors)
-        if patterns * FEWEST_ALIKE > len(self.own):
-            return torch.einsum("bkij,kjb->kib", self.factors[self.own], differences)
-        out = torch.zeros_like(differences)
-        for pattern, factors in enumerate(self.factors):
-            rows = (self.own == pattern).nonzero()[:, 0]
-            out = out.index_copy(2, rows, torch.bmm(factors, differences[:, :, rows]))
-        return out
 
 
 class Gaussians(nn.Module):
@@ -130,20 +95,12 @@ class Gaussians(nn.Module):
 
     def marginals(self, observed: Tensor) -> Marginals:
         """Return the components' exact marginals over the observed columns, (B, D), of each row."""
-        patterns, own = torch.unique(observed, dim=0, return_inverse=True)
         # The covariances of narrow Gaussians are beyond float32, which Apple's GPUs have nothing above.
         exact = torch.float32 if observed.device.type == "mps" else torch.float64
-        present = patterns.to(exact)
         below = torch.tril(self.below_diagonal.to(exact), -1)
         factors = below + torch.diag_embed(torch.exp(self.log_diagonal.to(exact)))
-        identity = torch.eye(factors.shape[2], dtype=exact, device=factors.device)
-        roots = torch.linalg.solve_triangular(factors, identity.expand_as(factors), upper=False)
-        both = present[:, None, :, None] * present[:, None, None, :]
-        covariances = (roots @ roots.mT) * both + torch.diag_embed(1 - present)[:, None]
-        lower, failed = torch.linalg.cholesky_ex(covariances)
-        lower = lower.where((failed == 0)[..., None, None], math.nan)
-        inverse = torch.linalg.solve_triangular(lower, identity.expand_as(lower), upper=False)
-        return Marginals(inverse.to(self.means.dtype), own, observed.t())
+        marginals = Marginals.of(covariances_of(factors), Patterns.of(observed))
+        return marginals._replace(factors=marginals.factors.to(self.means.dtype))
 
     def residuals(self, x: Tensor) -> Tensor:
         """Return the residuals e (K, D, B) of rows given column by column, x (D, B)."""

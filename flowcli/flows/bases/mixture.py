@@ -45,28 +45,16 @@ class Mixture(Base):
         z = gaussians.centred(z, context, -1.0)
         return z if context.observed is None else z * context.observed
 
-    def responsibilities(self, z: Tensor, context: Context = NO_CONTEXT) -> Tensor:
-        """Return the probability of each component given the row and its weights without context, (K, B)."""
-        gaussians, z = self.gaussians, self.gaussians.centred(z, context)
-        observed = torch.ones_like(z) if context.observed is None else context.observed
-        marginals = gaussians.marginals(observed)
-        e = marginals.residuals(gaussians.means, z.t())
-        log_joint = gaussians.log_weights[:, None] + marginals.log_diagonal.sum(1) - 0.5 * (e * e).sum(1)
-        return torch.softmax(log_joint, 0)
-
     def _whole(self, z: Tensor, context: Context) -> Tensor:
-        gaussians = self.gaussians
-        e = gaussians.residuals(z.t().contiguous())
-        return self._weighed(e, gaussians.log_diagonal.sum(1)[:, None], context) - z.shape[1] * LOG_SQRT_2PI
+        e, log_dets = self.gaussians.residuals(z.t().contiguous()), self.gaussians.log_diagonal.sum(1)[:, None]
+        return self._weighed(log_dets - 0.5 * (e * e).sum(1), context) - z.shape[1] * LOG_SQRT_2PI
 
     def _partial(self, z: Tensor, context: Context) -> Tensor:
         assert context.observed is not None
         marginals = self.gaussians.marginals(context.observed)
-        e = marginals.residuals(self.gaussians.means, z.t())
-        return self._weighed(e, marginals.log_diagonal.sum(1), context) - context.observed.sum(1) * LOG_SQRT_2PI
+        return self._weighed(marginals.log_prob(marginals.residuals(self.gaussians.means, z.t())), context)
 
-    def _weighed(self, e: Tensor, log_diagonals: Tensor, context: Context) -> Tensor:
-        """Return the log-density from residuals e (K, D, B), but for its constant."""
+    def _weighed(self, log_normals: Tensor, context: Context) -> Tensor:
+        """Return the log-density of rows from that of each component, (K, B)."""
         log_weights = torch.log_softmax(self.gaussians.weights(context), 0)
-        log_normals = log_weights.view(len(e), -1) + log_diagonals - 0.5 * (e * e).sum(1)
-        return torch.logsumexp(log_normals, dim=0)
+        return torch.logsumexp(log_weights.view(len(log_normals), -1) + log_normals, dim=0)

@@ -50,4 +50,4 @@ def initialize(joint: MixedDensity, rows: Tensor, weights: Tensor | None, start:
     if not torch.allclose(z, before, rtol=1e-4, atol=1e-4):  # the layers do not start at the identity
         mixture = fit_mixture(observed, len(mixture.weights), seed=seed, ridge=start.ridge, weights=weights)
         shift = gate = None  # which belonged to the mixture before
-    flow.base.gaussians.set(*mixture, gate, shift)
+    flow.base.gaussians.set(mixture.weights, mixture.means, mixture.factors, gate, shift)

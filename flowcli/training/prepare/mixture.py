@@ -3,79 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from flowcli.errors import NumericsError
-from flowcli.flows import Context
-from flowcli.flows.bases import Mixture
+from flowcli.flows.gaussian_mixture import GaussianMixture, Patterns, expectation_maximisation, marginals_by_block
 from flowcli.random import Stream
 from flowcli.training.loop.epochs import generator
 
 LARGEST_SAMPLE = 20_000  # rows that EM sees; more changed the start by less than a fit's first second
 MOST_PATTERNS = 32  # of missing cells; each costs as much as a component does
-BLOCK_ROWS = 1024  # scored at once
 LEAST_GAIN = 1e-3  # nats a row; an iteration that gains less is the last
-
-
-class FittedMixture(NamedTuple):
-    """Weights (K,), means (K, D) and inverse Cholesky factors (K, D, D), float64."""
-
-    weights: Tensor
-    means: Tensor
-    factors: Tensor
-
-    def log_prob(self, z: Tensor, observed: Tensor | None = None) -> Tensor:
-        """Return log-density of rows (B, D), or of the cells of them that are ``observed`` (B, D), (B,)."""
-        if observed is None or observed.all():
-            return torch.logsumexp(self.log_joint(z.T.contiguous()), dim=0)
-        base = Mixture(z.shape[1], len(self.weights)).to(z)
-        base.gaussians.set(*self)
-        with torch.no_grad():
-            return in_blocks(base.log_prob, z, Context(observed=observed.to(z)))
-
-    def log_joint(self, columns: Tensor) -> Tensor:
-        """Return log-density of columns (D, B) together with each component, (K, B)."""
-        log_joint = columns.new_empty(len(self.weights), columns.shape[1])
-        for weight, mean, factor, out in zip(*self, log_joint, strict=True):
-            residuals = factor @ (columns - mean[:, None])
-            constant = weight.log() + factor.diagonal().log().sum() - 0.5 * len(mean) * math.log(2 * math.pi)
-            torch.add(constant, residuals.square_().sum(0), alpha=-0.5, out=out)
-        return log_joint
-
-
-def in_blocks(compute: Callable[[Tensor, Context], Tensor], z: Tensor, context: Context) -> Tensor:
-    """Return ``compute`` of rows (B, D) block by block, joined along its last dimension (rows).
-
-    Blocks bound the memory: each pattern of missing cells in a block needs covariances of its own.
-    """
-    blocks = torch.split(torch.arange(len(z)), BLOCK_ROWS)
-    return torch.cat([compute(z[block], context.select(block)) for block in blocks], -1)
-
-
-class _Pattern(NamedTuple):
-    """The numbers of the rows that share a pattern of missing cells, and of the columns present and missing."""
-
-    rows: Tensor
-    present: Tensor
-    missing: Tensor
-
-
-class _Filled(NamedTuple):
-    """Rows whose missing cells are filled by each component's conditional mean (the E-step for incomplete rows).
-
-    Attributes:
-        columns: The rows, column by column, as each component completes them, (K, D, N).
-        patterns: The patterns of missing cells.
-        conditionals: The covariances of the missing cells of each pattern, zero elsewhere, (patterns, K, D, D).
-    """
-
-    columns: Tensor
-    patterns: list[_Pattern]
-    conditionals: Tensor
 
 
 def fit_mixture(
@@ -87,8 +26,8 @@ def fit_mixture(
     max_iterations: int = 100,
     weights: Tensor | None = None,
     most: int = LARGEST_SAMPLE,
-    start: FittedMixture | None = None,
-) -> FittedMixture:
+    start: GaussianMixture | None = None,
+) -> GaussianMixture:
     """Fit a mixture of full-covariance Gaussians by EM (Dempster, Laird and Rubin, 1977).
 
     It starts from a mixture, or from rows that are far apart (k-means++; Arthur and Vassilvitskii, 2007). Cells which
@@ -113,115 +52,86 @@ def fit_mixture(
     if len(rows) > most:
         chosen = torch.randperm(len(rows), generator=random)[:most]
         rows, weights = rows[chosen], None if weights is None else weights[chosen]
-    incomplete = bool(rows.isnan().any())
-    if incomplete:
-        usual = _usual_patterns(rows)
-        rows, weights = rows[usual], None if weights is None else weights[usual]
+    usual, patterns = _usual_patterns(rows)
+    rows, weights = rows[usual], None if weights is None else weights[usual]
     if not len(rows) or not torch.isfinite(rows.nan_to_num().square().sum()):
         raise _not_fitted(components, "some rows are too far from the others" if len(rows) else "all cells are missing")
-    columns = rows.T.contiguous()
-    patterns = _patterns(rows) if incomplete else []
-
-    def expected(mixture: FittedMixture) -> tuple[Tensor, Tensor | _Filled]:
-        return _expected(mixture, columns, patterns) if incomplete else (mixture.log_joint(columns), columns)
-
-    filled: Tensor | _Filled = columns
+    count = min(components, len(rows)) if start is None else len(start.weights)
+    data = _Completed(rows.nan_to_num(), patterns, weights, count, ridge)
     if start is None:
-        complete = rows.nan_to_num()
-        centres = _kmeans_plus_plus(complete, min(components, len(rows)), random)
-        shares = torch.nn.functional.one_hot(torch.cdist(complete, centres).argmin(1), len(centres)).T.double()
-        if incomplete:
-            none = columns.new_zeros(len(patterns), 1, 1, 1)
-            filled = _Filled(complete.T.expand(len(centres), -1, -1), patterns, none)
+        centres = _kmeans_plus_plus(data.rows, count, random)
+        shares = torch.nn.functional.one_hot(torch.cdist(data.rows, centres).argmin(1), count).T.double()
     else:
-        log_joint, filled = expected(start)
-        shares = torch.softmax(log_joint, 0)
-    reached = -math.inf
-    for _ in range(max_iterations):
-        if weights is not None:
-            shares = shares * weights
-        mixture = _most_likely(filled, shares, ridge)
-        log_joint, filled = expected(mixture)
-        log_prob = torch.logsumexp(log_joint, dim=0)
-        before, reached = reached, float(log_prob.mean() if weights is None else (log_prob * weights).mean())
-        if reached - before < LEAST_GAIN:
-            break
-        shares = log_joint.sub_(log_prob).exp_()
+        shares = torch.softmax(data.expect(start), 0)
+    mixture, reached = expectation_maximisation(
+        shares, data.maximise, data.expect, max_iterations=max_iterations, least_gain=LEAST_GAIN, weights=weights
+    )
     if not math.isfinite(reached):
         raise _not_fitted(components, "some rows are too far from the others")
     return mixture
 
 
-def _most_likely(columns: Tensor | _Filled, shares: Tensor, ridge: float) -> FittedMixture:
-    """Return the mixture of greatest likelihood given the components' shares of each row, (K, N) (the M-step).
+class _Completed:
+    """Rows with their missing cells filled by each component: by its conditional mean, zero as long as there is none.
 
-    Rows are given column by column, (D, N), or completed by each component.
+    Args:
+        rows: (N, D), zero where a cell is missing.
+        patterns: Which cells are observed.
+        weights: Of the rows, (N,).
+        components: K.
+        ridge: What is added to the diagonals of the covariances.
     """
-    sizes = shares.sum(1) + torch.finfo(shares.dtype).eps  # one that has none is a narrow one at the origin
-    whole = columns.columns if isinstance(columns, _Filled) else columns.expand(len(sizes), -1, -1)
-    width = whole.shape[1]
-    means = whole.new_empty(len(sizes), width)
-    covariances = whole.new_empty(len(sizes), width, width)
-    for k, (size, share, own) in enumerate(zip(sizes, shares, whole, strict=True)):
-        means[k] = (own @ share) / size
-        difference = own - means[k][:, None]
-        torch.mm(difference * (share / size), difference.T, out=covariances[k])
-    if isinstance(columns, _Filled):
-        for pattern, unsure in zip(columns.patterns, columns.conditionals, strict=True):
-            covariances += (shares[:, pattern.rows].sum(1) / sizes)[:, None, None] * unsure
-    covariances.diagonal(dim1=1, dim2=2).add_(ridge)
-    factors, failed = torch.linalg.cholesky_ex(covariances)
-    if failed.any() or not torch.isfinite(factors).all():
-        raise _not_fitted(len(sizes), "a covariance is not positive definite")
-    inverse = torch.linalg.solve_triangular(factors, torch.eye(width, dtype=whole.dtype), upper=False)
-    return FittedMixture(sizes / sizes.sum(), means, inverse)
+
+    def __init__(self, rows: Tensor, patterns: Patterns, weights: Tensor | None, components: int, ridge: float) -> None:
+        self.rows, self._patterns, self._weights, self._ridge = rows, patterns, weights, ridge
+        self._columns = rows.T.contiguous()
+        completed = self._columns.expand(components, -1, -1)
+        self._completed = completed if patterns.observed.all() else completed.clone()  # (K, D, N)
+        # The conditional covariances of missing cells, summed over the components' shares of the rows.
+        self._left_over = rows.new_zeros(components, rows.shape[1], rows.shape[1])
+
+    def maximise(self, shares: Tensor) -> GaussianMixture:
+        """Return the mixture of greatest likelihood given the components' shares of each row, (K, N) (the M-step)."""
+        sizes = shares.sum(1) + torch.finfo(shares.dtype).eps  # one that has none is a narrow one at the origin
+        means, covariances = (
+            self._left_over.new_empty(self._left_over.shape[:2]),
+            self._left_over / sizes[:, None, None],
+        )
+        for size, share, own, mean, covariance in zip(sizes, shares, self._completed, means, covariances, strict=True):
+            mean.copy_((own @ share) / size)
+            difference = own - mean[:, None]
+            covariance.addmm_(difference * (share / size), difference.T)
+        covariances.diagonal(dim1=1, dim2=2).add_(self._ridge)
+        return GaussianMixture(sizes / sizes.sum(), means, covariances)
+
+    def expect(self, mixture: GaussianMixture) -> Tensor:
+        """Return the joint log-density of components and rows, (K, N), and complete the rows (the E-step)."""
+        log_joint = self._columns.new_empty(len(mixture.weights), len(self.rows))
+        self._left_over.zero_()
+        for rows, marginals in marginals_by_block(mixture.covariances, self._patterns):
+            if not torch.isfinite(marginals.factors).all():
+                raise _not_fitted(len(mixture.weights), "a covariance is not positive definite")
+            x = self._columns[:, rows]
+            e = marginals.residuals(mixture.means, x)
+            log_joint[:, rows] = joint = mixture.weights.log()[:, None] + marginals.log_prob(e)
+            if marginals.patterns.observed.all():
+                continue
+            expected, left_over = marginals.conditionals(mixture.means, mixture.covariances, x, e)
+            self._completed.index_copy_(2, rows, expected)
+            shares = torch.softmax(joint, 0) * (1.0 if self._weights is None else self._weights[rows])
+            by_pattern = shares.new_zeros(len(shares), len(left_over)).index_add_(1, marginals.patterns.own, shares)
+            self._left_over += torch.einsum("kp,pkij->kij", by_pattern, left_over)
+        return log_joint
 
 
-def _expected(mixture: FittedMixture, columns: Tensor, patterns: list[_Pattern]) -> tuple[Tensor, _Filled]:
-    """Return the joint log-density of components and rows (D, N), (K, N), and the completed rows (the E-step)."""
-    count, width = mixture.means.shape
-    identity = torch.eye(width, dtype=columns.dtype)
-    roots = torch.linalg.solve_triangular(mixture.factors, identity.expand(count, -1, -1), upper=False)
-    covariances = roots @ roots.mT
-    log_joint = columns.new_empty(count, columns.shape[1])
-    filled = columns.nan_to_num().expand(count, -1, -1).clone()
-    conditionals = columns.new_zeros(len(patterns), count, width, width)
-    for unsure, (rows, present, missing) in zip(conditionals, patterns, strict=True):
-        own = covariances[:, present][:, :, present]
-        lower, failed = torch.linalg.cholesky_ex(own)
-        if failed.any():
-            raise _not_fitted(count, "a covariance is not positive definite")
-        difference = columns[present][:, rows] - mixture.means[:, present, None]
-        residuals = torch.linalg.solve_triangular(lower, difference, upper=False)
-        constants = mixture.weights.log() - lower.diagonal(dim1=1, dim2=2).log().sum(1)
-        constants = constants - 0.5 * len(present) * math.log(2 * math.pi)
-        log_joint[:, rows] = constants[:, None] - 0.5 * residuals.square().sum(1)
-        if len(missing):
-            between = covariances[:, missing][:, :, present]
-            gains = torch.linalg.solve_triangular(lower, between.mT, upper=False)  # (K, there, missing)
-            expected = mixture.means[:, missing, None] + gains.mT @ residuals
-            filled[:, missing[:, None], rows] = expected
-            left_over = covariances[:, missing][:, :, missing] - gains.mT @ gains
-            unsure[:, missing[:, None], missing] = left_over
-    return log_joint, _Filled(filled, patterns, conditionals)
-
-
-def _patterns(rows: Tensor) -> list[_Pattern]:
-    """Return the patterns of missing cells among rows (N, D)."""
-    kinds, own = torch.unique(rows.isnan(), dim=0, return_inverse=True)
-    return [
-        _Pattern((own == number).nonzero()[:, 0], (~absent).nonzero()[:, 0], absent.nonzero()[:, 0])
-        for number, absent in enumerate(kinds)
-    ]
-
-
-def _usual_patterns(rows: Tensor) -> Tensor:
-    """Return which rows (N, D) have some cell, and one of the patterns that are most frequent, as numbers."""
-    kinds, own, counts = torch.unique(rows.isnan(), dim=0, return_inverse=True, return_counts=True)
-    counts = counts.masked_fill(kinds.all(1), 0)
+def _usual_patterns(rows: Tensor) -> tuple[Tensor, Patterns]:
+    """Return the numbers of the rows (N, D) that have some cell and one of the most frequent patterns, and these."""
+    absent, own = Patterns.of(rows.isnan())
+    counts = torch.bincount(own, minlength=len(absent)).masked_fill(absent.all(1), 0)
     frequent = torch.topk(counts, min(MOST_PATTERNS, len(counts))).indices
-    usual = torch.isin(own, frequent).logical_and(counts[own] > 0)
-    return usual.nonzero()[:, 0]
+    usual = (torch.isin(own, frequent) & (counts[own] > 0)).nonzero()[:, 0]
+    numbers, own = torch.unique(own[usual], return_inverse=True)
+    return usual, Patterns(~absent[numbers], own)
 
 
 def _kmeans_plus_plus(rows: Tensor, count: int, random: torch.Generator) -> Tensor:

@@ -17,12 +17,11 @@ from torch import Tensor
 
 from flowcli.encoding import Encoder, Standardizer
 from flowcli.errors import NumericsError
-from flowcli.flows import Context
-from flowcli.flows.bases import Mixture
+from flowcli.flows.gaussian_mixture import GaussianMixture
 from flowcli.flows.mixed.one_hot import OneHot
 from flowcli.random import Stream
 from flowcli.training.loop.epochs import dequantization_shares, generator, mean
-from flowcli.training.prepare.mixture import FittedMixture, fit_mixture, in_blocks
+from flowcli.training.prepare.mixture import fit_mixture
 from flowcli.training.prepare.row_sets import RowSet
 from flowcli.training.prepare.split import groups_of
 
@@ -100,7 +99,7 @@ class Start:
     """
 
     coordinates: Standardizer
-    mixture: FittedMixture
+    mixture: GaussianMixture
     held_out_nats: float
     ridge: float
     shift: Tensor | None = None
@@ -157,11 +156,8 @@ def gated(start: Start, train: Sample, held_out: Sample) -> Start:
     hot = train.features[:, train.codes]
     if not hot.shape[1]:
         return start
-    base = Mixture(len(start.coordinates), len(start.mixture.weights), train.features.shape[1]).double()
-    base.gaussians.set(*start.mixture, shift=start.shift)
-    held_u, log_det, held_context = _seen(start.coordinates, held_out)
-    u, _, context = _seen(start.coordinates, train)
-    shares = in_blocks(base.responsibilities, u, context)  # (K, N)
+    log_weights = start.mixture.weights.log()[:, None]
+    shares = torch.softmax(log_weights + _log_normals(start, train)[0], 0)  # (K, N)
     if train.weights is not None:
         shares = shares * train.weights
     counts = shares @ hot
@@ -170,21 +166,23 @@ def gated(start: Start, train: Sample, held_out: Sample) -> Start:
     log_odds = torch.log(counts + prior) - torch.log(shares.sum(1, keepdim=True) + 1) - torch.log(prior.clamp_min(1e-9))
     log_odds = torch.where(prior > 0, log_odds, 0.0)
     gate = torch.zeros(len(shares), train.features.shape[1], dtype=torch.float64)
+    held_log_normals, log_det = _log_normals(start, held_out)
     best, reached = None, -math.inf
     for temper in TEMPERS:
         gate[:, train.codes] = temper * log_odds
-        base.gaussians.set(*start.mixture, gate, start.shift)
-        nats = mean(in_blocks(base.log_prob, held_u, held_context) + log_det, held_out.weights)
+        log_gated = torch.log_softmax(log_weights + gate @ held_out.features.t(), 0)
+        nats = mean(torch.logsumexp(log_gated + held_log_normals, 0) + log_det, held_out.weights)
         if nats > reached:
             best, reached = gate.clone(), nats
     return replace(start, gate=best, held_out_nats=reached)
 
 
-def _seen(coordinates: Standardizer, sample: Sample) -> tuple[Tensor, Tensor, Context]:
-    """Coordinates (N, D), their log-dets (N,), and what they depend on."""
-    u, log_det = coordinates.forward(sample.numbers)
-    observed = (~sample.numbers.isnan()).double()
-    return u, log_det, Context(sample.features, None if observed.all() else observed)
+def _log_normals(start: Start, sample: Sample) -> tuple[Tensor, Tensor]:
+    """Return the log-density of rows' coordinates under each component, (K, N), and their log-dets, (N,)."""
+    u, log_det = start.coordinates.forward(sample.numbers)
+    if start.shift is not None:
+        u = u - sample.features @ start.shift.t()
+    return start.mixture.log_normals(u, ~sample.numbers.isnan()), log_det
 
 
 def _regression(u: Tensor, sample: Sample) -> Tensor:
@@ -242,7 +240,7 @@ class _Trial(NamedTuple):
             held_u = (held_u - held_out.features @ shift.t()).where(observed, 0.0)
         return cls(u, train.weights, held_u, observed, log_det, held_out.weights, shift)
 
-    def fit(self, components: int, *, ridge: float, seed: int) -> tuple[FittedMixture, float]:
+    def fit(self, components: int, *, ridge: float, seed: int) -> tuple[GaussianMixture, float]:
         """Return a mixture, and the mean log-density of the rows to score."""
         mixture = fit_mixture(self.u, components, seed=seed, ridge=ridge, weights=self.weights)
         return mixture, mean(mixture.log_prob(self.held_u, self.observed) + self.log_det, self.held_weights)

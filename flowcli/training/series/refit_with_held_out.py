@@ -18,12 +18,13 @@ from flowcli.flows import Flow
 from flowcli.flows.bases import AutoregressiveMixture, Mixture
 from flowcli.flows.bases.gaussian_components import Gaussians
 from flowcli.flows.conditioners import Network
+from flowcli.flows.gaussian_mixture import GaussianMixture, covariances_of
 from flowcli.model import Density, Ensemble, FlowDensity
 from flowcli.random import Stream, numpy_generator
 from flowcli.training.loop.epochs import dequantization_shares, generator
 from flowcli.training.loop.steps import SCORING_ROWS
 from flowcli.training.prepare.latents import contexts, with_gaps
-from flowcli.training.prepare.mixture import FittedMixture, fit_mixture
+from flowcli.training.prepare.mixture import fit_mixture
 from flowcli.training.prepare.row_sets import RowSet, out_of_reach
 
 MOST_ROWS, MOST_NUMBERS = 200_000, 2**25  # that EM sees, and of all components together: what it needs memory for
@@ -61,15 +62,15 @@ def _of_flow(density: FlowDensity, train: RowSet, held_out: RowSet) -> FlowDensi
     usable[numpy_generator(seed, Stream.REFIT_ROWS).permutation(np.flatnonzero(usable))[most:]] = False
     both = both.keep(usable)
     z, weights = _latents(density, flow, both), both.weight_tensor
-    result = (gaussians.log_weights.softmax(0), gaussians.means, gaussians.factors())
-    start = FittedMixture(*(part.double() for part in result))
+    log_weights, means, factors = gaussians.log_weights, gaussians.means, gaussians.factors().double()
+    start = GaussianMixture(log_weights.softmax(0).double(), means.double(), covariances_of(factors))
     try:
         mixture = fit_mixture(z, len(start.weights), seed=seed, ridge=ridge, weights=weights, most=most, start=start)
     except NumericsError:  # with these rows there is no such mixture: what was found without them stands
         return density
     joint = copy.deepcopy(density.joint)
     assert joint.flow is not None
-    _gaussians(joint.flow).set(*mixture)
+    _gaussians(joint.flow).set(mixture.weights, mixture.means, mixture.factors)
     return replace(density, joint=joint, summary={**density.summary, FITTED: True})
 
 
