@@ -1,4 +1,4 @@
-"""Grids that numbers lie on when they were rounded."""
+"""Lattices that numbers lie on when they were rounded, counted or scaled."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
+from flowcli.table.inference.any_step import COARSE, EVIDENCE, Lattice, find_any_step
+
 MAX_DECIMALS = 12
 # A column counts as rounded when at least this share of its rows repeat the value of another row.
 REPEATED = 0.01
 # The share of the rows that may be too large for the grid to show in a float64: outliers.
 _OUTLIERS = 0.01
+# In sizes of the others: what lies farther out shows no digit of them.
+_FARTHEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,16 @@ class Written:
         decimals: The most digits after the point; ``None`` when over 12, with exponents, or not known.
         kind: The floating-point type whose rounding the values carry.
         levels: The texts of a column of text, sorted; its values are places among them.
+        format: How numbers are written, where that is more than their digits; see ``Column``.
+        words: The texts that stand instead of a number in some cells.
     """
 
     integer: bool = False
     decimals: int | None = None
     kind: type[np.floating] = np.float64
     levels: tuple[str, ...] = ()
+    format: str | None = None
+    words: tuple[str, ...] = ()
 
     @property
     def finest(self) -> float | None:
@@ -44,8 +52,44 @@ def repeated(values: NDArray[np.float64]) -> float:
     return float(np.count_nonzero(ordered[1:] == ordered[:-1]) / len(values))
 
 
-def grid_step(values: NDArray[np.float64], written: Written) -> float | None:
-    """Return the coarsest decimal lattice through zero that all values lie on up to rounding, or ``None``."""
+def find_lattice(values: NDArray[np.float64], written: Written) -> Lattice | None:
+    """Return the coarsest lattice that all values (N,) lie on up to rounding, or ``None``.
+
+    It is a decimal one through zero where there is one, unless the digits that were written show a much coarser one.
+    """
+    step = _decimal_step(values, written)
+    distinct = np.unique(values)
+    size = np.abs(distinct)
+    distinct = distinct[size <= _FARTHEST * np.quantile(size, 1 - _OUTLIERS, method="higher")]
+    tolerance = 4 * float(np.finfo(written.kind).eps) * float(np.abs(distinct).max())
+    if written.integer or written.decimals is not None:
+        tolerance += 0.5 * float(f"1e-{0 if written.integer else written.decimals}")
+    if step is None or (written.decimals and step == written.finest):
+        coarser = find_any_step(distinct, tolerance)
+        if coarser is not None:
+            return coarser
+    if step is None:
+        return None
+    if written.finest is None and step < COARSE * tolerance:
+        return None  # every float64 lies on that one
+    return _from_origin(distinct, step)
+
+
+def _from_origin(distinct: NDArray[np.float64], step: float) -> Lattice:
+    """Return the lattice with a whole multiple of a step that distinct multiples of it, (n,), lie on."""
+    steps = np.rint(distinct / step)
+    if np.abs(steps).max() >= 2.0**53:
+        return Lattice(step)
+    whole = steps.astype(np.int64)
+    multiple = _common_divisor(np.diff(whole))
+    if multiple > 1 and (len(whole) - 2) * math.log(multiple) >= EVIDENCE:
+        scaled = Decimal(repr(step))
+        return Lattice(float(multiple * scaled), float(int(whole[0] % multiple) * scaled))
+    return Lattice(step)
+
+
+def _decimal_step(values: NDArray[np.float64], written: Written) -> float | None:
+    """Return the step of the coarsest decimal lattice through zero that all values lie on, or ``None``."""
     size = np.abs(values)
     scale = float(np.quantile(size, 1 - _OUTLIERS, method="higher")) or float(size.max())
     if written.integer:
