@@ -14,14 +14,14 @@ from flowcli import config, training
 from flowcli.encoding import Standardizer
 from flowcli.encoding.tails import BEGIN, Tails
 from flowcli.table import Column
-from flowcli.training.prepare.tail_index import pareto_index, tail_indices
+from flowcli.training.prepare.tail_index import fit_pareto, tail_indices
 from tests.fits import last, run, table
 
 
 @pytest.mark.parametrize("index", [0.1, 0.4, 1.0])
 def test_the_index_of_a_pareto_distribution(index: float) -> None:
     draws = torch.from_numpy(stats.genpareto(index).rvs(20_000, random_state=0))
-    assert pareto_index(draws) == pytest.approx(index, abs=0.04)
+    assert fit_pareto(draws).tail_index == pytest.approx(index, abs=0.04)
 
 
 def indices(values: np.ndarray) -> list[float]:
@@ -53,6 +53,15 @@ def test_a_long_side_beside_a_heavy_one_is_made_shorter() -> None:
 @pytest.mark.parametrize("distribution", [stats.norm(), stats.uniform(), stats.logistic(), stats.gamma(2)])
 def test_light_tails_are_left_alone(distribution: stats.rv_continuous, seed: int) -> None:
     assert indices(distribution.rvs(20_000, random_state=seed)) == [0, 0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("rows", "share"), [(2_000, 0.01), (10_000, 0.01), (10_000, 0.03), (50_000, 0.002)])
+def test_a_small_cluster_far_out_is_no_heavy_tail(rows: int, share: float, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    values = random.normal(size=rows)
+    values[: int(share * rows)] = random.normal(8, 1, int(share * rows))
+    assert indices(values) == [0.0, 0.0]
 
 
 def test_the_map_of_tails_is_exact() -> None:

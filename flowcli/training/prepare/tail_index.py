@@ -19,6 +19,8 @@ CLEARLY = 2.0  # standard errors above what a normal tail could show
 MIN_STANDARD_ERRORS = 3.0  # standard errors between sides that have different tails
 # Indices below this look like nothing but a wide middle, and a flow follows them by itself.
 SMALLEST_HEAVY = 0.1
+# Under a power law the farthest value lies no farther than what was seen with so small a chance, or it is none.
+CHANCE = 0.0125
 LONG = 2.0  # times as far as the farthest of so many normal values would lie
 
 
@@ -87,19 +89,38 @@ def _index(x: Tensor) -> Index | None:
     excess = top[top > threshold] - threshold
     if len(excess) < FEWEST:
         return None
-    value = pareto_index(excess)
-    return Index(value, (1 + value) / math.sqrt(len(excess)))
+    tail = fit_pareto(excess)
+    if tail.log_chance_of_no_farther(float(excess.max()), len(excess)) < math.log(CHANCE):
+        return None  # a cluster far out, which ends
+    return Index(tail.tail_index, (1 + tail.tail_index) / math.sqrt(len(excess)))
 
 
-def pareto_index(excess: Tensor) -> float:
-    """Return the index of a generalised Pareto distribution, by maximum likelihood, of values above a threshold (N,).
+class Pareto(NamedTuple):
+    """A generalised Pareto distribution: its index, zero for an exponential one, and its scale."""
 
-    The likelihood is profiled over index / scale, on which the index has a closed form (Grimshaw, 1993). Zero stands
-    for an exponential tail or a lighter one.
+    tail_index: float
+    scale: float
+
+    def log_chance_of_no_farther(self, excess: float, count: int) -> float:
+        """Return the logarithm of the probability that none of so many values exceeds its threshold by more."""
+        if not self.tail_index:
+            return 0.0
+        beyond = (1 + self.tail_index * excess / self.scale) ** (-1 / self.tail_index)
+        return count * math.log1p(-beyond) if beyond < 1 else -math.inf
+
+
+def fit_pareto(excess: Tensor) -> Pareto:
+    """Return a generalised Pareto distribution, by maximum likelihood, of values above a threshold (N,).
+
+    The likelihood is profiled over index / scale, on which the index has a closed form (Grimshaw, 1993). An index of
+    zero stands for an exponential tail or a lighter one.
     """
-    excess = excess / excess.mean()
+    mean = float(excess.mean())
+    excess = excess / mean
     ratios = torch.logspace(-3, 4, 400, dtype=torch.float64)
     index = torch.stack([torch.log1p(ratio * excess).mean() for ratio in ratios])
     log_likelihood = -torch.log(index / ratios) - index - 1
     best = int(log_likelihood.argmax())
-    return float(index[best]) if float(log_likelihood[best]) > -1.0 and best > 0 else 0.0
+    if best == 0 or float(log_likelihood[best]) <= -1.0:
+        return Pareto(0.0, mean)
+    return Pareto(float(index[best]), float(index[best] / ratios[best]) * mean)
