@@ -129,7 +129,8 @@ class Marginal(Options):
 class Linear(Options):
     """``linear: lu`` or ``rotation``: columns mixed by an invertible matrix; not where cells are missing.
 
-    ``auto`` is ``lu`` where no cells are missing, and ``none``, which is no layer at all, where some are.
+    ``auto`` is ``lu`` where every row has a number in every continuous column. Elsewhere it is ``none``, which is no
+    layer at all, or among couplings the columns in reverse order.
     """
 
     linear: Literal["lu", "rotation", "random_rotation", "none", "auto"]

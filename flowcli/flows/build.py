@@ -122,8 +122,8 @@ def _refuse_mixing(chain: Sequence[config.Layer]) -> None:
         match layer:
             case config.Linear(linear=kind) if kind != "none":
                 raise ConfigError(
-                    f"linear: {kind}: a layer that mixes columns cannot work on rows with missing cells; leave it out,"
-                    " use linear: none, or the config auto"
+                    f"linear: {kind}: a layer that mixes columns cannot work where some rows have no number in a column"
+                    " (a missing cell, a word, or a value with a probability of its own); use linear: auto"
                 )
             case config.Repeat(layers=inner):
                 _refuse_mixing(inner)

@@ -7,6 +7,7 @@ tried and lost.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -200,7 +201,7 @@ def _resolve_layer(layer: config.Layer, size: Size, marginal: bool) -> config.La
         case config.Marginal(marginal="auto"):
             return config.Marginal(marginal="quantile" if marginal else "none")
         case config.Repeat():
-            inner = tuple(_resolve_layer(each, size, marginal) for each in layer.layers)
+            inner = tuple(_resolve_layer(each, size, marginal) for each in _mixed_somehow(layer.layers, size))
             return config.Repeat(repeat=_or(layer.repeat, flow_layers(rows)), layers=inner)
         case config.Coupling(coupling=coupling):
             update = {
@@ -219,6 +220,14 @@ def _resolve_layer(layer: config.Layer, size: Size, marginal: bool) -> config.La
             return config.Elementwise(elementwise=each.model_copy(update=update))
         case _:
             return layer
+
+
+def _mixed_somehow(layers: Sequence[config.Layer], size: Size) -> Sequence[config.Layer]:
+    """Return layers in which couplings take turns at the columns, where missing cells let no matrix mix these."""
+    if not size.incomplete or not any(isinstance(layer, config.Coupling) for layer in layers):
+        return layers
+    reverse = config.Permutation(permutation="reverse")
+    return [reverse if layer == config.Linear(linear="auto") else layer for layer in layers]
 
 
 def _resolve_bins(transform: config.Transform, size: Size) -> config.Transform:

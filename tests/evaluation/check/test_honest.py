@@ -40,10 +40,9 @@ def test_every_config_passes_on_every_sample_table(name, rows):
     assert failures(sample(rows, name)) == []
 
 
-@pytest.mark.parametrize("name", sorted(MIXING))
-def test_layers_that_mix_columns_refuse_missing_cells(name):
+def test_a_matrix_that_has_to_mix_columns_refuses_missing_cells():
     with pytest.raises(ConfigError, match="missing"):
-        sample("penguins", name)
+        sample("penguins", "gaussianization")
 
 
 @pytest.mark.parametrize("given", [(), ("kind", "wind", "share")])
