@@ -40,13 +40,18 @@ class Relations:
                 residuals[:, index] = torch.from_numpy(on_grid(residuals[:, index].numpy(), column.step))
         return residuals
 
-    def restore(self, residuals: Tensor) -> Tensor:
-        """Return the rows of the table (B, N_c) of residual rows; parts of totals are rounded as their table writes."""
+    def restore(self, residuals: Tensor, *, written: bool = True) -> Tensor:
+        """Return the rows of the table (B, N_c) of residual rows.
+
+        Args:
+            residuals: The residual rows, (B, N_c).
+            written: Whether totals and their parts are rounded as their table writes them.
+        """
         values = residuals.clone()
         if not self._totals:
             return values
         for index, column in enumerate(self._schema.columns):
-            if index not in self._totals and not column.given:
+            if written and index not in self._totals and not column.given:
                 values[:, index] = _written(values[:, index], column)
         for index in self._after_their_parts():
             column = self._schema.columns[index]
@@ -55,7 +60,7 @@ class Relations:
             for part, factor in self._parts(column):
                 subtracted += factor * values[:, part]
             total = torch.from_numpy(off_grid(values[:, index].numpy(), subtracted.numpy(), column.step))
-            values[:, index] = _written(total, column)
+            values[:, index] = _written(total, column) if written else total
         return values
 
     def _parts(self, column: Column) -> Iterator[tuple[int, float]]:

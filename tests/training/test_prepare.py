@@ -25,16 +25,11 @@ def collinear_rows(count=100):
     return cloud
 
 
-def test_collinear_columns_are_named():
-    with pytest.raises(DataError, match=r"columns c0, c1, c2 are a linear function .* --exclude c2"):
-        prepared(table(collinear_rows()))
-
-
 def test_collinear_columns_with_noise():
     values = collinear_rows()
     said = []
-    fitting = prepared(table(values), allow_singular=True, notice=said.append)
-    assert any("c0, c1, c2" in line for line in said)
+    fitting = prepared(table(values), notice=said.append)
+    assert any("'c0', 'c1', 'c2'" in line for line in said)
     assert np.isfinite(density_of(fitting).log_prob(values)).all()
 
 
@@ -43,7 +38,7 @@ def test_noise_stays_in_the_support():
     values[0] = 1e-9
     values = np.column_stack([values, 2 * values])
     columns = [Column("a", "positive"), Column("b", "bounded", lower=0.0, upper=100.0)]
-    fitting = prepared(table(values, columns), allow_singular=True)
+    fitting = prepared(table(values, columns))
     assert (fitting.train.values > 0).all()
     assert len(fitting.train) + len(fitting.held_out) == 100
 
@@ -51,8 +46,9 @@ def test_noise_stays_in_the_support():
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e200])
 def test_collinear_at_any_scale(scale):
     values = rows(100, 2)
-    with pytest.raises(DataError, match="linear function"):
-        prepared(table(np.column_stack([values[:, 0] * scale, values[:, 0] + 1e3, values[:, 1]])))
+    said = []
+    prepared(table(np.column_stack([values[:, 0] * scale, values[:, 0] + 1e3, values[:, 1]])), notice=said.append)
+    assert any("'c0', 'c1' are linear functions" in line for line in said)
 
 
 def test_outliers_in_the_same_row_are_not_collinear():
@@ -64,8 +60,9 @@ def test_outliers_in_the_same_row_are_not_collinear():
 def test_an_outlier_does_not_hide_collinear_columns():
     values = collinear_rows()
     values[7, 3] = 1e30
-    with pytest.raises(DataError, match="c0, c1, c2"):
-        prepared(table(values))
+    said = []
+    prepared(table(values), notice=said.append)
+    assert any("'c0', 'c1', 'c2' are linear functions" in line for line in said)
 
 
 def test_nearly_collinear_is_fine():

@@ -14,8 +14,9 @@ Numbers = NDArray[np.float64]
 HOLDS = 0.9
 ROWS = 20_000  # to look for relations in; all rows are asked whether they hold
 TRIMMINGS = 6
-# A column of few values, or of one value mostly, is a sum of others by chance.
+# A column of one value mostly is a sum of others by chance, and one of few values, unless it is so in every row.
 FEWEST_VALUES, MOST_OF_ONE = 20, 0.5
+ROUNDING = 0.02  # of a column's spread: the most that rounding of the parts may make of a sum
 CLOSE = 0.01  # of a column's spread: what is not explained so well at once is no sum
 DIGITS = 6  # of a coefficient
 HALF = 1e-6  # of a step: what lies so close below a half is one, but for rounding
@@ -38,28 +39,32 @@ class Relation:
     holds: float
 
 
-def find_relations(values: Numbers, steps: Sequence[float | None], targets: Sequence[int]) -> list[Relation]:
+def find_relations(
+    values: Numbers, steps: Sequence[float | None], targets: Sequence[int], known: Sequence[Relation] = ()
+) -> list[Relation]:
     """Find columns that are sums of others.
 
     Args:
         values: The rows (N, D); NaN in columns that may take no part.
         steps: The grid that each column is written on, where it is, (D,).
         targets: The columns that may be sums.
+        known: Relations that were found before.
 
     Returns:
-        Relations of which none refers to the target of an earlier one, so that there are no circles.
+        The known relations and those found, of which none refers to the target of an earlier one, so that there are no
+        circles.
     """
     whole = [i for i in range(values.shape[1]) if not np.isnan(values[:, i]).any() and np.ptp(values[:, i]) > 0]
     if len(whole) < 2 or len(values) < 2 * len(whole) + 10:
-        return []
+        return [*known]
     rows = values[np.linspace(0, len(values) - 1, min(len(values), ROWS)).astype(np.int64)]
     distinct = {i: len(np.unique(rows[:, i])) for i in whole}
-    found: list[Relation] = []
+    found = [*known]
     # Those with the most values first: a total, and not the part that has few.
     for target in sorted((i for i in targets if i in whole), key=lambda i: -distinct[i]):
         step = steps[target]
         _, counts = np.unique(rows[:, target], return_counts=True)
-        if step is None or distinct[target] < FEWEST_VALUES or counts.max() > MOST_OF_ONE * len(rows):
+        if step is None or target in {relation.target for relation in known} or counts.max() > MOST_OF_ONE * len(rows):
             continue
         taken = {relation.target for relation in found}
         others = [i for i in whole if i != target and i not in taken]
@@ -68,8 +73,11 @@ def find_relations(values: Numbers, steps: Sequence[float | None], targets: Sequ
             continue
         parts = tuple((others[k], float(factors[k])) for k in np.flatnonzero(factors))
         grids = [step, *(steps[i] or step for i, _ in parts)]
-        relation = Relation(target, parts, min(grids), _held(remainder(values, target, parts, min(grids))))
-        if parts and relation.holds >= HOLDS:
+        held = _held(
+            remainder(values, target, parts, min(grids)), min(grids), [f for _, f in parts], _scale(values[:, target])
+        )
+        relation = Relation(target, parts, min(grids), held)
+        if parts and relation.holds >= (HOLDS if distinct[target] >= FEWEST_VALUES else 1.0):
             found.append(relation)
     return found
 
@@ -117,7 +125,7 @@ def _factors(others: Numbers, target: Numbers, step: float) -> Numbers | None:
     size = np.abs(others).max(axis=0)
     size = np.where(size > 0, size, 1.0)
     unit = np.column_stack([others / size, np.ones(len(others))])
-    scale = float(np.subtract(*np.quantile(target, [0.95, 0.05]))) or float(np.ptp(target))
+    scale = _scale(target)
     kept = np.ones(len(target), dtype=np.bool_)
     for trimming in range(TRIMMINGS):
         solution = np.linalg.lstsq(unit[kept], target[kept], rcond=None)[0]
@@ -133,11 +141,28 @@ def _factors(others: Numbers, target: Numbers, step: float) -> Numbers | None:
     whole = np.round(simple)
     for each in (np.where(np.abs(simple - whole) < 1e-3, whole, simple), simple):
         remaining = target - others @ each
-        if _held(on_grid(remaining, step)) >= HOLDS:
+        if _held(on_grid(remaining, step), step, each[each != 0].tolist(), scale) >= HOLDS:
             return each
     return None
 
 
-def _held(remaining: Numbers) -> float:
-    """Return the share of the rows in which the usual remainder is left."""
-    return float(np.unique(remaining, return_counts=True)[1].max() / len(remaining))
+def _held(remaining: Numbers, step: float, factors: Sequence[float], scale: float) -> float:
+    """Return the share of the rows in which the usual remainder is left, or one that rounding makes of it.
+
+    Args:
+        remaining: What is left in each row, on the lattice, (N,).
+        step: That of the lattice.
+        factors: Those of the columns that were taken from the target; each was rounded, and so was the target.
+        scale: That of the target, of which what rounding does is a small part.
+    """
+    left, counts = np.unique(np.round(remaining / step), return_counts=True)
+    reach = (len(factors) + 1) // 2
+    if (2 * reach + 1) * step > ROUNDING * scale or any(factor != round(factor) for factor in factors):
+        reach = 0
+    usual = np.abs(left - left[np.argmax(counts)]) <= reach
+    return float(counts[usual].sum() / len(remaining))
+
+
+def _scale(target: Numbers) -> float:
+    """Return how far nine tenths of the values (N,) reach, or all, if these are one value."""
+    return float(np.subtract(*np.quantile(target, [0.95, 0.05]))) or float(np.ptp(target))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 
 from flowcli.config import schema as config
 from flowcli.encoding import Encoder, Standardizer
+from flowcli.encoding.relations import Relations
 from flowcli.errors import DataError
 from flowcli.flows import mixed_blueprint
 from flowcli.random import Stream, numpy_generator
@@ -24,13 +25,18 @@ Notice = Callable[[str], None]
 FEW_ROWS_PER_COLUMN = 10
 FEWEST_ROWS = 3  # two to train on, one to hold out
 COLLINEAR = 1e-12
+NOISE = 1e-3  # of the spread of columns that are collinear
 OUTLYING = 100_000  # of a column's spreads: beyond this, no heavy tail of a usual kind reaches in a table
 
 
-def checked_table(table: Table, allow_singular: bool, seed: int, notice: Notice) -> Table:
-    """Return the table, if a density can be fitted to it."""
+def checked_table(table: Table, seed: int, notice: Notice) -> Table:
+    """Return the table, if a density can be fitted to it, with a little noise where columns are collinear.
+
+    Raises:
+        DataError: There are too few rows, or nothing that varies.
+    """
     modelled = [column for column in table.schema.columns if not column.given]
-    if all(column.kind == "constant" and not column.missing for column in modelled):
+    if all(column.kind == "constant" and not column.has_gaps for column in modelled):
         raise DataError("every column is constant; there is nothing to fit", source=table.source)
     rows, columns = len(table.values), sum(column.continuous for column in modelled)
     if rows <= max(columns, FEWEST_ROWS - 1):
@@ -39,25 +45,40 @@ def checked_table(table: Table, allow_singular: bool, seed: int, notice: Notice)
             f" and at least {FEWEST_ROWS}",
             source=table.source,
         )
-    collinear, spreads = _collinear(table)
-    if not collinear:
-        return table
-    names = ", ".join(collinear)
-    if not allow_singular:
-        raise DataError(
-            f"columns {names} are a linear function of each other, so the rows have no density; leave one out with"
-            f" --exclude {collinear[-1]}, or add a little noise with --allow-singular",
-            source=table.source,
+    random, noisy = numpy_generator(seed, Stream.COLLINEARITY_NOISE), set[str]()
+    for _ in range(columns):
+        collinear, spreads = _collinear(table)
+        if noisy.issuperset(collinear):
+            break
+        table = _with_noise(table, collinear, spreads, random)
+        noisy.update(collinear)
+    if noisy:
+        names = and_more([repr(name) for name in table.schema.names if name in noisy])
+        notice(
+            f"columns {names} are linear functions of each other, so the rows have no density; noise of a thousandth"
+            " of their spread was added (--exclude leaves columns out)"
         )
-    notice(f"columns {names} are a linear function of each other; noise of a thousandth of their spread was added")
-    values = table.values.copy()
-    noise = numpy_generator(seed, Stream.COLLINEARITY_NOISE)
-    for name, width in zip(collinear, spreads, strict=True):
+    return table
+
+
+def _with_noise(table: Table, names: Sequence[str], spreads: Sequence[float], random: np.random.Generator) -> Table:
+    """Return the table with noise of a thousandth of their spread in some columns, where it leads out of none.
+
+    Columns that are sums of these keep what is left of them.
+    """
+    columns, values = table.schema.columns, table.values.copy()
+    for name, width in zip(names, spreads, strict=True):
         position = table.schema.names.index(name)
-        lower, upper = table.schema.columns[position].support
-        noisy = values[:, position] + 1e-3 * width * noise.standard_normal(rows)
-        values[:, position] = np.where((lower < noisy) & (noisy < upper), noisy, values[:, position])
-    return replace(table, values=values)
+        if not columns[position].continuous or columns[position].step is not None:
+            continue  # what has a mass needs none
+        lower, upper = columns[position].support
+        moved = values[:, position] + NOISE * width * random.standard_normal(len(values))
+        values[:, position] = np.where((lower < moved) & (moved < upper), moved, values[:, position])
+    relations = Relations(table.schema)
+    residuals = relations.residuals(torch.from_numpy(table.values))
+    parts = [position for position, column in enumerate(columns) if not column.subtracted_columns]
+    residuals[:, parts] = torch.from_numpy(values[:, parts])
+    return replace(table, values=relations.restore(residuals, written=False).numpy())
 
 
 def _collinear(table: Table) -> tuple[list[str], list[float]]:
@@ -79,12 +100,14 @@ def _collinear(table: Table) -> tuple[list[str], list[float]]:
     # lest a few outliers stand for all of them.
     u = np.column_stack([rough.forward(torch.from_numpy(values))[0].numpy(), np.ones(len(values))])
     u /= np.linalg.norm(u, axis=1, keepdims=True)
-    u /= np.linalg.norm(u, axis=0)
+    sizes = np.linalg.norm(u, axis=0)
+    varying = np.flatnonzero(sizes > 0)  # a column may be constant in all rows without a missing cell
+    u = u[:, varying] / sizes[varying]
     if np.linalg.svd(u, compute_uv=False)[-1] > math.sqrt(COLLINEAR):
         return [], []
     # The combination of columns that vanishes, and who takes part in it.
     combination = np.linalg.svd(u, full_matrices=False)[2][-1, :-1]
-    partners = np.flatnonzero(np.abs(combination) > 1e-3).tolist()
+    partners = varying[np.flatnonzero(np.abs(combination) > 1e-3)].tolist()
     if all(columns[partner][1].step for partner in partners):
         return [], []
     return [rough.names[partner] for partner in partners], rough.scale[partners].tolist()

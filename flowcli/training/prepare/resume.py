@@ -30,7 +30,6 @@ def resume(
     held_out_seed: int | None = None,
     device: torch.device | str = "cpu",
     valid: Table | None = None,
-    allow_singular: bool = False,
     compile: bool = False,
     notice: Notice,
 ) -> Fitting:
@@ -46,7 +45,6 @@ def resume(
         held_out_seed: The same of the held-out rows, where it was another one.
         device: Where the fit goes on.
         valid: The held-out rows again, if they were given.
-        allow_singular: As it was.
         compile: Run the steps through torch's compiler, if there is one.
         notice: Takes lines for the user.
 
@@ -60,7 +58,7 @@ def resume(
     _same("seed", document["seed"], seed)
     _same("rows", document["fingerprint"], fingerprint(table, valid))
     split_seed = seed if held_out_seed is None else held_out_seed
-    table = checked_table(table, allow_singular, split_seed, _silent)
+    table = checked_table(table, split_seed, _silent)
     train, held_out = split_rows(table, valid, request.train.valid, split_seed, _silent)
     train, held_out = trainable(encoder, request, train, held_out, _silent)
     train, held_out = within_reach(encoder, train, held_out)

@@ -35,7 +35,6 @@ def prepare_fit(
     held_out_seed: int | None = None,
     device: torch.device | str = "cpu",
     valid: Table | None = None,
-    allow_singular: bool = False,
     compile: bool = False,
     time_limit: float | None = None,
     notice: Notice,
@@ -49,7 +48,6 @@ def prepare_fit(
         held_out_seed: Of those that say which rows are held out, where it is another one.
         device: Where the fit runs.
         valid: Rows to hold out, instead of a share of the table's.
-        allow_singular: Go on where a column is a linear function of others, with noise that is said.
         compile: Run the steps through torch's compiler, if there is one.
         time_limit: Seconds that the fit will have; trials take a small share of them.
         notice: Takes lines for the user.
@@ -60,7 +58,7 @@ def prepare_fit(
         NumericsError: No start could be found.
     """
     split_seed = seed if held_out_seed is None else held_out_seed
-    table = checked_table(table, allow_singular, split_seed, notice)
+    table = checked_table(table, split_seed, notice)
     train, held_out = split_rows(table, valid, request.train.valid, split_seed, notice)
     encoder = Encoder.fit(table.schema, train.prepared)
     warn_of_few_rows(encoder, train, notice)

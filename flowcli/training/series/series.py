@@ -125,7 +125,6 @@ class Task:
     table: Table
     device: torch.device | str = "cpu"
     valid: Table | None = None
-    allow_singular: bool = False
     compile: bool = False
     seed: int = 0
     notice: Notice = field(default=lambda _: None)
@@ -139,7 +138,6 @@ class Task:
             held_out_seed=self.seed,
             device=self.device,
             valid=self.valid,
-            allow_singular=self.allow_singular,
             compile=self.compile,
             time_limit=trial.seconds,
             notice=_silent if quiet else self.notice,
@@ -192,7 +190,6 @@ class Series:
             held_out_seed=task.seed,
             device=task.device,
             valid=task.valid,
-            allow_singular=task.allow_singular,
             compile=task.compile,
             notice=task.notice,
         )
