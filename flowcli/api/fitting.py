@@ -29,12 +29,12 @@ def fit(
     kinds: Mapping[str, str] | None = None,
     given: Sequence[str] = (),
     weights: str | None = None,
+    date_format: str | None = None,
     valid: pd.DataFrame | None = None,
     seed: int = 0,
     device: str = "cpu",
     time_limit: float | None = None,
     ensemble: int = 1,
-    allow_singular: bool = False,
     compile: bool = False,
     notice: Callable[[str], None] | None = None,
     show: Callable[[Begun | Event | Ended], None] | None = None,
@@ -50,12 +50,12 @@ def fit(
         kinds: Kinds of columns, such as ``{"price": "positive", "share": "bounded:0,1", "wind": "circular:360"}``.
         given: Columns to condition the density of the others on.
         weights: The column with the weight of each row.
+        date_format: How dates in columns of text are written, such as ``"%d/%m/%Y"``, where that is unclear.
         valid: Rows to hold out; a tenth of the frame's by default.
         seed: Of all random numbers; the same seed gives the same model.
         device: Where to compute.
         time_limit: Seconds after which the fit ends.
         ensemble: How many flows to fit; the density is their mixture.
-        allow_singular: Add a little noise where columns are linear functions of each other.
         compile: Run the steps through torch's compiler, if there is one.
         notice: Called with each line worth saying.
         show: Called with each evaluation of a running fit (``flowcli.training.Event``), and with where fits of
@@ -73,14 +73,14 @@ def fit(
     request = (
         configs.from_mapping(config, overrides) if isinstance(config, Mapping) else configs.load(config, overrides)
     )
-    wanted = table.ColumnRequest(columns, exclude, {**request.columns, **(kinds or {})}, given, weights)
+    wanted = table.ColumnRequest(columns, exclude, {**request.columns, **(kinds or {})}, given, weights, date_format)
     rows = table.from_frame(frame, wanted, notice=say)
     held = None
     if valid is not None:
         values = table.frame_values(valid, rows.schema.columns)
         own = None if weights is None else valid[weights].to_numpy(np.float64)
         held = table.Table(values, rows.schema, "valid", own)
-    task = training.Task(rows, device, held, allow_singular, compile, seed, say)
+    task = training.Task(rows, device, held, compile, seed, say)
     fits = plan(["auto"], request, ensemble=ensemble, time_limit=time_limit, seed=seed)
     series = training.Series(task, fits)
     for event in series.run(lambda: False):

@@ -17,6 +17,7 @@ from flowcli.parallel.block_pool import BlockPool, Work
 from flowcli.parallel.waiting import Waiting
 from flowcli.random import Stream
 from flowcli.table import Block, Column, Schema, cell_texts, to_cells
+from flowcli.table.values.words import is_missing
 
 
 class Filled(NamedTuple):
@@ -58,7 +59,7 @@ class Imputer:
 
     def draw(self, number: int, values: Rows) -> Rows:
         """Fill the rows (b, N_c) of a block, each several times side by side; the last column says which failed."""
-        known = ~np.isnan(values)
+        known = ~is_missing(values)
         streams = [Randomness(self._seed, Stream.IMPUTE, (time,), number) for time in range(self._times)]
         draws = [self._conditionals.draw(values, known, random, complete=True) for random in streams]
         failed = np.any([drawn.failed for drawn in draws], axis=0)[:, None]
@@ -87,7 +88,7 @@ def filled_cells(schema: Schema, before: Rows, values: Rows, cells: pa.Table) ->
     for index, column in enumerate(schema.columns):
         position = cells.schema.names.index(column.name)
         field = cells.schema.field(position)
-        gaps = pa.array(np.isnan(before[:, index]) & ~np.isnan(values[:, index]))
+        gaps = pa.array(is_missing(before[:, index]) & ~is_missing(values[:, index]))
         new = drawn.column(index)
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             new = cell_texts(pa.chunked_array([new]) if isinstance(new, pa.Array) else new, drawn.schema.field(index))

@@ -27,6 +27,7 @@ from flowcli.model.density import Rows
 from flowcli.model.flow_density import require_flow
 from flowcli.parallel.waiting import Waiting
 from flowcli.random import Stream
+from flowcli.table.values.words import is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,7 +137,7 @@ class Model:
         columns = Imputer(self.conditionals).columns
         values = table.frame_values(frame, columns)
         random = Randomness(seed, Stream.IMPUTE, (0,))
-        filled = self.conditionals.draw(values, ~np.isnan(values), random, complete=True).reliable()
+        filled = self.conditionals.draw(values, ~is_missing(values), random, complete=True).reliable()
         return self._frame(filled).set_index(frame.index)
 
     def sample(

@@ -15,6 +15,7 @@ from flowcli.errors import NumericsError, UsageError
 from flowcli.model.density import Rows
 from flowcli.parallel.block_pool import BlockPool
 from flowcli.table import Condition, Schema
+from flowcli.table.values.words import is_missing
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def known_names(schema: Schema, known: Rows) -> list[str]:
     if not len(known):
         return []
     cells = zip(schema.columns, known[0], strict=True)
-    return [column.name for column, value in cells if not (column.given or np.isnan(value))]
+    return [column.name for column, value in cells if not (column.given or is_missing(np.array(value)))]
 
 
 def resampling_note(conditionals: Conditionals, row: Rows) -> str:

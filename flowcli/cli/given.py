@@ -10,6 +10,7 @@ import numpy as np
 from flowcli.cli.reading import split_names
 from flowcli.errors import UsageError
 from flowcli.table import read_cell, read_values
+from flowcli.table.values.words import is_missing
 from flowcli.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def given_rows(schema: Schema, rows: int, text: str | None, file: str | None, op
     """
     fixed = fixed_values(text, schema, of_any=True)
     conditions = {column.name for column in schema.columns if column.given}
-    if absent := [name for name, value in fixed.items() if np.isnan(value) and name not in conditions]:
+    if absent := [name for name, value in fixed.items() if is_missing(np.array(value)) and name not in conditions]:
         raise UsageError(f"--given {absent[0]}=: no cell can be given as missing; leave that one out")
     open_ = [column for column in schema.columns if column.given and column.name not in fixed]
     if file is not None and not open_:

@@ -12,6 +12,7 @@ from flowcli.conditional.importance import Randomness
 from flowcli.model.density import DRAWN_ROWS, Density, Rows
 from flowcli.parallel.block_pool import BlockPool, Work
 from flowcli.random import Stream
+from flowcli.table.values.words import is_missing
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Sampler:
         rows = self._density.sample_block(number, request.seed, request.given)
         if not request.complete:
             return rows
-        known = ~np.isnan(rows) | self._is_given
+        known = ~is_missing(rows) | self._is_given
         random = Randomness(request.seed, Stream.COMPLETE, (number,))
         return self._conditionals().draw(rows, known, random, complete=True).reliable()
 
@@ -91,7 +92,7 @@ class Sampler:
         rows = self._density.rows_of_block(number, request.given)
         fixed = request.fixed[number * DRAWN_ROWS : (number + 1) * DRAWN_ROWS]
         values = np.where(self._is_given, rows[: len(fixed)], fixed)
-        known = ~np.isnan(values) | self._is_given
+        known = ~is_missing(values) | self._is_given
         random = Randomness(request.seed, Stream.AROUND_FIXED, (number,))
         drawn = self._conditionals().draw(values, known, random, complete=request.complete)
         rows[: len(fixed)] = drawn.reliable()

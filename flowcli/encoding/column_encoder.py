@@ -15,6 +15,8 @@ from flowcli.encoding.standardizer import Standardizer, rounding_interval
 from flowcli.encoding.unseen_integers import UnseenIntegers
 from flowcli.table.schema import Column, Schema
 
+NEXT_TO_EDGE = 1e-6  # of a bounded column's width
+
 
 class Encoded(NamedTuple):
     """Rows as a density reads them.
@@ -140,8 +142,8 @@ class ColumnEncoder:
         for index in self.constant:
             column = self.schema.columns[index]
             assert column.value is not None
-            same = (residuals[:, index] - column.value).abs() <= (column.step or 0.0) * (0.0 if column.text else 0.5)
-            log_dets[:, index] = torch.full_like(residuals[:, index], -_log_unit(column)).where(same, -math.inf)
+            same = (residuals[:, index] - column.value).abs() <= column.tolerance
+            log_dets[:, index] = torch.full_like(residuals[:, index], -column.log_mass_unit).where(same, -math.inf)
         for number, (index, levels) in enumerate(zip(self.with_codes, self.outcomes, strict=True)):
             log_dets[:, index] = levels.log_masses(codes[:, number], residuals[:, index])
         if shares is not None:
@@ -149,7 +151,7 @@ class ColumnEncoder:
             log_dets += log_shares
         angles, log_slopes = self._angles(numbers[:, self.circular])
         log_dets[:, self.circular] += log_slopes
-        u, log_slopes = self.coordinates.by_column(self._off_the_edges(numbers)[:, self.continuous])
+        u, log_slopes = self.coordinates.by_column(self.off_the_edges(numbers)[:, self.continuous])
         log_dets[:, self.continuous] += log_slopes
         possible = (log_dets > -math.inf).all(1, keepdim=True)
         return Encoded(codes.where(possible, 0), angles.where(possible, 0.0), u.where(possible, 0.0), log_dets)
@@ -173,7 +175,7 @@ class ColumnEncoder:
     def continuous_numbers(self, prepared: Prepared, shares: Tensor | None = None) -> Tensor:
         """Return the numbers that coordinates are made of, (B, D), NaN where there is none, to fit their maps to."""
         numbers = prepared.numbers if shares is None else self._dequantized(prepared.numbers, shares)[0]
-        return self._off_the_edges(numbers)[:, self.continuous]
+        return self.off_the_edges(numbers)[:, self.continuous]
 
     @cached_property
     def rounded(self) -> list[int]:
@@ -211,16 +213,22 @@ class ColumnEncoder:
             numbers[:, index] = moved
         return numbers, log_shares
 
-    def _off_the_edges(self, numbers: Tensor) -> Tensor:
-        """Move rounded numbers that lie on the edge of a support to the middle of what it leaves of their intervals."""
+    def off_the_edges(self, numbers: Tensor) -> Tensor:
+        """Move numbers that lie on the edge of a support into it.
+
+        A rounded one goes to the middle of what the support leaves of its interval, another one of a bounded column as
+        far as nobody prints, since a share that is written as 1 was measured as less.
+        """
         numbers = numbers.clone()
         for index in self.continuous:
             column = self.schema.columns[index]
+            x, (lower, upper) = numbers[:, index], column.support
             if column.step and column.kind != "real":
-                x = numbers[:, index]
                 low, high = rounding_interval(x, column)
-                lower, upper = column.support
                 numbers[:, index] = torch.where((x == lower) | (x == upper), (low + high) / 2, x)
+            elif column.kind == "bounded":
+                inside = NEXT_TO_EDGE * (upper - lower)
+                numbers[:, index] = torch.where(x == lower, lower + inside, torch.where(x == upper, upper - inside, x))
         return numbers
 
     def _angles(self, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -238,15 +246,12 @@ class ColumnEncoder:
         return angles, log_slopes
 
 
-def _log_unit(column: Column) -> float:
-    """Return the logarithm of the step that a constant's mass is divided by."""
-    return math.log(column.step) if column.step and not column.text else 0.0
-
-
 def _unseen(column: Column, scale_of_unseen: float) -> UnseenIntegers:
     """Return where the unseen values of a discrete column lie."""
     signed = bool(column.subtracted_columns) or column.values[0] < 0
-    return UnseenIntegers(column.values, column.step or 1.0, scale_of_unseen, signed=signed)
+    return UnseenIntegers(
+        column.values, column.step or 1.0, column.origin, scale_of_unseen, signed=signed, tolerance=column.tolerance
+    )
 
 
 def _scale_of_unseen(x: Tensor, column: Column) -> float:

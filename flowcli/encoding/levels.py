@@ -5,40 +5,51 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from flowcli.encoding.unseen_integers import UnseenIntegers
 from flowcli.table.schema import Column
+from flowcli.table.values.words import PAYLOAD, as_cells
 
 
 class Levels:
     """The outcomes of one column, counted from 0, with their masses.
 
     A category's are its levels; a discrete column's its values, then "another one"; a continuous column's "a number",
-    then its atoms; a constant's its value. The last of all is "missing", where cells may be.
+    then its atoms; a constant's its value. Then come the words that may stand among numbers, and last of all "missing",
+    where cells may be.
 
-    Masses of numbers on a grid are divided by its step, as those of rounded numbers are, so that they do not depend on
-    how a column is modelled.
+    Masses of a discrete column's numbers are divided by the step of their lattice, as those of rounded numbers are, so
+    that they do not depend on which of the two a column is. An atom beside a density counts as its probability.
 
     Args:
         column: The column.
         others: Where the further numbers of a discrete column lie, if there may be any.
+
+    Attributes:
+        count: How many outcomes there are.
+        unseen: The outcome "another one", where there is one.
+        words: The outcome of the first word, where there is one.
+        missing: The outcome "missing", where there is one.
     """
 
     def __init__(self, column: Column, others: UnseenIntegers | None = None) -> None:
         self.column, self.others = column, others
         self._values = torch.tensor(_own(column), dtype=torch.float64)
         first = 1 if column.continuous else 0
-        self._unseen = first + len(self._values)  # where "another one" stands, if it is possible
-        self.missing = self._unseen + column.has_unseen_values
+        self._word_cells = torch.from_numpy(as_cells(np.arange(len(column.words))))
+        self.unseen = first + len(self._values)
+        self.words = self.unseen + column.has_unseen_values
+        self.missing = self.words + len(column.words)
         self.count = self.missing + column.missing
-        self._log_per_unit = -math.log(column.step) if column.step and not column.text else 0.0
+        self._log_per_unit = -column.log_mass_unit
 
     @classmethod
     def seen(cls, column: Column) -> Levels:
         """Return the outcomes of a column that have a value of their own, and no others."""
-        return cls(replace(column, has_unseen_values=False, missing=False))
+        return cls(replace(column, has_unseen_values=False, words=(), missing=False))
 
     def codes(self, x: Tensor) -> Tensor:
         """Return the outcomes of values x (B,), (B,); -1 where none is possible."""
@@ -46,11 +57,13 @@ class Levels:
         codes = torch.full(x.shape, 0 if column.continuous else -1)
         if len(self._values):
             nearest = _nearest(self._values, x)
-            same = (x - self._values[nearest]).abs() <= (column.step or 0.0) * 0.5
+            same = (x - self._values[nearest]).abs() <= column.tolerance
             codes = torch.where(same, nearest + int(column.continuous), codes)
             if self.others is not None:
-                codes = torch.where(~same & x.isfinite(), self._unseen, codes)
-        return torch.where(x.isnan(), self.missing if column.missing else -1, codes)
+                codes = torch.where(~same & x.isfinite(), self.unseen, codes)
+        word = torch.where(x.isnan(), x.view(torch.int64) & PAYLOAD, 0) - 1
+        codes = torch.where(x.isnan(), self.missing if column.missing else -1, codes)
+        return torch.where(word >= 0, torch.where(word < len(column.words), self.words + word, -1), codes)
 
     def log_masses(self, codes: Tensor, x: Tensor) -> Tensor:
         """Return the logarithms of what the probabilities of outcomes (B,) of values x (B,) are multiplied by, (B,).
@@ -61,19 +74,21 @@ class Levels:
         if self.column.continuous:
             log_masses = torch.where(codes == 0, 0.0, log_masses)
         if self.others is not None:
-            unseen = codes == self._unseen
+            unseen = codes == self.unseen
             log_masses = torch.where(unseen, self._log_per_unit + self.others.log_prob(x.nan_to_num()), log_masses)
-        if self.column.missing:
-            log_masses = torch.where(codes == self.missing, 0.0, log_masses)
+        if self.column.has_gaps:
+            log_masses = torch.where(codes >= self.words, 0.0, log_masses)
         return torch.where(codes < 0, -math.inf, log_masses)
 
     def values(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Return the values (B,) of outcomes (B,); NaN for a missing cell and, until it is known, for "a number"."""
-        known = torch.cat([self._values, torch.full((2,), math.nan, dtype=torch.float64)])
+        nothing = torch.full((1,), math.nan, dtype=torch.float64)
+        another = nothing[: int(self.column.has_unseen_values)]
+        known = torch.cat([self._values, another, self._word_cells, nothing])
         index = codes - int(self.column.continuous)
         x = known[index.clamp(min=-1)]  # the last one, which is NaN, for "a number"
         if self.others is not None:
-            rows = (codes == self._unseen).nonzero()[:, 0]
+            rows = (codes == self.unseen).nonzero()[:, 0]
             x[rows] = self.others.sample(len(rows), generator)
         return x
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from flowcli.encoding.quantile_map import QuantileMap
 from flowcli.encoding.tails import Tails
@@ -178,6 +179,12 @@ def _onto_line(x: Tensor, column: Column) -> tuple[Tensor, Tensor]:
         case "positive" if column.linear_below is not None:
             log_x = torch.log(x.clamp_min(column.linear_below))
             return log_x + (x / column.linear_below - 1).clamp_max(0), -log_x
+        case "positive" if column.straight_above is not None:
+            inside = x > lower
+            t = torch.where(inside, x - lower, 1.0) / column.straight_above
+            fraction = torch.log(-torch.expm1(-t))
+            y = (t + fraction) * column.straight_above
+            return y.where(~x.isnan(), math.nan), torch.where(inside, -fraction, -math.inf)
         case "positive":
             inside = x > lower
             log_x = torch.log(torch.where(inside, x - lower, 1.0))
@@ -201,6 +208,8 @@ def _from_line(y: Tensor, column: Column) -> Tensor:
         case "positive" if column.linear_below is not None:
             below = y - math.log(column.linear_below)
             return torch.where(below < 0, column.linear_below * (1 + below), torch.exp(y))
+        case "positive" if column.straight_above is not None:
+            x = lower + softplus(y / column.straight_above) * column.straight_above
         case "positive":
             x = lower + torch.exp(y)
         case "bounded":

@@ -22,27 +22,41 @@ class UnseenIntegers:
 
     Args:
         values: The numbers that are not its own, rising.
-        step: Of the grid.
+        step: The step of the lattice.
+        origin: One of its numbers.
         typical_distance: Half of the others lie within so many units of the middle one of the values.
         signed: Whether there are numbers below zero.
+        tolerance: How far from the lattice a number may lie that counts as one of it.
     """
 
-    def __init__(self, values: Sequence[float], step: float, typical_distance: float, *, signed: bool) -> None:
-        self.step, self.typical_distance = step, typical_distance
+    def __init__(
+        self,
+        values: Sequence[float],
+        step: float,
+        origin: float,
+        typical_distance: float,
+        *,
+        signed: bool,
+        tolerance: float = math.inf,
+    ) -> None:
+        self.step, self.origin, self.typical_distance, self._tolerance = step, origin, typical_distance, tolerance
         self.middle = values[len(values) // 2]
-        self._center = round(self.middle / step)
+        self._center = round((self.middle - origin) / step)
         self._scale = max(typical_distance / step / UPPER_QUARTILE, 1.0)
         reach = min(REACH * self._scale, 2.0**52)
-        self._least, self._most = -reach if signed else max(-reach, -self._center), reach
-        self._own = torch.tensor([round(value / step) - self._center for value in values], dtype=torch.float64)
+        self._least, self._most = -reach if signed else max(-reach, -self._center - math.floor(origin / step)), reach
+        self._own = torch.tensor(
+            [round((value - origin) / step) - self._center for value in values], dtype=torch.float64
+        )
         whole = self._mass_to(self._most) - self._mass_to(self._least - 1)
         inside = self._own[(self._own >= self._least) & (self._own <= self._most)]
         self._log_total = math.log(max(whole - float(self._mass(inside).sum()), 1e-300))
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return the logarithm of the probability of each number (B,), (B,)."""
-        indices = torch.round(x / self.step) - self._center
-        possible = (indices >= self._least) & (indices <= self._most) & ~torch.isin(indices, self._own)
+        indices = torch.round((x - self.origin) / self.step) - self._center
+        near = (x - self.origin - (indices + self._center) * self.step).abs() <= self._tolerance
+        possible = near & (indices >= self._least) & (indices <= self._most) & ~torch.isin(indices, self._own)
         return torch.where(possible, torch.log(self._mass(indices)) - self._log_total, -math.inf)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
@@ -59,7 +73,7 @@ class UnseenIntegers:
             indices[unfinished[kept]] = drawn[kept]
         # Where the values leave nearly nothing, the next number above them will do.
         indices = torch.where(indices.isnan(), float(self._own.max()) + 1, indices)
-        return (indices + self._center) * self.step
+        return self.origin + (indices + self._center) * self.step
 
     def _mass(self, indices: Tensor) -> Tensor:
         """Return the probability of whole numbers before any is left out."""

@@ -207,7 +207,7 @@ class FlowDensity(Density):
             u = self._sample_coordinates(self.joint.flow, len(given), generator, context)
         angles, codes = angles.cpu().double(), codes.cpu()
         values = relations.restore(self.encoder.inverse(u, angles, codes, given, generator))
-        missing = torch.tensor([column.missing or column.given for column in self.schema.columns])
+        missing = torch.tensor([column.has_gaps or column.given for column in self.schema.columns])
         if not (values.isfinite() | (missing & values.isnan())).all():
             raise NumericsError("a drawn row is not finite; the model puts mass beyond what numbers can hold")
         return as_written(values.numpy(), self.schema)

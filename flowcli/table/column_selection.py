@@ -64,6 +64,7 @@ class ColumnRequest:
         kinds: The kinds of some, by name.
         given: Those that the density is to be conditioned on.
         weights: The one with the weight of each row.
+        date_format: How dates are written, in the directives of ``strftime``, where that is not clear.
     """
 
     columns: Sequence[str] | None = None
@@ -71,6 +72,12 @@ class ColumnRequest:
     kinds: Mapping[str, str] | None = None
     given: Sequence[str] = ()
     weights: str | None = None
+    date_format: str | None = None
+
+    @property
+    def spoken_for(self) -> set[str]:
+        """The columns that the user named."""
+        return {*(self.columns or ()), *(self.kinds or {}), *self.given}
 
     def names(self, header: Sequence[str]) -> list[str]:
         """Return the columns to read, the weights' among them."""

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from flowcli.errors import UsageError
 
 Kind = Literal["real", "positive", "bounded", "circular", "discrete", "category", "boolean", "constant"]
@@ -32,14 +35,20 @@ class Column:
         upper: The upper end of a bounded or circular column.
         linear_below: Where the logarithm of a positive column turns into a straight line, so that zero and less are
             very unlikely but not impossible; ``None`` where the user said that the column is positive.
+        straight_above: Of a positive column of counts, the width above ``lower`` over which its map to the line bends;
+            some times that above it, the map is as good as straight.
         value: The value of a constant column.
-        step: The grid that the values lie on, when they were rounded; ``None`` when they were not.
+        step: The step of the lattice that the values lie on, when they were rounded; ``None`` when they were not.
+        origin: The number of that lattice that is nearest to zero.
         decimals: How many digits to write after the point; ``None`` writes as many as the number needs.
         integer: Whether the values are written without a point.
         levels: The texts of a column of text, sorted; a constant one has a single one.
         values: The numbers of a discrete column that have a probability each, rising.
         has_unseen_values: Whether a discrete column may hold further numbers of its grid.
         atoms: Numbers of a real, positive or bounded column that have a probability of their own.
+        atoms_per_step: Whether atoms on a lattice count as their probability over its step, as in files of format 4.
+        words: Texts that may stand instead of a number, each with a probability of its own.
+        format: How numbers are written, where that is more than their digits: a date's ``%Y-%m-%d``, or ``$#,#``.
         missing: Whether cells may be missing.
         subtracted_columns: The columns, without missing cells, whose multiples are taken from the value first.
         given: Whether the density is conditioned on this column.
@@ -50,14 +59,19 @@ class Column:
     lower: float | None = None
     upper: float | None = None
     linear_below: float | None = None
+    straight_above: float | None = None
     value: float | None = None
     step: float | None = None
+    origin: float = 0.0
     decimals: int | None = None
     integer: bool = False
     levels: tuple[str, ...] = ()
     values: tuple[float, ...] = ()
     has_unseen_values: bool = False
     atoms: tuple[float, ...] = ()
+    words: tuple[str, ...] = ()
+    format: str | None = None
+    atoms_per_step: bool = False
     missing: bool = False
     subtracted_columns: tuple[tuple[str, float], ...] = ()
     given: bool = False
@@ -74,9 +88,38 @@ class Column:
         return -math.inf, math.inf
 
     @property
+    def has_gaps(self) -> bool:
+        """Whether a cell may be no number, or no text: it is missing, or a word."""
+        return self.missing or bool(self.words)
+
+    @property
+    def log_mass_unit(self) -> float:
+        """The logarithm of what the probability of one of the column's own values is divided by."""
+        if not self.step or self.text or (self.continuous and not self.atoms_per_step):
+            return 0.0
+        return math.log(self.step)
+
+    @property
     def continuous(self) -> bool:
         """Whether the column has a density, and not probabilities alone."""
         return self.kind in ("real", "positive", "bounded", "circular")
+
+    @property
+    def tolerance(self) -> float:
+        """How far a number may lie from one of the column's lattice, and be that: what printing has moved it."""
+        if self.step is None or self.text:
+            return 0.0
+        whole = 1e-6 * self.step
+        if self.decimals is None or self.subtracted_columns:
+            return whole
+        printed = float(f"1e-{self.decimals}")
+        exact = all(abs(part / printed - round(part / printed)) < 1e-6 for part in (self.step, self.origin))
+        return whole if exact else max(whole, min(printed, self.step / 4))
+
+    def nearest(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the multiples of the step, counted from the origin, that are nearest to numbers (...), (...)."""
+        assert self.step is not None
+        return np.asarray(self.origin + np.round((numbers - self.origin) / self.step) * self.step)
 
     @property
     def text(self) -> bool:
@@ -97,7 +140,10 @@ class Schema:
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the columns as plain JSON values, without the attributes that are not set."""
-        return [{k: _plain(v) for k, v in asdict(c).items() if _is_set(v)} for c in self.columns]
+        defaults = {field.name: field.default for field in fields(Column) if field.name != "kind"}
+        return [
+            {k: _plain(v) for k, v in asdict(c).items() if k not in defaults or v != defaults[k]} for c in self.columns
+        ]
 
     @classmethod
     def from_json(cls, columns: Iterable[dict[str, Any]]) -> Schema:
@@ -152,10 +198,6 @@ def _numbers(text: str, remaining: str, counts: tuple[int, ...], example: str) -
     if len(numbers) not in counts:
         raise UsageError(f"{text!r}: the numbers after the colon are not what belongs there; write {example}")
     return numbers
-
-
-def _is_set(value: Any) -> bool:
-    return value is not None and value is not False and value != ()
 
 
 def _plain(value: Any) -> Any:

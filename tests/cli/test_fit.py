@@ -148,7 +148,7 @@ def test_what_is_said_where_there_is_no_terminal(fit):
     lines = done.err.splitlines()
     assert all(line.startswith("flowcli: ") and line.isprintable() for line in lines)
     assert lines[0].split() == ["flowcli:", "column", "taken", "for", "range", "missing"]
-    assert lines[2].startswith("flowcli: b       real, in steps of 1 ")
+    assert lines[2].startswith("flowcli: b       from 0 up, in steps of 1 ")
     assert any(
         "270 rows to fit, 30 held out, 3 columns; quantile map + autoregressive + normal" in line for line in lines
     )

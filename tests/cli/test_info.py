@@ -34,7 +34,7 @@ def test_it_says_what_a_model_is(model):
     for part in (
         "nats per row, relative to Lebesgue measure on 3 continuous columns",
         "fitted to     270 rows, 30 held out",
-        "  column  step  taken for\n  a             real\n  b       1     real, in steps of 1\n",
+        "  column  step  taken for\n  a             real\n  b       1     from 0 up, in steps of 1\n",
         "\n  c       0.01  positive, in steps of 0.01\n",
     ):
         assert part in text

@@ -67,7 +67,7 @@ def test_an_ensemble_is_one_model_file(fit, data, tmp_path):
     info = flowcli("info", "data.flow")
     assert "flows         3, weighing 0.333, 0.333, 0.333\n" in info.text
     assert info.text.count("flow:") == 1
-    assert json.loads(flowcli("info", "data.flow", "--json").out)["format"] == 4
+    assert json.loads(flowcli("info", "data.flow", "--json").out)["format"] == 5
 
 
 def test_an_ensemble_has_no_terms(fit, data):

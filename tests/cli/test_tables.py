@@ -82,8 +82,8 @@ def test_what_is_given_comes_from_the_command_or_a_file() -> None:
         (["fit", PENGUINS, "--given", "specis"], "--given: there is no column 'specis'; did you mean 'species'?"),
         (["fit", PENGUINS, "--weights", "wight"], "--weights: there is no column 'wight'"),
         (
-            ["fit", PENGUINS, "-c", "nsf"],
-            "linear: lu: a layer that mixes columns cannot work",
+            ["fit", PENGUINS, "-c", "gaussianization"],
+            "linear: random_rotation: a layer that mixes columns cannot work",
         ),
     ],
 )

@@ -244,8 +244,9 @@ def test_parquet(tmp_path: Path) -> None:
     assert np.array_equal(values, np.stack([np.arange(rows) / 4, np.arange(rows), np.arange(rows)], axis=1))
     assert pa.concat_tables([block.cells for block in blocks]).equals(table)
     assert notices == [f"{path}: ignoring 1 column that is not needed: 't'"]
-    assert read_table(str(path), notice=lambda _: None).schema.columns[1].levels == ("x",)
-    schema = read_table(str(path), ColumnRequest(exclude=["t"]), notice=lambda _: None).schema
+    everything = ColumnRequest(columns=["a.b", "t", "f", "d"])
+    assert read_table(str(path), everything, notice=lambda _: None).schema.columns[1].levels == ("x",)
+    schema = read_table(str(path), ColumnRequest(columns=["a.b", "f", "d"]), notice=lambda _: None).schema
     assert [(c.integer, c.decimals) for c in schema.columns] == [(True, 0), (False, 2), (True, 0)]
 
 

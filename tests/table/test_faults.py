@@ -44,15 +44,14 @@ FAULTS = {
         b'a,b\n1,2\n1,"2,5"\n',
         ":3, column 'b': '2,5' is not a number; if ',' is the decimal mark, give",
     ),
-    "thousands": (b'a,b\n1,2\n1,"2,500,000.5"\n', ":3, column 'b': '2,500,000.5' is not a number: thousands"),
+    "thousands": (b'a,b\n1,2\n1,"2,500,00.5"\n', ":3, column 'b': '2,500,00.5' is not a number"),
     "thousands or decimal": (
         b'a,b\n1,2\n1,"2,500"\n',
         "thousands separators are not read; remove them, or give --decimal ,",
     ),
-    "apostrophes": (b"a,b\n1,2\n1,2'500\n", "thousands"),
     "blank line": (b"a,b\n1,2\n\n3,4\n", ":3: the line is blank"),
     "blank line in one column": (b"a\n1\n\n3\n", ":3: the line is blank"),
-    "blank line at the end": (b"a\n1\n\n", ":3: the line is blank"),
+    "blank lines, and a row after them": (b"a,b\n1,2\n\n\n3,4\n\n", ":3: the line is blank"),
     "infinite": (b"a,b\n1,2\n3,-inf\n", ":3, column 'b': '-inf' is not finite"),
     "too large": (b"a,b\n1,2\n3,1e400\n", ":3, column 'b': '1e400' is too large"),
     "all infinite": (b"a,b\n1,inf\n3,inf\n", ":2, column 'b': 'inf' is not finite"),
@@ -166,8 +165,8 @@ def test_columns_of_text_are_categories(tmp_path: Path) -> None:
     )
     table = read_table(str(path), notice=lambda _: None)
     levels = [column.levels for column in table.schema.columns]
-    assert levels == [("Adelie", "Gentoo"), (), ('"', "x, y"), ("2020-01-01", "2020-01-02")]
-    assert np.array_equal(table.values, [[0, 1, 1, 0], [1, 2, np.nan, 1], [0, 3, 0, 0]], equal_nan=True)
+    assert levels == [("Adelie", "Gentoo"), (), ('"', "x, y"), ()]
+    assert np.array_equal(table.values, [[0, 1, 1, 18262], [1, 2, np.nan, 18263], [0, 3, 0, 18262]], equal_nan=True)
     for keep in (False, True):
         blocks = read_blocks(str(path), table.schema.columns, 2, notice=lambda _: None, keep_cells=keep)
         assert np.array_equal(np.concatenate([b.values for b in blocks]), table.values, equal_nan=True)
@@ -199,9 +198,9 @@ def test_a_column_is_what_most_of_its_cells_are(
     if most == b"b\n":
         column = read_table(str(path), notice=lambda _: None).schema.columns[0]
         assert column.levels == (first.decode().strip(), "b") if first != most else ("b",)
-    elif first == b"a\n":
-        with pytest.raises(DataError, match=":2, column 'x': 'a' is not a number"):
-            read_table(str(path), notice=lambda _: None)
+    elif first == b"a\n":  # a word beside the only number
+        column = read_table(str(path), notice=lambda _: None).schema.columns[0]
+        assert (column.kind, column.value, column.words) == ("constant", 2.0, ("a",))
     else:
         assert read_table(str(path), notice=lambda _: None).schema.columns[0].kind == "discrete"
 

@@ -69,6 +69,7 @@ class Duration(click.ParamType[float]):
 @click.option("--exclude", metavar="A,B", help="Leave these columns out.")
 @click.option("--kind", "kinds", multiple=True, metavar="COL=KIND", help="What a column is; see above.")
 @click.option("--given", metavar="A,B", help="Fit the density of the other columns given these.")
+@click.option("--date-format", metavar="FMT", help="How dates are written, such as '%d/%m/%Y'.")
 @click.option("--weights", metavar="COL", help="A column with the weight of each row.")
 @click.option("--valid", metavar="ROWS", help="Rows to hold out, as a share (default 0.1) or a file.")
 @click.option("--epochs", type=options.Whole(0), metavar="N", help="Passes over the rows, at most.")
@@ -80,7 +81,7 @@ class Duration(click.ParamType[float]):
 )
 @click.option("--resume", is_flag=True, help="Go on with a fit that was interrupted.")
 @click.option("--force", is_flag=True, help="Replace a model file, or drop an interrupted fit.")
-@click.option("--allow-singular", is_flag=True, help="Add a little noise where columns are collinear.")
+@click.option("--allow-singular", is_flag=True, hidden=True, expose_value=False, help="What is always done now.")
 @click.option("--compile", "compiling", is_flag=True, help="Use torch's compiler: for long fits, and for GPUs.")
 @click.option(
     "--save-every", type=Duration(), default=10.0, metavar="TIME", help="Save the state this often (default 10s)."
@@ -99,6 +100,7 @@ def fit(
     exclude: str | None,
     kinds: tuple[str, ...],
     given: str | None,
+    date_format: str | None,
     weights: str | None,
     valid: str | None,
     epochs: int | None,
@@ -108,7 +110,6 @@ def fit(
     seed: int,
     resume: bool,
     force: bool,
-    allow_singular: bool,
     compiling: bool,
     save_every: float,
     as_json: bool,
@@ -177,6 +178,7 @@ def fit(
             {**request.columns, **kinds_by_name},
             split_names(given, "--given") or (),
             weights,
+            date_format,
         )
         table = read_table(data, wanted, reading, notice=notice)
         held = None if valid_file is None else read_like(valid_file, table.schema, weights=weights, options=reading)
@@ -184,7 +186,7 @@ def fit(
         from flowcli import api
         from flowcli.training import Task
 
-        task = Task(table, where, held, allow_singular, compiling, seed, notice)
+        task = Task(table, where, held, compiling, seed, notice)
         plan = api.plan(names, request, changes, ensemble=ensemble or 1, tune=tune, time_limit=time_limit, seed=seed)
         with FitProgress(table, quiet=quiet, time_limit=tune or time_limit) as fit_progress:
             series = _series(task, plan, state if resume else None)

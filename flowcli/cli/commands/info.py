@@ -57,7 +57,7 @@ def measure(density: Density) -> str:
         pieces.append(f"counting measure on {_many(counted, 'discrete or constant column')}")
     if any(column.atoms for column in columns):
         pieces.append("counting measure on atoms")
-    if any(column.missing for column in columns):
+    if any(column.has_gaps for column in columns):
         pieces.append("counting measure on the pattern of missing cells")
     text = "nats per row, relative to " + ", ".join(pieces)
     if given := [column.name for column in density.schema.columns if column.given]:

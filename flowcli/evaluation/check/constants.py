@@ -18,7 +18,7 @@ def of_constants(subject: Subject) -> Iterator[Finding]:
     columns = subject.encoder.schema.columns
     row = np.array([[math.nan if column.value is None else column.value for column in columns]])
     other = row + np.array([[0.0 if column.value is None else 1 + abs(column.value) for column in columns]])
-    units = sum(math.log(column.step) for column in columns if column.step and not column.text and not column.given)
+    units = sum(column.log_mass_unit for column in columns if not column.given)
     mass = float(np.exp(subject.density.log_prob(row)[0] + units) + np.exp(subject.density.log_prob(other)[0]))
     meaning = "The row of constants has the probability one, and any other row none."
     yield within("total mass", abs(mass - 1), 1e-9, "", meaning, "constants alone")

@@ -134,7 +134,8 @@ def _misses(subject: Subject, points: Points, back: Points, codes: Tensor) -> Te
 
     Far out the unit grows with the distance from the middle, so that digits are what counts.
     """
-    x, y = (part.residuals[:, subject.numbers] for part in (points, back))
+    # A number on the edge of a support is taken for one inside, and comes back as that one.
+    x, y = (rows[:, subject.numbers] for rows in (subject.part.off_the_edges(points.residuals), back.residuals))
     if not len(x):
         return x
     observed = subject.observed(codes)

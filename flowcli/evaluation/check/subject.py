@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
@@ -144,13 +143,12 @@ class Subject:
         total = points.residuals.new_zeros(len(points.residuals))
         for index in self.part.constant:
             column = self.encoder.schema.columns[index]
-            total -= math.log(column.step) if column.step and not column.text else 0.0
+            total -= column.log_mass_unit
         for number, (index, outcomes) in enumerate(zip(self.part.with_codes, self.part.outcomes, strict=True)):
             column, code = outcomes.column, codes[:, number]
-            if column.step and not column.text:
-                own = (code >= int(column.continuous)) & ~((code == outcomes.missing) & column.missing)
-                total -= own * math.log(column.step)
+            own = (code >= int(column.continuous)) & (code < outcomes.words)
+            total -= own.double() * column.log_mass_unit  # a truth value times a number is a float32
             if outcomes.others is not None:
-                other = code == outcomes.missing - 1
+                other = code == outcomes.unseen
                 total += outcomes.others.log_prob(points.residuals[:, index]).where(other, 0.0)
         return total

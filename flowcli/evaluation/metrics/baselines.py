@@ -50,7 +50,7 @@ def continuous_indices(schema: Schema) -> list[int] | None:
     """Return the modelled columns if all are continuous and whole, but for constants; ``None`` if one is not."""
     modelled = [column for column in schema.columns if not column.given]
     if not all(
-        (c.continuous and not (c.atoms or c.missing or c.subtracted_columns)) or c.kind == "constant" for c in modelled
+        (c.continuous and not (c.atoms or c.has_gaps or c.subtracted_columns)) or c.kind == "constant" for c in modelled
     ):
         return None
     return [i for i, c in enumerate(schema.columns) if c.continuous and not c.given]
@@ -130,7 +130,7 @@ def _columns_log_prob(train: Rows, rows: Rows, schema: Schema, weights: Rows | N
     names = schema.names
     log_prob = np.zeros(len(rows))
     for position, column in enumerate(schema.columns):
-        if column.given or (column.kind == "constant" and not column.missing):
+        if column.given or (column.kind == "constant" and not column.has_gaps):
             continue
         own, new = train[:, position], rows[:, position]
         for name, factor in column.subtracted_columns:
@@ -159,11 +159,11 @@ def _column_log_prob(train: Rows, rows: Rows, column: Column, weights: Rows) -> 
     """One column by itself: frequencies of what has a probability, and a Gaussian for the numbers."""
     step = column.step if column.step and not column.text else None
     if step:
-        train, rows = np.round(train / step) * step, np.round(rows / step) * step
+        train, rows = column.nearest(train), column.nearest(rows)
     numbers = ~np.isnan(train)
     if column.continuous:
         numbers &= ~np.isin(train, column.atoms)
-        levels = np.array([*column.atoms, *([np.nan] if column.missing else [])])
+        levels = np.array([*column.atoms, *([np.nan] if column.has_gaps else [])])
     else:
         numbers[:] = False
         levels = np.unique(train)
@@ -180,6 +180,5 @@ def _column_log_prob(train: Rows, rows: Rows, column: Column, weights: Rows) -> 
         new = ~new
     else:
         new = np.ones(len(rows), dtype=np.bool_)
-    if step:
-        out[new & ~np.isnan(rows)] -= np.log(step)
+    out[new & ~np.isnan(rows)] -= column.log_mass_unit
     return out

@@ -76,7 +76,7 @@ def column_ranks(rows: Rows, samples: Rows, schema: Schema, seed: int) -> Rows:
 
 def on_its_grid(cells: Rows, column: Column) -> Rows:
     """Rounded numbers (N,) to the digit, so that equal ones are equal."""
-    return np.round(cells / column.step) * column.step if column.step and not column.text else cells
+    return column.nearest(cells) if column.step and not column.text else cells
 
 
 def checks(ranks: Rows, rows: Rows, samples: Rows, schema: Schema) -> list[Check]:
@@ -93,7 +93,7 @@ def checks(ranks: Rows, rows: Rows, samples: Rows, schema: Schema) -> list[Check
         if column.given:
             continue
         values, draws = rows[:, index], samples[..., index].ravel()
-        if column.missing:
+        if column.has_gaps:
             found.append(_missing(column, values, draws))
         if column.kind == "constant":
             continue

@@ -44,6 +44,6 @@ def _reason(cells: Rows, column: Column) -> str:
     """Why a column's cells make all of these rows impossible, or nothing."""
     if column.text and (cells < 0).all():
         return "a text that the model does not know"
-    if not column.missing and np.isnan(cells).all():
+    if not column.has_gaps and np.isnan(cells).all():
         return "a missing cell, which the model does not know there"
     return ""

@@ -29,7 +29,7 @@ class Points:
     """
 
     def __init__(self, rows: Rows, schema: Schema) -> None:
-        self._columns = [(p, c) for p, c in enumerate(schema.columns) if c.kind != "constant" or c.missing]
+        self._columns = [(p, c) for p, c in enumerate(schema.columns) if c.kind != "constant" or c.has_gaps]
         self._levels = {p: _frequent(rows[:, p], len(c.levels)) for p, c in self._columns if c.text}
         self._units = {p: _unit(rows[:, p]) for p, c in self._columns if not c.text and c.kind != "circular"}
 
@@ -51,7 +51,7 @@ class Points:
         else:
             center, unit = self._units[index]
             parts = [LINEAR_RANGE * np.arcsinh(np.where(present, cells / unit - center / unit, 0.0) / LINEAR_RANGE)]
-        return parts if present.all() and not column.missing else [*parts, ~present * 1.0]
+        return parts if present.all() and not column.has_gaps else [*parts, ~present * 1.0]
 
 
 def _frequent(cells: Rows, levels: int) -> NDArray[np.int64]:

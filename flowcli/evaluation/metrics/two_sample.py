@@ -81,7 +81,7 @@ def two_sample(rows: Rows, draws: Rows, schema: Schema, seed: int, *, least_chan
         return None
     chosen = random.permutation(len(rows))[:pairs]
     own = chosen if paired else random.permutation(len(draws))[:pairs]
-    indices = [p for p, c in enumerate(schema.columns) if c.kind != "constant" or c.missing]
+    indices = [p for p, c in enumerate(schema.columns) if c.kind != "constant" or c.has_gaps]
     categorical = [schema.columns[p].text and len(schema.columns[p].levels) <= MOST_LEVELS for p in indices]
     ours, theirs = rows[chosen][:, indices], draws[own][:, indices]
     folds = np.arange(pairs) % FOLDS

@@ -180,7 +180,7 @@ def _draw_lines(axes: Axes, lines: list[_Line], up: Scale, band: float) -> None:
 
 
 def _is_constant(column: Column) -> bool:
-    return column.kind == "constant" and not column.subtracted_columns and not column.missing
+    return column.kind == "constant" and not column.subtracted_columns and not column.has_gaps
 
 
 def _line(column: Column, ranks: Rows, samples: Rows, columns: int) -> _Line | None:

@@ -117,7 +117,7 @@ def dependence(values: Rows, schema: Schema) -> NDArray[np.float64]:
 
 def _says_nothing(column: Column) -> bool:
     """Return whether all cells are the same."""
-    return column.kind == "constant" and not column.missing and not column.subtracted_columns
+    return column.kind == "constant" and not column.has_gaps and not column.subtracted_columns
 
 
 def _strongest(tells: NDArray[np.float64], positions: list[int]) -> list[tuple[int, int]]:

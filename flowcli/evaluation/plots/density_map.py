@@ -233,7 +233,7 @@ def _measure(density: Density, scales: list[Scale], rows: Rows | None, positions
     if any(scale.log for scale in scales):
         parts.append("per decade on a logarithmic axis")
     columns = [density.schema.columns[index] for index in positions]
-    if any(column.atoms or column.missing for column in columns):
+    if any(column.atoms or column.has_gaps for column in columns):
         parts.append("of the rows whose cells are numbers with a density")
     lines = (
         [] if rows is None else [notes.beside_name(s, rows[:, p], None) for s, p in zip(scales, positions, strict=True)]

@@ -33,7 +33,7 @@ from flowcli.table.schema import Column, Schema
 from flowcli.version import __version__
 
 KIND = "flowcli"
-FORMAT = 4
+FORMAT = 5
 MOST_MEMBERS = 1000
 HELD_OUT = "held_out"
 
@@ -210,8 +210,10 @@ def _is_possible(column: Column) -> bool:
         column.lower,
         column.upper,
         column.linear_below,
+        column.straight_above,
         column.value,
         column.step,
+        column.origin,
         *column.values,
         *column.atoms,
     ]
@@ -233,6 +235,7 @@ def _is_possible(column: Column) -> bool:
     }.get(column.kind, False)
     return (
         possible
+        and (column.straight_above is None or column.straight_above > 0)
         and all(isinstance(text, str) for text in texts)
         and list(column.values) == sorted(set(column.values))
         and list(column.atoms) == sorted(set(column.atoms))

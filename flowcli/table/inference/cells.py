@@ -24,12 +24,12 @@ class TypedCells:
     """
 
     def __init__(self, kind: pa.DataType) -> None:
-        self._kind = plain_type(kind)
+        self.kind = plain_type(kind)
         self.is_text = not is_number(kind)
 
     def written(self, values: NDArray[np.float64]) -> Written:
         """Return how numbers (N,) are written: integers and decimals as their type says, others by their digits."""
-        kind = self._kind
+        kind = self.kind
         if pa.types.is_integer(kind):
             return Written(integer=True, decimals=0)
         if pa.types.is_decimal(kind):
@@ -54,13 +54,17 @@ class WrittenCells:
 
     def __init__(self, decimal: str) -> None:
         self._decimal = decimal
-        self._present = self._texts = self._decimals = 0
+        self.present = self._texts = self._decimals = 0
         self._integer, self._exponent = True, False
+        self.has_leading_zeros = False
 
     @property
     def is_text(self) -> bool:
-        """Whether most of the cells so far that are not missing are texts."""
-        return 2 * self._texts > self._present
+        """Whether most of the cells so far that are not missing are texts, or digits after a zero that means nothing.
+
+        Nobody writes 00501 for the number 501.
+        """
+        return 2 * self._texts > self.present or self.has_leading_zeros
 
     def add(self, values: NDArray[np.float64], bad: NDArray[np.bool_] | None, cells: pa.ChunkedArray) -> None:
         """Take the next rows.
@@ -71,9 +75,9 @@ class WrittenCells:
             cells: As they are written, (rows,).
         """
         absent = np.isnan(values)
-        self._present += int(np.count_nonzero(~absent))
+        self.present += int(np.count_nonzero(~absent))
         if bad is not None:
-            self._present += int(np.count_nonzero(bad))
+            self.present += int(np.count_nonzero(bad))
             self._texts += self._count_texts(cells.filter(pa.array(bad)))
         self._inspect_digits(cells.filter(pa.array(~absent)) if absent.any() else cells)
 
@@ -93,6 +97,8 @@ class WrittenCells:
         if self._exponent or self._decimals > MAX_DECIMALS or not len(numbers):
             return
         numbers = pc.ascii_trim(numbers, characters=PADDING)
+        if not self.has_leading_zeros:
+            self.has_leading_zeros = bool(pc.any(pc.match_substring_regex(numbers, "^[+-]?0[0-9]")).as_py())
         point = pc.find_substring(numbers, self._decimal)
         if pc.max(point).as_py() >= 0:
             self._integer = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -9,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcli.errors import DataError, UsageError
-from flowcli.table.inference.lattice import REPEATED, Written, grid_step, repeated
+from flowcli.table.inference.any_step import Lattice
+from flowcli.table.inference.lattice import REPEATED, Written, find_lattice, repeated
+from flowcli.table.inference.left_out import MOST_LEVELS
 from flowcli.table.inference.relations import Relation, find_relations, remainder
 from flowcli.table.inference.value_distribution import (
     UNSEEN,
@@ -18,17 +21,20 @@ from flowcli.table.inference.value_distribution import (
     is_discrete,
     is_positive,
     linear_below_of,
+    straight_above_of,
     values_of,
 )
 from flowcli.table.schema import Column, Schema, parse_kind
+from flowcli.table.values.cell_format import is_date
+from flowcli.table.values.dates import DAY, DateFormat
 from flowcli.table.values.numbers import exclude_flag
 from flowcli.table.values.support import outside
 from flowcli.table.values.texts import is_boolean
+from flowcli.table.values.words import is_missing
 from flowcli.text import and_more, did_you_mean, listed, quoted
 
-MOST_LEVELS = 20_000
-# Texts of which over half stand in no other row name the rows, and say nothing about them.
-FEWEST_OF_NAMES, SHARE_OF_NAMES = 20, 0.5
+# Of a column's spread: how exactly a sum of columns has to be another, where no lattice tells.
+RELATION_NOISE = 1e-5
 # A remainder that fewer rows have is one of the others.
 REMAINDER_ROWS, REMAINDER_SHARE = 10, 5e-4
 
@@ -97,7 +103,7 @@ def _described(
     """One column."""
     cells = values[:, index]
     numbers = np.ascontiguousarray(cells[~np.isnan(cells)])
-    if not len(numbers):
+    if not len(numbers):  # asked for all the same
         remedy = f"leave it out with {exclude_flag([name])}"
         raise DataError(f"all cells are missing; {remedy}", source=source, column=name)
     column = Column(
@@ -105,10 +111,12 @@ def _described(
         integer=written.integer,
         decimals=written.decimals,
         levels=written.levels,
-        missing=len(numbers) < len(cells),
+        words=written.words,
+        format=written.format,
+        missing=bool(is_missing(cells).any()),
     )
     if written.levels:
-        return _of_text(column, numbers, written, wish, source)
+        return _of_text(column, written, wish, source)
     if relation is not None:
         return _of_remainder(column, values, relation, names)
     if numbers.min() == numbers.max():
@@ -117,10 +125,25 @@ def _described(
         return replace(column, kind="constant", value=float(numbers[0]))
     if wish is not None:
         return _as_wished(column, cells, written, wish, source, line)
+    if written.format is not None and is_date(written.format):
+        return _of_dates(column, numbers, written)
     return _of_numbers(column, numbers, written)
 
 
-def _of_text(column: Column, codes: Numbers, written: Written, wish: Column | None, source: str | None) -> Column:
+def _of_dates(column: Column, numbers: Numbers, written: Written) -> Column:
+    """Return a column of dates, which begin nowhere, or of times of day, which come again."""
+    form = DateFormat(written.format or "")
+    lattice = find_lattice(numbers, written) or Lattice(form.grain)
+    column = _on(column, Lattice(max(lattice.step, form.grain), lattice.origin))
+    found = values_of(numbers)
+    if is_discrete(numbers, found, Lattice(column.step or 1.0, column.origin)):
+        return _discrete(column, numbers)
+    if form.unit == "second of the day":
+        return replace(column, kind="circular", lower=0.0, upper=float(DAY))
+    return replace(column, kind="real")
+
+
+def _of_text(column: Column, written: Written, wish: Column | None, source: str | None) -> Column:
     """Return a column of text."""
     if wish is not None and wish.kind != "category":
         raise DataError(
@@ -129,17 +152,11 @@ def _of_text(column: Column, codes: Numbers, written: Written, wish: Column | No
             source=source,
             column=column.name,
         )
-    levels, counts = len(written.levels), np.bincount(codes.astype(np.int64))
-    alone = int((counts == 1).sum())
-    names_rows = levels > FEWEST_OF_NAMES and alone > SHARE_OF_NAMES * len(codes)
-    if (names_rows and wish is None) or levels > MOST_LEVELS:
-        problem = (
-            f"{alone:,} of {len(codes):,} rows have a text of their own" if names_rows else f"has {levels:,} texts"
-        )
+    levels = len(written.levels)
+    if levels > MOST_LEVELS:
         raise DataError(
-            f"{problem} (for example {quoted(written.levels[0])}), so it names rows and is no category; leave it out"
-            f" with {exclude_flag([column.name])}"
-            + (f", or give --kind {column.name}=category" if levels <= MOST_LEVELS else ""),
+            f"has {levels:,} texts (for example {quoted(written.levels[0])}), too many for a category; leave it out"
+            f" with {exclude_flag([column.name])}",
             source=source,
             column=column.name,
         )
@@ -166,10 +183,8 @@ def _as_wished(
 ) -> Column:
     """Return a column of the kind that the user gave."""
     numbers = cells[~np.isnan(cells)]
-    step = wish.step
-    if step is None and repeated(numbers) >= REPEATED:
-        step = grid_step(numbers, written)
-    column = replace(column, kind=wish.kind, lower=wish.lower, upper=wish.upper, step=step)
+    lattice = _lattice(numbers, written) if wish.step is None else Lattice(wish.step)
+    column = _on(replace(column, kind=wish.kind, lower=wish.lower, upper=wish.upper), lattice)
     if wish.kind == "discrete":
         return _discrete(column, numbers)
     if wish.step is not None:
@@ -183,29 +198,38 @@ def _as_wished(
 
 def _of_numbers(column: Column, numbers: Numbers, written: Written) -> Column:
     """Return a column of numbers of which nothing is known but the numbers."""
-    step = grid_step(numbers, written) if repeated(numbers) >= REPEATED else None
+    lattice = _lattice(numbers, written)
     found = values_of(numbers)
-    if step is not None and is_discrete(numbers, found, step):
-        return _discrete(replace(column, step=step), numbers)
-    atom = atom_of(numbers, found, step)
+    if lattice is not None and is_discrete(numbers, found, lattice):
+        return _discrete(_on(column, lattice), numbers)
+    atom = atom_of(numbers, found, None if lattice is None else lattice.step)
     if atom is None:
-        return _continuous(column, numbers, step)
+        return _continuous(_on(column, lattice), numbers)
     remaining = numbers[numbers != atom]
-    step = grid_step(remaining, written) if repeated(remaining) >= REPEATED else None
-    column = _continuous(replace(column, atoms=(atom,)), remaining, step)
+    column = _continuous(_on(replace(column, atoms=(atom,)), _lattice(remaining, written)), remaining)
     if atom != found.values[0]:
         return column
     # The density of the rest begins where the atom's cell ends, so that none of it is rounded to the atom.
-    begin = atom + (step or 0.0) / 2
+    begin = atom + (column.step or 0.0) / 2
     if column.kind != "bounded":
         return replace(column, kind="positive", lower=begin, linear_below=None)
     assert column.lower is not None
     return replace(column, lower=max(column.lower, begin))
 
 
-def _continuous(column: Column, numbers: Numbers, step: float | None) -> Column:
+def _lattice(numbers: Numbers, written: Written) -> Lattice | None:
+    """Return the lattice of numbers (N,); ``None`` where they hardly repeat, and are as good as not rounded."""
+    return find_lattice(numbers, written) if repeated(numbers) >= REPEATED else None
+
+
+def _on(column: Column, lattice: Lattice | None) -> Column:
+    """Return a column whose numbers lie on a lattice, if there is one."""
+    return column if lattice is None else replace(column, step=lattice.step, origin=lattice.origin)
+
+
+def _continuous(column: Column, numbers: Numbers) -> Column:
     """Return a column with a density: on an interval, above zero, or on the whole line."""
-    column = replace(column, step=step)
+    step = column.step
     interval = interval_of(numbers)
     if interval is not None:
         lower, upper = interval
@@ -217,7 +241,10 @@ def _continuous(column: Column, numbers: Numbers, step: float | None) -> Column:
                 column, kind="bounded", lower=lower, upper=upper, atoms=tuple(sorted({*column.atoms, *edges}))
             )
     if not is_positive(numbers, step):
-        return replace(column, kind="real")
+        width = straight_above_of(numbers, column.origin) if step is not None else None
+        if width is None or step is None:
+            return replace(column, kind="real")
+        return replace(column, kind="positive", lower=-step / 2, straight_above=width)
     return replace(column, kind="positive", linear_below=linear_below_of(numbers) if step is None else None)
 
 
@@ -236,16 +263,31 @@ def _relations(
     for index, how in enumerate(written):
         if how.levels:
             numeric[:, index] = np.nan
-    steps = [None if how.levels else how.finest for how in written]
-    targets = [index for index, name in enumerate(names) if steps[index] is not None and name not in spoken_for]
-    return find_relations(numeric, steps, targets)
+    finest = [None if how.levels else how.finest for how in written]
+    noise = [None if how.levels else _noise_of(cells) for how, cells in zip(written, values.T, strict=True)]
+    targets = [index for index, name in enumerate(names) if name not in spoken_for]
+    exact = find_relations(numeric, finest, [index for index in targets if finest[index] is not None])
+    # What was computed with the digits of a float32 is no sum to the digit.
+    coarse = [
+        step if own is None or (step or 0.0) > 100 * own else None for step, own in zip(noise, finest, strict=True)
+    ]
+    return find_relations(numeric, coarse, [index for index in targets if coarse[index] is not None], exact)
+
+
+def _noise_of(cells: Numbers) -> float | None:
+    """Return a power of ten that no relation between numbers (N,) without a lattice needs to be exact below."""
+    numbers = cells[~np.isnan(cells)]
+    scale = float(np.subtract(*np.quantile(numbers, [0.95, 0.05]))) if len(numbers) else 0.0
+    return 10.0 ** math.floor(math.log10(RELATION_NOISE * scale)) if scale > 0 and math.isfinite(scale) else None
 
 
 def _check_support(column: Column, cells: Numbers, source: str | None, line: Line) -> None:
+    lower, upper = column.support
     out = outside(column, cells)
+    if column.kind == "bounded" and column.step is None:  # many values on an edge have no density
+        out |= (cells == lower) | (cells == upper)
     if not out.any():
         return
-    lower, upper = column.support
     edges = column.step is not None or column.kind == "circular"
     must = (
         f"a positive value must be {'at least' if edges else 'above'} {lower:g}"

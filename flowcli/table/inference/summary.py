@@ -7,6 +7,10 @@ from numpy.typing import NDArray
 
 from flowcli.table.inference.infer import shown_sum
 from flowcli.table.schema import Column, Schema
+from flowcli.table.values.cell_format import is_date, texts_of, unit_of
+from flowcli.table.values.dates import DateFormat
+from flowcli.table.values.words import is_missing
+from flowcli.text import quoted
 
 
 def decisions(schema: Schema, values: NDArray[np.float64]) -> list[tuple[str, str, str, str]]:
@@ -25,13 +29,30 @@ def decisions(schema: Schema, values: NDArray[np.float64]) -> list[tuple[str, st
 def decision(column: Column) -> str:
     """Return what a column was taken for."""
     words = _kind(column)
+    if column.format is not None:
+        words = _of_format(column.format) + (f": {words}" if column.kind in ("discrete", "constant") else "")
     if column.continuous and column.step is not None:
-        words += f", in steps of {column.step:g}"
+        unit = unit_of(column.format) if column.format is not None else None
+        words += (
+            f", in steps of {column.step:g}{'' if unit is None else f' {unit}s' if column.step != 1 else f' {unit}'}"
+        )
+        if column.origin:
+            words += f" from {column.origin:g}"
     if column.atoms:
         words += f"; {' and '.join(f'{atom:g}' for atom in column.atoms)} apart"
     if column.subtracted_columns:
         words = f"{shown_sum(column)}, {_residual_words(column)}"
+    if column.words:
+        words += f", or {'a word' if len(column.words) > 3 else ' or '.join(map(quoted, column.words))}"
     return words + (", given" if column.given else "")
+
+
+def _of_format(form: str) -> str:
+    """Return what the cells of a format are."""
+    if not is_date(form):
+        return f"numbers as {form}"
+    kinds = {"second of the day": "time of day", "second": "date and time"}
+    return f"{kinds.get(DateFormat(form).unit, 'date')} as {form}"
 
 
 def _residual_words(column: Column) -> str:
@@ -49,6 +70,8 @@ def _residual_words(column: Column) -> str:
 
 def _kind(column: Column) -> str:
     match column.kind:
+        case "positive" if column.straight_above is not None:
+            return "from 0 up"
         case "positive":
             return f"above {column.lower:g}" if column.lower else "positive"
         case "bounded":
@@ -73,9 +96,12 @@ def _range(column: Column, cells: NDArray[np.float64]) -> str:
     if column.text:
         shown = ", ".join(column.levels[:2])
         return shown if len(column.levels) < 3 else f"{shown}, ..."
+    if column.format is not None:
+        first, last = texts_of(np.array([np.nanmin(cells), np.nanmax(cells)]), column.format, column.decimals)
+        return f"{first} to {last}"
     return f"{np.nanmin(cells):g} to {np.nanmax(cells):g}"
 
 
 def _missing(cells: NDArray[np.float64]) -> str:
-    share = float(np.isnan(cells).mean())
+    share = float(is_missing(cells).mean())
     return "" if not share else f"{share:.1%}" if share >= 1e-3 else "<0.1%"

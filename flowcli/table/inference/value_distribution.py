@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcli.random import Stream, numpy_generator
+from flowcli.table.inference.any_step import Lattice
 
 Numbers = NDArray[np.float64]
 
@@ -45,7 +46,7 @@ def values_of(numbers: Numbers) -> Values:
     return Values(*np.unique(numbers, return_counts=True))
 
 
-def is_discrete(numbers: Numbers, found: Values, step: float) -> bool:
+def is_discrete(numbers: Numbers, found: Values, lattice: Lattice) -> bool:
     """Return whether each value of a grid had better have a probability of its own.
 
     That is so where they are few, and where they are far more unequal than neighbours on a smooth density would be.
@@ -55,12 +56,12 @@ def is_discrete(numbers: Numbers, found: Values, step: float) -> bool:
         return False
     if count <= FEW and len(numbers) >= ROWS_EACH_OF_FEW * count:
         return True
-    return spikiness(numbers, step) >= SPIKY
+    return spikiness(numbers, lattice) >= SPIKY
 
 
-def spikiness(numbers: Numbers, step: float) -> float:
+def spikiness(numbers: Numbers, lattice: Lattice) -> float:
     """By how many nats a row the frequencies of values predict other rows better than a smooth histogram does."""
-    indices = np.round(numbers / step)
+    indices = np.round((numbers - lattice.origin) / lattice.step)
     half = numpy_generator(0, Stream.VALUE_HALVES).permutation(len(indices)) < len(indices) // 2
     seen, counts = np.unique(indices[half], return_counts=True)
     others = indices[~half]
@@ -134,6 +135,18 @@ def linear_below_of(numbers: Numbers) -> float | None:
     logs = np.log(numbers)
     lowest = float(logs.min() - LINEAR_BELOW * logs.std())
     return math.exp(lowest) if lowest > LEAST_LOG else None
+
+
+def straight_above_of(numbers: Numbers, origin: float) -> float | None:
+    """Return over which width counts (N,), which begin at zero, feel that there are none below it; ``None`` far away.
+
+    Counts are the numbers of a lattice through zero of which none is negative. The width is a power of two, lest it
+    change with every row.
+    """
+    deviation = float(numbers.std())
+    if origin or not 0 <= numbers.min() < deviation:
+        return None
+    return float(2.0 ** round(math.log2(deviation)))
 
 
 def log_normal_gain(numbers: Numbers) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -77,14 +77,18 @@ class Chunk(ABC):
         """
 
     def first_error(
-        self, wrong: NDArray[np.bool_] | None, positions: Sequence[int], problem: str | None = None
+        self,
+        wrong: NDArray[np.bool_] | None,
+        positions: Sequence[int],
+        problem: Callable[[int, int], str] | None = None,
     ) -> DataError | None:
         """Return the error for what is wrong first, a malformed record or a cell; ``None`` where nothing is.
 
         Args:
             wrong: The cells that cannot be used, (rows, D); ``None`` where all can.
             positions: The columns of ``values`` in the header, (D,).
-            problem: What is wrong with cells that are not bad; see ``error``.
+            problem: Called with the row and the column of a cell that is not bad, says what is wrong with it; see
+                ``error``.
         """
         row = None if wrong is None or not wrong.any() else int(np.argmax(wrong.any(axis=1)))
         if self.malformed is not None and (row is None or self.malformed.row <= row):
@@ -93,7 +97,8 @@ class Chunk(ABC):
             return None
         index = int(np.argmax(wrong[row]))
         is_bad = self.bad is not None and self.bad[row, index]
-        return self.error(row, positions[index], None if is_bad else problem)
+        said = None if is_bad or problem is None else problem(row, index)
+        return self.error(row, positions[index], said)
 
     def where(self, row: int) -> str:
         """Return where a row of this chunk stands, as the start of a notice."""

@@ -100,6 +100,11 @@ def _whole_records(stream: ByteStream, separator: bytes, name: str) -> Iterator[
         whole, open_quote = last_end(closed, separator)
         if ended and open_quote is None:
             whole = len(remaining)
+        whole = _without_blank_lines(remaining[:whole])
+        if ended and not remaining[whole:].strip(b"\r\n"):  # blank lines at the end are no rows
+            if whole:
+                yield remaining[:whole]
+            return
         if whole:
             yield remaining[:whole]
             line += count_lines(remaining[:whole])
@@ -116,6 +121,14 @@ def _whole_records(stream: ByteStream, separator: bytes, name: str) -> Iterator[
             more = yield from stream.read(CHUNK_BYTES)
             ended = len(more) < CHUNK_BYTES
             remaining += more
+
+
+def _without_blank_lines(records: bytes) -> int:
+    """Return where the last of some records ends that is no blank line, its own line end included."""
+    text = len(records.rstrip(b"\r\n"))
+    if not text:
+        return 0
+    return text + (2 if records[text : text + 2] == b"\r\n" else len(records[text : text + 1]))
 
 
 def _encoding_fault(data: bytes, ended: bool) -> tuple[int, str] | None:

@@ -6,16 +6,24 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flowcli.errors import DataError
 from flowcli.parallel.waiting import Waiting
 from flowcli.table.column_selection import ColumnRequest
 from flowcli.table.inference.cells import TypedCells, WrittenCells
+from flowcli.table.inference.formats import distinct, find_format, written_in
 from flowcli.table.inference.lattice import Written
+from flowcli.table.inference.mixed_cells import what_texts_are
 from flowcli.table.io.chunks import Chunk, TableSource
 from flowcli.table.io.inexact_integers import Notice, read_chunks
+from flowcli.table.values.cell_format import numbers_of
+from flowcli.table.values.dates import DateFormat
+from flowcli.table.values.numbers import is_text
+from flowcli.table.values.temporal import format_of, in_unit, is_temporal, seconds_of
 from flowcli.table.values.texts import as_text, levels_of
+from flowcli.table.values.words import as_cells
 
 
 class GatheredRows:
@@ -40,6 +48,8 @@ class GatheredRows:
 
     def __init__(self, source: TableSource, request: ColumnRequest, decimal: str, notice: Notice) -> None:
         self.source, self.names = source, request.names(source.header)
+        self._decimal, self._date_format = decimal, request.date_format
+        self._categories = {name for name in self.names if request.is_category(name)}
         index = {name: position for position, name in enumerate(source.header)}
         self._positions = [index[name] for name in self.names]
         self._columns: list[TypedCells | WrittenCells] = []
@@ -77,7 +87,8 @@ class GatheredRows:
             if isinstance(column, WrittenCells):
                 column.add(chunk.values[:, index], bad, chunk.cells.column(name))
             if column.is_text or (bad is not None and bad.any() and not self.source.typed):
-                texts[index] = as_text(chunk.cells.column(name), name, chunk.source)
+                cells = chunk.cells.column(name)
+                texts[index] = cells if is_temporal(cells.type) else as_text(cells, name, chunk.source)
         self._texts.append(texts)
         self._chunks.append(replace(chunk, cells=chunk.cells.select([])))
         if self.source.typed or chunk.malformed is not None:  # nothing that follows will tell texts from faults
@@ -85,7 +96,7 @@ class GatheredRows:
 
     def _refuse_faults(self) -> None:
         """Raise the first error of the file: a malformed record, or what is no number in a column not of text."""
-        numeric = np.array([not column.is_text for column in self._columns])
+        numeric = np.array([self._is_numeric(index) for index in range(len(self._columns))])
         for chunk in self._chunks:
             wrong = None if chunk.bad is None else chunk.bad & numeric
             error = chunk.first_error(wrong, self._positions)
@@ -93,14 +104,79 @@ class GatheredRows:
                 raise error
 
     def _decided(self, index: int) -> Written:
-        """Return how a column is written, and put the places of texts among their levels into the values."""
+        """Return how a column is written, and put what its texts stand for into the values."""
         column = self._columns[index]
-        if not column.is_text:
+        if not (column.is_text or self._has_bad_cells(index)):
             return column.written(self.values[:, index])
+        if isinstance(column, TypedCells) and is_temporal(column.kind) and self._texts:
+            return self._of_dates(index, column.kind)
+        texts = self._as_text(index)
+        if self.names[index] not in self._categories:
+            form = find_format(distinct(texts), self._decimal, self._date_format)
+            if form is not None:
+                self.values[:, index] = numbers_of(texts.to_pylist(), form)
+                return written_in(form, distinct(texts))
+            if (words := self._words(index, texts)) is not None:
+                own = self.values[:, index]
+                indices = pc.fill_null(pc.index_in(texts, value_set=pa.array(words)), -1).to_numpy()
+                own[indices >= 0] = as_cells(indices[indices >= 0])
+                return replace(column.written(own), words=words)
+        self.values[:, index], levels = levels_of(texts)
+        return Written(levels=levels)
+
+    def _of_dates(self, index: int, kind: pa.DataType) -> Written:
+        """Return how a column of dates or times is written, and put them into the values as numbers."""
+        parts = [seconds_of(texts[index]) for texts in self._texts]
+        form = format_of(np.concatenate(parts), kind)
+        self.values[:, index] = in_unit(np.concatenate(parts), DateFormat(form).unit)
+        return written_in(form, [])
+
+    def _has_bad_cells(self, index: int) -> bool:
+        """Return whether some cells of a column so far are neither numbers nor missing."""
+        return any(chunk.bad is not None and chunk.bad[:, index].any() for chunk in self._chunks)
+
+    def _is_numeric(self, index: int) -> bool:
+        """Return whether what is no number in a column, so far, is a fault."""
+        column = self._columns[index]
+        if column.is_text or self.source.typed or not self._has_bad_cells(index):
+            return not column.is_text
+        texts = self._as_text(index)
+        if find_format(distinct(texts), self._decimal, self._date_format) is not None:
+            return False
+        return self._what_texts_are(index, texts) == "slips"
+
+    def _words(self, index: int, texts: pa.ChunkedArray) -> tuple[str, ...] | None:
+        """Return the words among the numbers of a column, sorted; ``None`` where it is one of text."""
+        if not isinstance(self._columns[index], WrittenCells) or self._what_texts_are(index, texts) != "words":
+            return None
+        return tuple(sorted(self._counts(index, texts)))
+
+    def _what_texts_are(self, index: int, texts: pa.ChunkedArray) -> str:
+        column = self._columns[index]
+        assert isinstance(column, WrittenCells)
+        counts = self._counts(index, texts)
+        if column.has_leading_zeros:
+            return "column of text"
+        if not all(is_text(text, self._decimal) for text in counts):  # 1e999, inf and 1.234.5 are meant to be numbers
+            return "slips"
+        first = self._chunks[0].values[:, index]  # where there are enough different numbers, if there are any
+        return what_texts_are(counts, column.present, len(np.unique(first[~np.isnan(first)])))
+
+    def _counts(self, index: int, texts: pa.ChunkedArray) -> dict[str, int]:
+        """Return how many rows have each text that is no number."""
+        nothing = [np.zeros(len(chunk.values), np.bool_) for chunk in self._chunks]
+        masks = [
+            none if chunk.bad is None else chunk.bad[:, index]
+            for chunk, none in zip(self._chunks, nothing, strict=True)
+        ]
+        found = pc.value_counts(texts.filter(pa.array(np.concatenate(masks))))
+        return dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
+
+    def _as_text(self, index: int) -> pa.ChunkedArray:
+        """Return the cells of a column so far as texts."""
         parts = []
         for chunk, texts in zip(self._chunks, self._texts, strict=True):
             if index not in texts:
                 texts[index] = as_text(chunk.column(self._positions[index]), self.names[index], chunk.source)
             parts += texts[index].chunks
-        self.values[:, index], levels = levels_of(pa.chunked_array(parts, pa.string()))
-        return Written(levels=levels)
+        return pa.chunked_array(parts, pa.string())

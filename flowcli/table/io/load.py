@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from flowcli.errors import DataError, UsageError
 from flowcli.table.column_selection import ColumnRequest
 from flowcli.table.inference.infer import infer_schema
+from flowcli.table.inference.left_out import columns_left_out, say_left_out
 from flowcli.table.io.csv_reader import CsvReader
 from flowcli.table.io.gather import GatheredRows
 from flowcli.table.io.inexact_integers import Notice
@@ -155,6 +156,16 @@ def _table(gathered: GatheredRows, request: ColumnRequest, source: str, notice: 
         names, values, written = [names[i] for i in kept], values[:, kept], [written[i] for i in kept]
         if not names:
             raise UsageError("--weights: nothing but weights is left")
+    reasons = columns_left_out(names, values, written, request.spoken_for)
+    if reasons:
+        if len(reasons) == len(names):  # whoever has nothing but numbers in order means them
+            reasons = {index: reason for index, reason in reasons.items() if reason != "numbers the rows"}
+        if len(reasons) == len(names):
+            raise DataError("nothing is left to be modelled: " + say_left_out(names, reasons), source=name)
+        if reasons:
+            notice(say_left_out(names, reasons))
+        kept = [i for i in range(len(names)) if i not in reasons]
+        names, values, written = [names[i] for i in kept], values[:, kept], [written[i] for i in kept]
     kinds = request.kinds or {}
     schema = infer_schema(names, values, written, kinds, notice, given=request.given, source=name, line=gathered.line)
     return Table(values, schema, source, weights)

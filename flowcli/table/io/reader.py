@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flowcli.parallel.waiting import Waiting
@@ -20,7 +22,12 @@ from flowcli.table.io.source import is_parquet, open_bytes, open_file
 from flowcli.table.io.typed_reader import ParquetReader
 from flowcli.table.read_options import ReadOptions
 from flowcli.table.schema import Column
+from flowcli.table.values.cell_format import numbers_of
+from flowcli.table.values.dates import DateFormat
+from flowcli.table.values.numbers import is_missing as is_missing_text
+from flowcli.table.values.temporal import in_unit, is_temporal, seconds_of
 from flowcli.table.values.texts import as_text, indices
+from flowcli.table.values.words import as_cells, is_missing
 from flowcli.text import quoted
 
 ROWS_AT_ONCE = 65_536
@@ -80,8 +87,9 @@ class Reader:
 
     def _chunk_blocks(self) -> Iterator[Block | Waiting]:
         """Yield a block for each chunk of the source."""
-        numbers = [None if column.text else p for column, p in zip(self.columns, self._positions, strict=True)]
-        texts = [p for column, p in zip(self.columns, self._positions, strict=True) if column.text]
+        columns = list(zip(self.columns, self._positions, strict=True))
+        numbers = [None if column.text or column.format else position for column, position in columns]
+        texts = [position for column, position in columns if column.text or column.format or column.words]
         complete = np.array([not column.missing for column in self.columns], dtype=np.bool_)
         # A command that has bad rows to choose about knows that option.
         problem = MISSING + (", or give --bad-rows nan" if self._bad_rows else "")
@@ -91,11 +99,14 @@ class Reader:
                 yield chunk
                 continue
             self._fill_in_texts(chunk)
-            wrong = np.isnan(chunk.values) & complete
+            wrong = self._fill_in_formats(chunk)
+            self._fill_in_words(chunk)
+            wrong |= is_missing(chunk.values) & complete
             if chunk.bad is not None:
                 wrong |= chunk.bad
             leaves_rows_out = self._bad_rows == "nan" and bool(wrong.any())
-            error = chunk.first_error(None if leaves_rows_out else wrong, self._positions, problem)
+            problems = partial(self._problem, chunk, problem)
+            error = chunk.first_error(None if leaves_rows_out else wrong, self._positions, problems)
             if error is not None:
                 raise error
             cells = chunk.cells if self._keep_cells else None
@@ -104,6 +115,40 @@ class Reader:
                 yield Block(np.where(bad[:, None], np.nan, chunk.values), cells, bad)
             else:
                 yield Block(chunk.values, cells)
+
+    def _problem(self, chunk: Chunk, missing: str, row: int, index: int) -> str:
+        """Return what is wrong with a cell that is no bad number: it is missing, or not in its column's format."""
+        column = self.columns[index]
+        cell = chunk.cells.column(column.name)[row].as_py() if column.format is not None else None
+        if cell is None or is_missing_text(str(cell)):
+            return missing
+        return f"{quoted(str(cell))} is not written as {column.format}; correct it or drop the row"
+
+    def _fill_in_formats(self, chunk: Chunk) -> NDArray[np.bool_]:
+        """Put the numbers that texts in a format stand for into a chunk's values; return which cells have another."""
+        wrong = np.zeros(chunk.values.shape, dtype=np.bool_)
+        for index, column in enumerate(self.columns):
+            if column.format is not None:
+                cells = chunk.cells.column(column.name)
+                if is_temporal(cells.type):
+                    chunk.values[:, index] = in_unit(seconds_of(cells), DateFormat(column.format).unit)
+                    continue
+                texts = as_text(cells, column.name, chunk.source)
+                chunk.values[:, index] = numbers_of(texts.to_pylist(), column.format)
+                words = _indices_among(texts, column.words)
+                chunk.values[words >= 0, index] = as_cells(words[words >= 0])
+                wrong[:, index] = is_missing(chunk.values[:, index]) & ~texts.is_null().to_numpy()
+        return wrong
+
+    def _fill_in_words(self, chunk: Chunk) -> None:
+        """Put the words that may stand among numbers into a chunk's values; they are bad cells no more."""
+        for index, column in enumerate(self.columns):
+            if column.format is None and column.words and chunk.bad is not None and chunk.bad[:, index].any():
+                words = _indices_among(
+                    as_text(chunk.cells.column(column.name), column.name, chunk.source), column.words
+                )
+                chunk.values[words >= 0, index] = as_cells(words[words >= 0])
+                chunk.bad[words >= 0, index] = False
 
     def _fill_in_texts(self, chunk: Chunk) -> None:
         """Put the places of texts among their levels into a chunk's values; say once of each column that one has none.
@@ -123,6 +168,12 @@ class Reader:
             row = int(np.argmax(unseen))
             unknown = f"{quoted(str(cells[row].as_py()).strip())} is not among the texts that the model knows"
             self._notice(f"{chunk.where(row)}, column {column.name!r}: {unknown}, so the density there is zero")
+
+
+def _indices_among(texts: pa.ChunkedArray, words: Sequence[str]) -> NDArray[np.int64]:
+    """Return the place of each text among some words, (n,); -1 where it is none of them."""
+    found = pc.index_in(texts, value_set=pa.array(words, pa.string()), skip_nulls=True)
+    return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int64)
 
 
 @contextmanager

@@ -11,11 +11,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flowcli.table.schema import Column, Schema
+from flowcli.table.values.cell_format import is_date, rounded_dates, texts_of
 from flowcli.table.values.numbers import to_arrow
+from flowcli.table.values.words import indices_of
 
 # The key in a field's metadata under which the writer finds how many digits a CSV cell gets after the point.
 DECIMALS = b"decimals"
 _LARGEST_STEPS = 2.0**53
+MAX_DECIMALS = 12  # after the point; more are those of a float64, and not of who wrote the number
 
 
 def to_cells(values: NDArray[np.float64], schema: Schema) -> pa.Table:
@@ -40,11 +43,15 @@ def to_cells(values: NDArray[np.float64], schema: Schema) -> pa.Table:
         absent = np.isnan(rounded)
         if column.text:
             arrays.append(_texts(rounded, absent, column))
+        elif column.format or column.words:
+            arrays.append(pa.array(_formatted(rounded, column), pa.string()))
         elif _whole(column) and np.all(absent | (np.abs(rounded) < 2.0**63)):
             arrays.append(_with_nulls(to_arrow(np.where(absent, 0, rounded).astype(np.int64)), absent))
         else:
             arrays.append(_with_nulls(to_arrow(rounded), absent))
-        digits = None if column.text else 0 if _whole(column) else column.decimals
+        digits = (
+            None if pa.types.is_string(arrays[-1].type) or column.text else 0 if _whole(column) else column.decimals
+        )
         metadata = None if digits is None else {DECIMALS: str(digits).encode()}
         fields.append(pa.field(column.name, arrays[-1].type, metadata=metadata))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
@@ -61,6 +68,22 @@ def _texts(indices: NDArray[np.float64], absent: NDArray[np.bool_], column: Colu
     selected = _with_nulls(to_arrow(np.where(absent, 0, indices).astype(np.int64)), absent)
     texts = pa.array(column.levels, pa.string()).take(selected)
     return texts.cast(pa.bool_()) if column.levels == ("false", "true") else texts
+
+
+def _formatted(cells: NDArray[np.float64], column: Column) -> list[str | None]:
+    """Return cells (n,) as texts: numbers as the column is written, words as they are, ``None`` for a missing cell."""
+    digits = 0 if _whole(column) else column.decimals
+    if column.format is not None:
+        texts = texts_of(cells, column.format, digits)
+    elif digits is not None:
+        texts = [None if cell != cell else f"{cell:.{digits}f}" for cell in cells.tolist()]
+    else:
+        texts = [None if cell != cell else repr(cell) for cell in cells.tolist()]
+    if column.words:
+        for row in np.flatnonzero(np.isnan(cells)).tolist():
+            word = int(indices_of(cells[row : row + 1])[0])
+            texts[row] = column.words[word] if word >= 0 else None
+    return texts
 
 
 def _with_nulls(values: pa.Array, absent: NDArray[np.bool_]) -> pa.Array:
@@ -85,7 +108,7 @@ def _rounded(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]
     if column.kind == "constant" and not column.subtracted_columns:
         assert column.value is not None
         return (
-            np.where(np.isnan(values), values, column.value) if column.missing else np.full(len(values), column.value)
+            np.where(np.isnan(values), values, column.value) if column.has_gaps else np.full(len(values), column.value)
         )
     if column.subtracted_columns:
         return _to_digits(values, column)
@@ -96,6 +119,8 @@ def _rounded(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]
         numbers = _on_grid(values, column, column.step, open_ends=False)
     elif (digits := 0 if column.integer else column.decimals) is not None:
         numbers = _on_grid(values, column, float(f"1e-{digits}"), open_ends=True)
+    if column.format is not None and is_date(column.format):
+        numbers = rounded_dates(numbers, column.format)
     return np.where(np.isin(values, column.atoms) | np.isnan(values), values, numbers)
 
 
@@ -111,32 +136,46 @@ def _to_digits(values: NDArray[np.float64], column: Column) -> NDArray[np.float6
 def _angles_on_grid(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
     """Angles on their grid, from the lower end up to, but without, the upper one, which is the same point."""
     lower, upper = column.support
-    plain = Column(column.name, step=column.step, integer=column.integer, decimals=column.decimals)
+    plain = Column(
+        column.name, step=column.step, origin=column.origin, integer=column.integer, decimals=column.decimals
+    )
     rounded = _rounded(values, plain)
     return np.where(rounded >= upper, rounded - (upper - lower), rounded)
 
 
 def _on_grid(values: NDArray[np.float64], column: Column, step: float, *, open_ends: bool) -> NDArray[np.float64]:
-    """Return the nearest multiple of a step that the column may hold; without ``open_ends`` bounds count too."""
-    _, digits, exponent = Decimal(repr(step)).as_tuple()
-    assert isinstance(exponent, int)
-    unit = int("".join(map(str, digits)))
+    """Return the nearest number of a lattice that the column may hold; without ``open_ends`` bounds count too."""
+    exact, origin = Decimal(repr(step)), Decimal(repr(column.origin))
     with np.errstate(over="ignore"):
-        steps = np.rint(values / step)
+        steps = np.rint((values - column.origin) / step)
     lower, upper = (-math.inf, math.inf) if column.kind == "circular" else column.support
     if math.isfinite(lower):
-        least = math.ceil(Decimal(repr(lower)) / Decimal(repr(step)))
-        least += open_ends and Decimal(repr(step)) * least == Decimal(repr(lower))
+        least = math.ceil((Decimal(repr(lower)) - origin) / exact)
+        least += open_ends and origin + exact * least == Decimal(repr(lower))
         steps = np.maximum(steps, least)
     if math.isfinite(upper):
-        most = math.floor(Decimal(repr(upper)) / Decimal(repr(step)))
-        most -= open_ends and Decimal(repr(step)) * most == Decimal(repr(upper))
+        most = math.floor((Decimal(repr(upper)) - origin) / exact)
+        most -= open_ends and origin + exact * most == Decimal(repr(upper))
         steps = np.minimum(steps, most)
+    exponent = min(_exponent(exact), _exponent(origin))
+    if exponent < -MAX_DECIMALS and column.decimals is not None:  # a step that few digits show no more than roughly
+        with np.errstate(over="ignore"):
+            rounded = np.round(column.origin + steps * step, column.decimals)
+        return np.asarray(np.where(np.isfinite(rounded), rounded, values) + 0.0)
+    unit, first = int(exact.scaleb(-exponent)), int(origin.scaleb(-exponent))
     with np.errstate(over="ignore"):
-        whole = steps * unit
-    # Further out, a float64 is coarser than the grid: the value is as rounded as it can be.
+        whole, multiples = steps * unit + first, column.origin + steps * step
+    # Further out, a float64 is coarser than the lattice, or than the digits of its step.
     inside = np.abs(whole) < _LARGEST_STEPS
-    return np.where(inside, _scaled(np.where(inside, whole, 0.0), exponent), values) + 0.0
+    outside = np.where(np.isfinite(multiples), multiples, values) if exponent < -MAX_DECIMALS else values
+    return np.where(inside, _scaled(np.where(inside, whole, 0.0), exponent), outside) + 0.0
+
+
+def _exponent(number: Decimal) -> int:
+    """Return the power of ten that the last digit of a number stands for."""
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return exponent if number else 0
 
 
 def _scaled(whole: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:

@@ -13,9 +13,9 @@ Numbers = NDArray[np.float64]
 def outside(column: Column, cells: Numbers) -> NDArray[np.bool_]:
     """Return which numbers (N,) lie outside of a continuous column's support."""
     lower, upper = column.support
-    # The cell of the grid around a value on the edge is cut by the bound, so the value is inside all the same; the two
-    # edges of a circle are one point of it.
-    if column.step is not None or column.kind == "circular":
+    # The rounding interval around a value on the edge is cut by the bound, so the value is inside all the same, and a
+    # share of 1 was measured as less; the two edges of a circle are one point of it.
+    if column.step is not None or column.kind in ("circular", "bounded"):
         return np.asarray((cells < lower) | (cells > upper))
     return np.asarray((cells <= lower) | (cells >= upper))
 

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from flowcli.errors import DataError, UsageError
 from flowcli.table.schema import Column
+from flowcli.table.values.cell_format import numbers_of
 from flowcli.table.values.numbers import MISSING, PADDING, is_missing, number, plain_type
 from flowcli.table.values.support import first_invalid
+from flowcli.table.values.words import as_cells
 from flowcli.text import did_you_mean, listed
 
 UNSEEN = -1.0  # the place of a text that the column cannot have
@@ -76,7 +78,14 @@ def read_cell(cell: str, column: Column) -> float:
             return column_index
         hint = did_you_mean(text, column.levels) or f"; it is one of {listed(column.levels)}"
         raise UsageError(f"{column.name}={cell}: there is no such text in that column{hint}")
-    value = number(text)
+    if text in column.words:
+        return float(as_cells(np.array([column.words.index(text)]))[0])
+    if column.format is not None:
+        value: float | None = float(numbers_of([text], column.format)[0])
+        if value != value:
+            raise UsageError(f"{column.name}={cell}: not written as {column.format}")
+    else:
+        value = number(text)
     if value is None or not math.isfinite(value):
         raise UsageError(f"{column.name}={cell}: not a finite number")
     if (problem := first_invalid(column, np.array([value]))) is not None:

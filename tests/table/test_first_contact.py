@@ -1,0 +1,135 @@
+"""Tables as strangers bring them: words among numbers, what names a row, texts that look like numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flowcli.errors import DataError
+from flowcli.table import Column, ColumnRequest, Schema, open_table, read_table, to_cells
+from flowcli.table.io import csv_reader
+from flowcli.table.io.load import Table
+
+RNG = np.random.default_rng(1)
+
+
+def read(
+    tmp_path: Path, columns: dict[str, list[object]], request: ColumnRequest | None = None
+) -> tuple[Table, list[str]]:
+    path, notices = tmp_path / "d.csv", []
+    rows = zip(*columns.values(), strict=True)
+    path.write_text("\n".join(",".join(map(str, row)) for row in [list(columns), *rows]) + "\n")
+    return read_table(str(path), request or ColumnRequest(), notice=notices.append), notices
+
+
+def cells(column: Column, values: np.ndarray) -> list[str | None]:
+    return [
+        None if cell is None else str(cell)
+        for cell in to_cells(values[:, None], Schema((column,))).column(0).to_pylist()
+    ]
+
+
+NUMBERS = [f"{value:.1f}" for value in RNG.gamma(5, 9, 200)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        ([*NUMBERS, "<0.1", "<0.1", "unknown", "unknown", "unknown"], ("<0.1", "unknown")),
+        ([*NUMBERS, *300 * ["below"], ""], ("below",)),
+        (["1", "2", "3", "4", "5+", "5+"] * 50, ("5+",)),
+    ],
+)
+def test_words_among_numbers_are_kept_beside_them(tmp_path, texts, words):
+    table, _ = read(tmp_path, {"x": texts, "y": list(RNG.normal(size=len(texts)))})
+    column = table.schema.columns[0]
+    assert (column.words, column.missing, column.text) == (words, "" in texts, False)
+    assert cells(column, table.values[:, 0]) == [text or None for text in texts]
+    with open_table(str(tmp_path / "d.csv"), table.schema.columns, notice=lambda _: None) as reader:
+        assert reader.values().tobytes() == table.values.tobytes()
+
+
+def test_one_word_is_a_slip_and_many_are_a_column_of_text(tmp_path):
+    with pytest.raises(DataError, match=r":202, column 'x': 'abc' is not a number"):
+        read(tmp_path, {"x": [*NUMBERS, "abc"], "y": list(RNG.normal(size=201))})
+    table, _ = read(
+        tmp_path, {"x": [*range(1, 151), *(f"{k}a" for k in range(30))] * 2, "y": list(RNG.normal(size=360))}
+    )
+    assert table.schema.columns[0].kind == "category"
+
+
+def test_a_model_refuses_a_word_that_it_does_not_know(tmp_path):
+    table, _ = read(tmp_path, {"x": [*NUMBERS, "low", "low"]})
+    other = tmp_path / "o.csv"
+    other.write_text("x\n1.5\nhigh\n")
+    with (
+        open_table(str(other), table.schema.columns, notice=lambda _: None) as reader,
+        pytest.raises(DataError, match=":3, column 'x': 'high' is not a number"),
+    ):
+        reader.values()
+
+
+LEFT_OUT = {
+    "": list(range(100)),
+    "Unnamed: 0": list(range(1, 101)),
+    "rownames": [3 * k + 1 for k in range(100)],
+    "user_id": list(RNG.permutation(10_000)[:100]),
+    "hash": [f"{k:08x}" for k in RNG.integers(2**31, size=100)],
+    "name": [f"person {k}" for k in range(100)],
+    "nothing": 100 * [""],
+}
+
+
+@pytest.mark.parametrize("name", [name for name in LEFT_OUT if name])
+def test_what_names_a_row_is_left_out_in_one_line_and_comes_back(tmp_path, name):
+    columns = {name: LEFT_OUT[name], "x": list(RNG.normal(size=100))}
+    table, notices = read(tmp_path, columns)
+    assert table.schema.names == ["x"]
+    assert sum("left out" in line and repr(name) in line for line in notices) == 1
+    if name != "nothing":
+        assert read(tmp_path, columns, ColumnRequest(columns=[name, "x"]))[0].schema.names == [name, "x"]
+        assert read(tmp_path, columns, ColumnRequest(kinds={name: "category"}))[0].schema.names == [name, "x"]
+
+
+def test_years_in_order_and_keys_that_come_again_stay(tmp_path):
+    columns = {"year": list(range(1900, 2000)), "id": [k // 2 for k in range(100)], "x": list(RNG.normal(size=100))}
+    assert read(tmp_path, columns)[0].schema.names == ["year", "id", "x"]
+
+
+def test_leading_zeros_make_texts(tmp_path):
+    table, _ = read(tmp_path, {"zip": ["00501", "10001", "60601", "94110"] * 25, "x": list(RNG.normal(size=100))})
+    assert table.schema.columns[0].levels == ("00501", "10001", "60601", "94110")
+
+
+FORMATTED = {
+    "date": ([f"2020-{m:02d}-{d:02d}" for m in range(1, 13) for d in (1, 9, 30) if (m, d) != (2, 30)], "real"),
+    "clock": ([f"{h:02d}:{m:02d}" for h in range(24) for m in (0, 7, 31)], "circular"),
+    "price": ([f"'$1,{k:03d}.50'" for k in range(0, 999, 13)], "positive"),
+    "rate": ([f"{k / 10:.1f}%" for k in range(1, 900, 11)], "positive"),
+}
+
+
+@pytest.mark.parametrize("name", FORMATTED)
+def test_cells_in_a_format_are_numbers_and_are_written_in_it(tmp_path, name):
+    texts = [text.strip("'") for text in FORMATTED[name][0]]
+    quoted = [f'"{text}"' for text in texts]
+    table, _ = read(tmp_path, {name: quoted, "x": list(RNG.normal(size=len(texts)))})
+    column = table.schema.columns[0]
+    assert column.format is not None
+    assert np.isfinite(table.values).all()
+    assert cells(column, table.values[:, 0]) == texts
+    with open_table(str(tmp_path / "d.csv"), table.schema.columns, notice=lambda _: None) as reader:
+        assert np.array_equal(reader.values(), table.values)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [4, 7, 64, 2**20])
+@pytest.mark.parametrize("blank", [0, 1, 5, 40])
+def test_blank_lines_at_the_end_are_no_rows(tmp_path, monkeypatch, end, size, blank):
+    monkeypatch.setattr(csv_reader, "CHUNK_BYTES", size)
+    path = tmp_path / "d.csv"
+    path.write_bytes(end.join(["a,b", "1,2", '3,"4"', *blank * [""], ""]).encode())
+    table = read_table(str(path), notice=lambda _: None)
+    assert table.values.tolist() == [[1, 2], [3, 4]]
