@@ -84,6 +84,8 @@ def infer_schema(
         column = _described(
             name, values, index, written[index], request.get(name), relations.get(index), names, source, line
         )
+        if name not in request and any(index in (part for part, _ in r.parts) for r in relations.values()):
+            column = _from_zero_up(column, values[:, index])  # what adds up to something is an amount
         columns.append(replace(column, given=name in given))
     _say(columns, values, relations, notice)
     return Schema(tuple(columns))
@@ -241,11 +243,16 @@ def _continuous(column: Column, numbers: Numbers) -> Column:
                 column, kind="bounded", lower=lower, upper=upper, atoms=tuple(sorted({*column.atoms, *edges}))
             )
     if not is_positive(numbers, step):
-        width = straight_above_of(numbers, column.origin) if step is not None else None
-        if width is None or step is None:
-            return replace(column, kind="real")
-        return replace(column, kind="positive", lower=-step / 2, straight_above=width)
+        return _from_zero_up(replace(column, kind="real"), numbers) if column.integer else replace(column, kind="real")
     return replace(column, kind="positive", linear_below=linear_below_of(numbers) if step is None else None)
+
+
+def _from_zero_up(column: Column, numbers: Numbers) -> Column:
+    """Return a real column on a lattice as one of counts or amounts, if its numbers (N,) end near zero."""
+    width = straight_above_of(numbers, column.origin)
+    if column.step is None or column.kind != "real" or column.atoms or width is None:
+        return column
+    return replace(column, kind="positive", lower=-column.step / 2, straight_above=width)
 
 
 def _discrete(column: Column, numbers: Numbers) -> Column:
