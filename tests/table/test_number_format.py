@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flowcli.table.values.number_format import find_number_format
+from flowcli.table.values.number_format import NumberFormat, find_number_format
 
 CELLS = {
     "dollars": (["$1,234.50", "$12.00", "-$3.10"], ".", [1234.5, 12, -3.1], 2),
@@ -14,6 +14,7 @@ CELLS = {
     "commas": (["1,234", "567", "12,000", "9,999"], ".", [1234, 567, 12000, 9999], 0),
     "millions": (["1,234,567", "7,654,321"], ".", [1234567, 7654321], 0),
     "euros": (["1.234,50 €", "3,00 €"], ",", [1234.5, 3], 2),
+    "euros without thousands": (["1,5 €", "-3,0 €"], ",", [1.5, -3], 1),
     "apostrophes": (["1'234", "12"], ".", [1234, 12], 0),
     "a code before": (["USD 12", "USD 1,200"], ".", [12, 1200], 0),
 }
@@ -26,6 +27,9 @@ def test_cells_are_numbers_and_come_back(cells, decimal, numbers, decimals):
     assert np.array_equal(form.numbers(cells), numbers)
     assert form.decimals(cells) == decimals
     assert form.texts(np.array(numbers), decimals) == cells
+    again = NumberFormat(form.text)  # all that a model file keeps of it
+    assert np.array_equal(again.numbers(cells), numbers)
+    assert again.texts(np.array(numbers), decimals) == cells
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ _SIGNS = r"[$€£¥₹%]|US\$|USD|EUR|GBP|CHF|kr"
 _GROUPS = (",", ".", "'", " ", "\u00a0", "\u202f")
 # What stands before the digits, and what after them.
 _CELL = re.compile(rf"-?(?P<before>(?:(?:{_SIGNS}) ?)?)-?\d(?:[^A-Za-z%$€£¥₹]*\d)?(?P<after>(?: ?(?:{_SIGNS}))?)")
+_COMMA = ",0"  # after the last ``#`` of a format whose decimal mark is a comma
 PROBED = 64  # texts that a format is tried on before all are
 # Numbers with a comma and three digits after it, beside some without: fewer may have a decimal comma.
 FEWEST_GROUPED = 3
@@ -26,19 +27,29 @@ class NumberFormat:
     """How numbers are written, but for their digits.
 
     Attributes:
-        text: What stands before and after the number, which is ``#``, or ``#,#`` with what separates thousands.
-        decimal: The decimal mark.
+        text: What stands before and after the number, which is ``#``, or ``#,#`` with what separates thousands; with a
+            decimal comma ``#,0`` or ``#.#,0``.
     """
 
     text: str
-    decimal: str = "."
+
+    @classmethod
+    def of(cls, before: str, group: str, decimal: str, after: str) -> NumberFormat:
+        """Return the format with these parts: before the number, between thousands, the decimal mark, and after it."""
+        return cls(f"{before}#{f'{group}#' if group else ''}{_COMMA if decimal == ',' else ''}{after}")
 
     @cached_property
     def _parts(self) -> tuple[str, str, str]:
         """What stands before the number, what separates its thousands, and what stands after it."""
         before, _, remaining = self.text.partition("#")
         group, inner, after = remaining.partition("#")
-        return (before, group, after) if inner else (before, "", remaining)
+        group, after = (group, after) if inner else ("", remaining)
+        return before, group, after.removeprefix(_COMMA)
+
+    @cached_property
+    def decimal(self) -> str:
+        """The decimal mark."""
+        return "," if self.text.rpartition("#")[2].startswith(_COMMA) else "."
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -99,7 +110,7 @@ def find_number_format(texts: Sequence[str], decimal: str) -> NumberFormat | Non
         return None
     before, after = match.group("before", "after")
     for group in ("", *(mark for mark in _GROUPS if mark != decimal)):
-        form = NumberFormat(f"{before}#{group}{'#' if group else ''}{after}", decimal)
+        form = NumberFormat.of(before, group, decimal, after)
         if all(form.number(text) is not None for part in (texts[::step] for step in _steps(texts)) for text in part):
             if not group:
                 return form if before or after else None
