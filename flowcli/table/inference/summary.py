@@ -29,13 +29,12 @@ def decisions(schema: Schema, values: NDArray[np.float64]) -> list[tuple[str, st
 def decision(column: Column) -> str:
     """Return what a column was taken for."""
     words = _kind(column)
-    if column.format is not None:
-        words = _of_format(column.format) + (f": {words}" if column.kind in ("discrete", "constant") else "")
+    if column.format is not None and is_date(column.format):
+        words = _of_dates(column.format) + (f": {words}" if column.kind in ("discrete", "constant") else "")
     if column.continuous and column.step is not None:
-        unit = unit_of(column.format) if column.format is not None else None
-        words += (
-            f", in steps of {column.step:g}{'' if unit is None else f' {unit}s' if column.step != 1 else f' {unit}'}"
-        )
+        unit = None if column.format is None else unit_of(column.format)
+        plural = "s" if column.step != 1 else ""
+        words += f", in steps of {column.step:g}" + ("" if unit is None else f" {unit}{plural}")
         if column.origin:
             words += f" from {column.origin:g}"
     if column.atoms:
@@ -47,12 +46,9 @@ def decision(column: Column) -> str:
     return words + (", given" if column.given else "")
 
 
-def _of_format(form: str) -> str:
-    """Return what the cells of a format are."""
-    if not is_date(form):
-        return f"numbers as {form}"
-    kinds = {"second of the day": "time of day", "second": "date and time"}
-    return f"{kinds.get(DateFormat(form).unit, 'date')} as {form}"
+def _of_dates(form: str) -> str:
+    """Return what the cells of a format of dates or times are; how they are written is seen from their range."""
+    return {"second of the day": "time of day", "second": "date and time"}.get(DateFormat(form).unit, "date")
 
 
 def _residual_words(column: Column) -> str:
