@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flowcli.errors import DataError
-from flowcli.table import Column, ColumnRequest, Schema, open_table, read_table, to_cells
+from flowcli.table import Column, ColumnRequest, ReadOptions, Schema, open_table, read_table, to_cells
 from flowcli.table.io import csv_reader
 from flowcli.table.io.load import Table
 
@@ -133,3 +133,15 @@ def test_blank_lines_at_the_end_are_no_rows(tmp_path, monkeypatch, end, size, bl
     path.write_bytes(end.join(["a,b", "1,2", '3,"4"', *blank * [""], ""]).encode())
     table = read_table(str(path), notice=lambda _: None)
     assert table.values.tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_decimal_comma_is_part_of_a_format(tmp_path):
+    texts = ["1.438,65 €", "942,04 €", "12,00 €", "1.000.000,10 €"] * 10
+    path = tmp_path / "d.csv"
+    path.write_text("p;x\n" + "".join(f"{text};{row},5\n" for row, text in enumerate(texts)))
+    options = ReadOptions(separator=";", decimal=",")
+    table = read_table(str(path), options=options, notice=lambda _: None)
+    assert table.values[:4, 0].tolist() == [1438.65, 942.04, 12.0, 1000000.1]
+    assert cells(table.schema.columns[0], table.values[:, 0]) == texts
+    with open_table(str(path), table.schema.columns, options=options, notice=lambda _: None) as reader:
+        assert np.array_equal(reader.values(), table.values)

@@ -68,9 +68,8 @@ def numbers_rows(name: str, cells: Numbers) -> bool:
         return False
     if cells[0] in (0.0, 1.0) and (np.diff(cells) == 1).all():
         return True
-    if _NUMBER_OF_ROW.fullmatch(name.strip()):
-        return bool((np.diff(cells) > 0).all()) or len(np.unique(cells)) == len(cells)
-    return _KEY.fullmatch(name.strip()) is not None and len(np.unique(cells)) == len(cells)
+    is_key = any(pattern.fullmatch(name.strip()) for pattern in (_NUMBER_OF_ROW, _KEY))
+    return is_key and len(np.unique(cells)) == len(cells)
 
 
 def say_left_out(names: Sequence[str], reasons: Mapping[int, str]) -> str:

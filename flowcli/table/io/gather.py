@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +23,20 @@ from flowcli.table.values.cell_format import numbers_of
 from flowcli.table.values.dates import DateFormat
 from flowcli.table.values.numbers import is_text
 from flowcli.table.values.temporal import format_of, in_unit, is_temporal, seconds_of
-from flowcli.table.values.texts import as_text, levels_of
-from flowcli.table.values.words import as_cells
+from flowcli.table.values.texts import as_text, levels_of, put_words
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    """What the cells of a column that are no plain numbers stand for: texts, unless one of these says otherwise.
+
+    Attributes:
+        form: The format of dates or numbers that all of them have.
+        words: The words that stand among numbers.
+    """
+
+    form: str | None = None
+    words: tuple[str, ...] = ()
 
 
 class GatheredRows:
@@ -67,12 +80,13 @@ class GatheredRows:
         for chunk in read_chunks(source, numbers, kept, notice):
             if not isinstance(chunk, Waiting):
                 self._add(chunk)
-        self._refuse_faults()
+        meanings = [self._meaning(index) for index in range(len(self.names))]
+        self._refuse_faults(self._chunks, meanings)
         if not self._chunks:
             raise DataError(f"has {'columns' if source.typed else 'a header'} but no rows", source=source.name)
         parts = [chunk.values for chunk in self._chunks]
         self.values: NDArray[np.float64] = np.concatenate(parts) if len(parts) > 1 else parts[0]
-        self.written = [self._decided(index) for index in range(len(self.names))]
+        self.written = [self._decided(index, meaning) for index, meaning in enumerate(meanings)]
 
     def line(self, row: int) -> int | None:
         """Return the line in the file of a row; ``None`` where rows have no lines."""
@@ -91,85 +105,70 @@ class GatheredRows:
                 texts[index] = cells if is_temporal(cells.type) else as_text(cells, name, chunk.source)
         self._texts.append(texts)
         self._chunks.append(replace(chunk, cells=chunk.cells.select([])))
-        if self.source.typed or chunk.malformed is not None:  # nothing that follows will tell texts from faults
-            self._refuse_faults()
+        if chunk.malformed is not None:
+            self._refuse_faults(self._chunks, [self._meaning(index) for index in range(len(self.names))])
+        elif self.source.typed:  # nothing that follows will tell texts from faults
+            self._refuse_faults([chunk], [_Meaning() if column.is_text else None for column in self._columns])
 
-    def _refuse_faults(self) -> None:
-        """Raise the first error of the file: a malformed record, or what is no number in a column not of text."""
-        numeric = np.array([self._is_numeric(index) for index in range(len(self._columns))])
-        for chunk in self._chunks:
+    def _refuse_faults(self, chunks: Sequence[Chunk], meanings: Sequence[_Meaning | None]) -> None:
+        """Raise the first error in some chunks: a malformed record, or what is no number in a column of numbers."""
+        numeric = np.array([meaning is None for meaning in meanings])
+        for chunk in chunks:
             wrong = None if chunk.bad is None else chunk.bad & numeric
             error = chunk.first_error(wrong, self._positions)
             if error is not None:
                 raise error
 
-    def _decided(self, index: int) -> Written:
-        """Return how a column is written, and put what its texts stand for into the values."""
+    def _meaning(self, index: int) -> _Meaning | None:
+        """Return what the cells of a column, as far as it was read, stand for; ``None`` where all must be numbers."""
         column = self._columns[index]
-        if not (column.is_text or self._has_bad_cells(index)):
-            return column.written(self.values[:, index])
-        if isinstance(column, TypedCells) and is_temporal(column.kind) and self._texts:
-            return self._of_dates(index, column.kind)
+        if not (column.is_text or self._has_bad_cells(index)) or (self.source.typed and not column.is_text):
+            return None
+        if self.names[index] in self._categories or (isinstance(column, TypedCells) and is_temporal(column.kind)):
+            return _Meaning()
         texts = self._as_text(index)
-        if self.names[index] not in self._categories:
-            form = find_format(distinct(texts), self._decimal, self._date_format)
-            if form is not None:
-                self.values[:, index] = numbers_of(texts.to_pylist(), form)
-                return written_in(form, distinct(texts))
-            if (words := self._words(index, texts)) is not None:
-                own = self.values[:, index]
-                indices = pc.fill_null(pc.index_in(texts, value_set=pa.array(words)), -1).to_numpy()
-                own[indices >= 0] = as_cells(indices[indices >= 0])
-                return replace(column.written(own), words=words)
-        self.values[:, index], levels = levels_of(texts)
-        return Written(levels=levels)
+        form = find_format(distinct(texts), self._decimal, self._date_format)
+        if form is not None:
+            return _Meaning(form)
+        if isinstance(column, TypedCells) or column.has_leading_zeros:
+            return _Meaning()
+        counts = self._counts(index, texts)
+        kind = "slips"  # such as 1e999, inf and 1.234.5, which are meant to be numbers
+        if all(is_text(text, self._decimal) for text in counts):
+            first = self._chunks[0].values[:, index]  # where there are enough different numbers, if there are any
+            kind = what_texts_are(counts, column.present, len(np.unique(first[~np.isnan(first)])))
+        if kind == "words":
+            return _Meaning(words=tuple(sorted(counts)))
+        return _Meaning() if kind == "column of text" or column.is_text else None
 
-    def _of_dates(self, index: int, kind: pa.DataType) -> Written:
-        """Return how a column of dates or times is written, and put them into the values as numbers."""
-        parts = [seconds_of(texts[index]) for texts in self._texts]
-        form = format_of(np.concatenate(parts), kind)
-        self.values[:, index] = in_unit(np.concatenate(parts), DateFormat(form).unit)
-        return written_in(form, [])
+    def _decided(self, index: int, meaning: _Meaning | None) -> Written:
+        """Return how a column is written, and put what its texts stand for into the values."""
+        column, values = self._columns[index], self.values[:, index]
+        if meaning is None:
+            return column.written(values)
+        if isinstance(column, TypedCells) and is_temporal(column.kind):
+            seconds = np.concatenate([seconds_of(texts[index]) for texts in self._texts])
+            form = format_of(seconds, column.kind)
+            values[:] = in_unit(seconds, DateFormat(form).unit)
+            return written_in(form, [])
+        texts = self._as_text(index)
+        if meaning.form is not None:
+            values[:] = numbers_of(texts.to_pylist(), meaning.form)
+            return written_in(meaning.form, distinct(texts))
+        if meaning.words:
+            put_words(values, texts, meaning.words)
+            return replace(column.written(values), words=meaning.words)
+        values[:], levels = levels_of(texts)
+        return Written(levels=levels)
 
     def _has_bad_cells(self, index: int) -> bool:
         """Return whether some cells of a column so far are neither numbers nor missing."""
         return any(chunk.bad is not None and chunk.bad[:, index].any() for chunk in self._chunks)
 
-    def _is_numeric(self, index: int) -> bool:
-        """Return whether what is no number in a column, so far, is a fault."""
-        column = self._columns[index]
-        if column.is_text or self.source.typed or not self._has_bad_cells(index):
-            return not column.is_text
-        texts = self._as_text(index)
-        if find_format(distinct(texts), self._decimal, self._date_format) is not None:
-            return False
-        return self._what_texts_are(index, texts) == "slips"
-
-    def _words(self, index: int, texts: pa.ChunkedArray) -> tuple[str, ...] | None:
-        """Return the words among the numbers of a column, sorted; ``None`` where it is one of text."""
-        if not isinstance(self._columns[index], WrittenCells) or self._what_texts_are(index, texts) != "words":
-            return None
-        return tuple(sorted(self._counts(index, texts)))
-
-    def _what_texts_are(self, index: int, texts: pa.ChunkedArray) -> str:
-        column = self._columns[index]
-        assert isinstance(column, WrittenCells)
-        counts = self._counts(index, texts)
-        if column.has_leading_zeros:
-            return "column of text"
-        if not all(is_text(text, self._decimal) for text in counts):  # 1e999, inf and 1.234.5 are meant to be numbers
-            return "slips"
-        first = self._chunks[0].values[:, index]  # where there are enough different numbers, if there are any
-        return what_texts_are(counts, column.present, len(np.unique(first[~np.isnan(first)])))
-
     def _counts(self, index: int, texts: pa.ChunkedArray) -> dict[str, int]:
         """Return how many rows have each text that is no number."""
-        nothing = [np.zeros(len(chunk.values), np.bool_) for chunk in self._chunks]
-        masks = [
-            none if chunk.bad is None else chunk.bad[:, index]
-            for chunk, none in zip(self._chunks, nothing, strict=True)
-        ]
-        found = pc.value_counts(texts.filter(pa.array(np.concatenate(masks))))
+        bad = [np.zeros(len(c.values), np.bool_) if c.bad is None else c.bad[:, index] for c in self._chunks]
+        found = pc.value_counts(texts.filter(pa.array(np.concatenate(bad))))
         return dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
 
     def _as_text(self, index: int) -> pa.ChunkedArray:

@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flowcli.parallel.waiting import Waiting
@@ -26,8 +25,8 @@ from flowcli.table.values.cell_format import numbers_of
 from flowcli.table.values.dates import DateFormat
 from flowcli.table.values.numbers import is_missing as is_missing_text
 from flowcli.table.values.temporal import in_unit, is_temporal, seconds_of
-from flowcli.table.values.texts import as_text, indices
-from flowcli.table.values.words import as_cells, is_missing
+from flowcli.table.values.texts import as_text, indices, put_words
+from flowcli.table.values.words import is_missing
 from flowcli.text import quoted
 
 ROWS_AT_ONCE = 65_536
@@ -135,20 +134,15 @@ class Reader:
                     continue
                 texts = as_text(cells, column.name, chunk.source)
                 chunk.values[:, index] = numbers_of(texts.to_pylist(), column.format)
-                words = _indices_among(texts, column.words)
-                chunk.values[words >= 0, index] = as_cells(words[words >= 0])
                 wrong[:, index] = is_missing(chunk.values[:, index]) & ~texts.is_null().to_numpy()
         return wrong
 
     def _fill_in_words(self, chunk: Chunk) -> None:
         """Put the words that may stand among numbers into a chunk's values; they are bad cells no more."""
         for index, column in enumerate(self.columns):
-            if column.format is None and column.words and chunk.bad is not None and chunk.bad[:, index].any():
-                words = _indices_among(
-                    as_text(chunk.cells.column(column.name), column.name, chunk.source), column.words
-                )
-                chunk.values[words >= 0, index] = as_cells(words[words >= 0])
-                chunk.bad[words >= 0, index] = False
+            if column.words and chunk.bad is not None and chunk.bad[:, index].any():
+                texts = as_text(chunk.cells.column(column.name), column.name, chunk.source)
+                chunk.bad[put_words(chunk.values[:, index], texts, column.words), index] = False
 
     def _fill_in_texts(self, chunk: Chunk) -> None:
         """Put the places of texts among their levels into a chunk's values; say once of each column that one has none.
@@ -168,12 +162,6 @@ class Reader:
             row = int(np.argmax(unseen))
             unknown = f"{quoted(str(cells[row].as_py()).strip())} is not among the texts that the model knows"
             self._notice(f"{chunk.where(row)}, column {column.name!r}: {unknown}, so the density there is zero")
-
-
-def _indices_among(texts: pa.ChunkedArray, words: Sequence[str]) -> NDArray[np.int64]:
-    """Return the place of each text among some words, (n,); -1 where it is none of them."""
-    found = pc.index_in(texts, value_set=pa.array(words, pa.string()), skip_nulls=True)
-    return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int64)
 
 
 @contextmanager

@@ -42,6 +42,8 @@ _MONTHS = ("%Y-%m", "%Y/%m", "%Y %b", "%Y-%b", "%b %Y", "%b-%Y", "%B %Y", "%Y %B
 _QUARTERS = ("%Y Q%q", "%Y-Q%q", "%YQ%q", "%Y q%q", "%Yq%q", "Q%q %Y")
 _TIMES = ("%H:%M:%S", "%H:%M", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p")
 _JOINTS = (" ", "T", ", ")
+# All letters that a date may have; some 900 formats need not be tried on what has others.
+_LETTERS = {*MONTHS, *SHORT_MONTHS, *"TZMQq", "UTC", "GMT", "AM", "PM", "am", "pm", "Am", "Pm", "aM", "pM"}
 _ZONE = re.compile(r" ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d|[+-]\d\d)$")
 
 _PATTERNS = {
@@ -232,7 +234,8 @@ def find_date_format(texts: Sequence[str], wanted: str | None = None) -> tuple[D
         return None, False
     if wanted is not None and _fits(DateFormat(wanted), texts):
         return DateFormat(wanted), False
-    if not any(character.isdigit() for character in texts[0]) or len(texts[0]) > 40:
+    letters = set(re.findall("[A-Za-z]+", texts[0]))
+    if not any(character.isdigit() for character in texts[0]) or letters - _LETTERS:
         return None, False
     probed = texts[:: max(1, len(texts) // PROBED)]
     likely = [form for form in _formats(_zone(texts[0]), _fraction_digits(texts[0])) if _fits(form, probed)]

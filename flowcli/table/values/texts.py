@@ -61,6 +61,14 @@ def indices(column: pa.ChunkedArray, levels: Sequence[str]) -> NDArray[np.float6
     return np.asarray(np.where(column.is_null().to_numpy(), np.nan, values))
 
 
+def put_words(values: NDArray[np.float64], texts: pa.ChunkedArray, words: Sequence[str]) -> NDArray[np.bool_]:
+    """Put the cells that stand for words into a column's values, (n,), in place; return where there are any, (n,)."""
+    found = pc.fill_null(pc.index_in(texts, value_set=pa.array(words, pa.string()), skip_nulls=True), -1).to_numpy()
+    is_word = np.asarray(found >= 0)
+    values[is_word] = as_cells(found[is_word])
+    return is_word
+
+
 def read_cell(cell: str, column: Column) -> float:
     """One value as a user writes it, for a column: NaN for a missing cell.
 
