@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from flowcli.encoding.levels import Levels
+from flowcli.encoding.season import Season
 from flowcli.encoding.standardizer import Standardizer, rounding_interval
 from flowcli.encoding.unseen_integers import UnseenIntegers
 from flowcli.table.schema import Column, Schema
@@ -46,7 +48,8 @@ class Prepared(NamedTuple):
     Attributes:
         residuals: The rows, (B, N_c).
         codes: Their outcomes, -1 where no outcome is possible, (B, V).
-        numbers: The residuals that have a density, NaN for atoms and missing cells, (B, N_c).
+        numbers: The residuals that have a density, NaN for atoms and missing cells, (B, N_c); of dates with a season
+            how far they are along it.
     """
 
     residuals: Tensor
@@ -68,8 +71,8 @@ class ColumnEncoder:
         spreads: For each column with unseen values how far these lie from the middle.
 
     Attributes:
-        with_codes: The indices of columns with a code: categories, discrete numbers, and any column with atoms or
-            missing cells.
+        with_codes: The indices of columns with a code: categories, discrete numbers, dates of which the day of the week
+            is known first, and any column with atoms or missing cells.
         outcomes: What the codes of these mean.
         continuous: The indices of columns with a coordinate.
         circular: The indices of columns with an angle.
@@ -82,13 +85,17 @@ class ColumnEncoder:
         self.schema, self.indices, self.coordinates, self.spreads = schema, list(indices), coordinates, tuple(spreads)
         remaining = iter(spreads)
         self.with_codes: list[int] = []
-        self.outcomes: list[Levels] = []
+        self.outcomes: list[Levels | Season] = []
         self.continuous: list[int] = []
         self.circular: list[int] = []
         self.constant: list[int] = []
         for index in indices:
             column = schema.columns[index]
-            levels = Levels(column, _unseen(column, next(remaining)) if column.has_unseen_values else None)
+            levels: Levels | Season
+            if column.seasonal_period is None:
+                levels = Levels(column, _unseen(column, next(remaining)) if column.has_unseen_values else None)
+            else:
+                levels = Season(column)
             if levels.count > 1:
                 self.with_codes.append(index)
                 self.outcomes.append(levels)
@@ -124,7 +131,9 @@ class ColumnEncoder:
         numbers = residuals.clone()
         for number, (index, levels) in enumerate(zip(self.with_codes, self.outcomes, strict=True)):
             codes[:, number] = levels.codes(residuals[:, index])
-            if levels.column.continuous:
+            if isinstance(levels, Season):
+                numbers[:, index] = levels.forward(residuals[:, index])
+            elif levels.column.continuous:
                 numbers[codes[:, number] > 0, index] = math.nan
         return Prepared(residuals, codes, numbers)
 
@@ -168,6 +177,9 @@ class ColumnEncoder:
             lower, upper = self.schema.columns[index].support
             residuals[:, index] = lower + (angle + math.pi) / (2 * math.pi) * (upper - lower)
         for number, (index, levels) in enumerate(zip(self.with_codes, self.outcomes, strict=True)):
+            if isinstance(levels, Season):
+                residuals[:, index] = levels.inverse(residuals[:, index], encoded.codes[:, number])
+                continue
             values = levels.values(encoded.codes[:, number], generator)
             is_number = (encoded.codes[:, number] == 0) & levels.column.continuous
             residuals[:, index] = torch.where(is_number, residuals[:, index], values)
@@ -183,8 +195,10 @@ class ColumnEncoder:
         return [index for index in [*self.continuous, *self.circular] if self.schema.columns[index].step]
 
     def owners(self, indices: Sequence[int]) -> tuple[int | None, ...]:
-        """Return for each of these columns the number of its code, if it has one."""
-        return tuple(self.with_codes.index(index) if index in self.with_codes else None for index in indices)
+        """Return for each of these columns the number of the code that says whether it is a number, if it has one."""
+        codes = {index: number for number, index in enumerate(self.with_codes)}
+        owned = {index for index, outcomes in zip(codes, self.outcomes, strict=True) if isinstance(outcomes, Levels)}
+        return tuple(codes[index] if index in owned else None for index in indices)
 
     def present(self, codes: Tensor, indices: Sequence[int]) -> Tensor:
         """Return of which of some continuous columns rows with these codes (B, V) have a number, (B, indices)."""
@@ -194,11 +208,18 @@ class ColumnEncoder:
                 out[:, number] = codes[:, owner] == 0
         return out
 
+    def _stretched(self, index: int) -> Column:
+        """Return a column as its ``numbers`` are, which run within outcomes of dates."""
+        column = self.schema.columns[index]
+        if column.seasonal_period is None or column.step is None:
+            return column
+        return replace(column, step=column.step * column.seasonal_period)
+
     def _dequantized(self, numbers: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
         """Move rounded numbers within their intervals; return them and the logarithms of what edges leave of these."""
         numbers, log_shares = numbers.clone(), torch.zeros_like(numbers)
         for index in self.rounded:
-            column, own = self.schema.columns[index], shares[:, index]
+            column, own = self._stretched(index), shares[:, index]
             assert column.step is not None
             low, high = rounding_interval(numbers[:, index], column)
             width = ((high - low) / column.step).nan_to_num(1.0)

@@ -50,6 +50,8 @@ class Column:
         words: Texts that may stand instead of a number, each with a probability of its own.
         format: How numbers are written, where that is more than their digits: a date's ``%Y-%m-%d``, or ``$#,#``.
         missing: Whether cells may be missing.
+        seasonal_period: Of dates without missing cells, into how many outcomes their density is divided: 7 for the days
+            of the week, 12 for the months or 4 for the quarters of a year; ``None`` where it is not.
         subtracted_columns: The columns, without missing cells, whose multiples are taken from the value first.
         given: Whether the density is conditioned on this column.
     """
@@ -73,6 +75,7 @@ class Column:
     format: str | None = None
     atoms_per_step: bool = False
     missing: bool = False
+    seasonal_period: int | None = None
     subtracted_columns: tuple[tuple[str, float], ...] = ()
     given: bool = False
 

@@ -14,6 +14,7 @@ from flowcli.table.inference.any_step import Lattice
 from flowcli.table.inference.lattice import REPEATED, Written, find_lattice, repeated
 from flowcli.table.inference.left_out import MOST_LEVELS
 from flowcli.table.inference.relations import Relation, find_relations, remainder
+from flowcli.table.inference.season import seasonal_period
 from flowcli.table.inference.value_distribution import (
     UNSEEN,
     atom_of,
@@ -86,7 +87,8 @@ def infer_schema(
         )
         if name not in request and any(index in (part for part, _ in r.parts) for r in relations.values()):
             column = _from_zero_up(column, values[:, index])  # what adds up to something is an amount
-        columns.append(replace(column, given=name in given))
+        period = None if name in request else seasonal_period(column, values, index)
+        columns.append(replace(column, given=name in given, seasonal_period=period))
     _say(columns, values, relations, notice)
     return Schema(tuple(columns))
 
