@@ -14,6 +14,7 @@ from torch import Tensor
 from flowcli.encoding.column_encoder import ColumnEncoder, Encoded, Prepared
 from flowcli.encoding.levels import Levels
 from flowcli.encoding.relations import Relations
+from flowcli.encoding.season import Season
 from flowcli.encoding.standardizer import Standardizer
 from flowcli.flows import Layout
 from flowcli.flows.mixed.one_hot import OneHot
@@ -219,7 +220,7 @@ def divided(schema: Schema) -> tuple[list[int], list[int]]:
     return [i for i in indices if not schema.columns[i].given], [i for i in indices if schema.columns[i].given]
 
 
-def _scaled(levels: Levels) -> Tensor | None:
+def _scaled(levels: Levels | Season) -> Tensor | None:
     """Return the numbers that outcomes stand for, centred and of unit scale; zero for those that stand for none."""
     numbers = levels.numbers()
     if numbers is None:

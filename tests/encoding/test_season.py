@@ -11,6 +11,7 @@ import torch
 
 import flowcli
 from flowcli.encoding.season import Season
+from flowcli.evaluation.check import check
 from flowcli.table.inference.season import seasonal_period
 from flowcli.table.schema import Column
 
@@ -80,6 +81,10 @@ def test_the_masses_of_all_dates_add_up_to_one():
     model = flowcli.fit(orders(3000, 2)[["date"]], seed=0, overrides=["train.epochs=5"])
     every = pd.DataFrame({"date": pd.date_range("2015-01-01", "2032-01-01").strftime("%Y-%m-%d")})
     assert math.isclose(np.exp(model.log_prob(every)).sum(), 1.0, abs_tol=0.02)
+    findings = {finding.name: finding.passed for finding in check(model.density)}
+    assert findings["total mass"]
+    assert findings["log-det of the columns"]
+    assert False not in findings.values()
 
 
 def test_days_that_do_not_differ_are_left_together():

@@ -91,7 +91,7 @@ class NumbersProposal:
         if part.continuous:
             laid = subject.laid(drawn)
             x = _where_observed(
-                drawn.residuals[:, part.continuous], subject.observed(laid.codes)[:, : len(part.continuous)]
+                subject.along(drawn)[:, part.continuous], subject.observed(laid.codes)[:, : len(part.continuous)]
             )
             chosen = [columns[index] for index in part.continuous]
             self.proposal = Proposal.fit(chosen, x, self._features(drawn), seed)
@@ -99,7 +99,8 @@ class NumbersProposal:
     def sample(self, templates: Points, random: np.random.Generator) -> tuple[Points, Rows]:
         """Other numbers for rows (B), whose codes and given columns stay; their log-densities (B,)."""
         subject, part = self.subject, self.subject.part
-        observed = subject.observed(subject.laid(templates).codes)
+        codes = subject.laid(templates).codes
+        observed = subject.observed(codes)
         residuals = templates.residuals.clone()
         angles = observed[:, len(part.continuous) :]
         for circle, index, here in zip(self.circles, part.circular, angles.t(), strict=True):
@@ -110,7 +111,7 @@ class NumbersProposal:
             x = torch.from_numpy(self.proposal.sample(lines, self._features(points), random))
             residuals = residuals.clone()
             residuals[:, part.continuous] = torch.where(torch.from_numpy(lines), x, residuals[:, part.continuous])
-            points = Points(residuals, templates.features)
+            points = Points(subject.of_codes(residuals, codes), templates.features)
         return points, self.log_prob(points, observed)
 
     def log_prob(self, points: Points, observed: Tensor | None = None) -> Rows:
@@ -124,8 +125,8 @@ class NumbersProposal:
         ):
             out += np.where(here.numpy(), circle.log_prob(points.residuals[:, index].numpy()), 0.0)
         if self.proposal is not None:
-            x = _where_observed(points.residuals[:, part.continuous], observed[:, : len(part.continuous)])
-            out += self.proposal.log_prob(x, self._features(points))
+            x = _where_observed(subject.along(points)[:, part.continuous], observed[:, : len(part.continuous)])
+            out += self.proposal.log_prob(x, self._features(points)) + subject.log_seasons
         return out
 
     @torch.no_grad()
@@ -147,18 +148,20 @@ def _by_quadrature(subject: Subject, guess: NumbersProposal, drawn: Points) -> F
     """Return the integral for several rows' codes, each by itself; the one farthest from one is told."""
     dimensions = len(subject.numbers)
     templates = _templates(subject, drawn, LABELS[dimensions - 1])
-    observed = subject.observed(subject.laid(templates).codes).numpy()
+    codes = subject.laid(templates).codes
+    observed = subject.observed(codes).numpy()
     maps: list[Line | Circle] = [*(guess.proposal.lines if guess.proposal else []), *guess.circles]
 
     def function(v: Rows, labels: NDArray[np.intp]) -> Rows:
         own = templates.select(torch.from_numpy(labels))
-        residuals, log_volume = own.residuals.clone(), np.zeros(len(v))
+        residuals, log_volume = own.residuals.clone(), np.full(len(v), -subject.log_seasons)
         for d, (index, each) in enumerate(zip(subject.numbers, maps, strict=True)):
             x, log_width = _unrolled(each, v[:, d])
             here = observed[labels, d]
             residuals[:, index] = torch.where(torch.from_numpy(here), torch.from_numpy(x), residuals[:, index])
             log_volume += np.where(here, log_width, 0.0)
-        log_p = _log_density(subject, Points(residuals, own.features), own)
+        points = Points(subject.of_codes(residuals, codes[torch.from_numpy(labels)]), own.features)
+        log_p = _log_density(subject, points, own)
         return np.asarray(np.exp(log_p + log_volume))
 
     limit = (limits.MASS_1, limits.MASS_2)[dimensions - 1]

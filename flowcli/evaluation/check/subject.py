@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from flowcli.encoding.column_encoder import Encoded
+from flowcli.encoding.season import Season
 from flowcli.flows import MixedDensity, MixedTerms
 from flowcli.model import FlowDensity
 
@@ -124,6 +126,32 @@ class Subject:
         chance = generator or torch.Generator().manual_seed(0)
         self.part.decode(Encoded(codes, angles, u, u.new_zeros(len(codes))), residuals, chance)
         return Points(residuals, points.features)
+
+    @property
+    def log_seasons(self) -> float:
+        """The logarithm of how much faster numbers run along the outcomes of dates than the dates do."""
+        return math.fsum(math.log(season.count) for _, _, season in self._seasons)
+
+    def along(self, points: Points) -> Tensor:
+        """Return residual rows (B, N_c) with dates as how far they are along their day of the week."""
+        residuals = points.residuals.clone()
+        for _, index, season in self._seasons:
+            residuals[:, index] = season.forward(residuals[:, index])
+        return residuals
+
+    def of_codes(self, along: Tensor, codes: Tensor) -> Tensor:
+        """Return the residual rows (B, N_c) of such rows, with the days of the week that codes (B, V) say."""
+        residuals = along.clone()
+        for number, index, season in self._seasons:
+            residuals[:, index] = season.inverse(residuals[:, index], codes[:, number])
+        return residuals
+
+    @property
+    def _seasons(self) -> list[tuple[int, int, Season]]:
+        """The codes that are days of a week, with their columns."""
+        part = self.part
+        both = enumerate(zip(part.with_codes, part.outcomes, strict=True))
+        return [(number, index, each) for number, (index, each) in both if isinstance(each, Season)]
 
     def observed(self, codes: Tensor) -> Tensor:
         """Return which coordinates and angles are observed in rows of these codes, (B, D + A)."""

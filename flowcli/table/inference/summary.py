@@ -12,6 +12,8 @@ from flowcli.table.values.dates import DateFormat
 from flowcli.table.values.words import is_missing
 from flowcli.text import quoted
 
+SEASONS = {7: "weekday", 12: "month", 4: "quarter"}
+
 
 def decisions(schema: Schema, values: NDArray[np.float64]) -> list[tuple[str, str, str, str]]:
     """For each column its name, what it was taken for, its range, and the share of cells that are missing.
@@ -37,6 +39,8 @@ def decision(column: Column) -> str:
         words += f", in steps of {column.step:g}" + ("" if unit is None else f" {unit}{plural}")
         if column.origin:
             words += f" from {column.origin:g}"
+    if column.seasonal_period is not None:
+        words += f", {SEASONS[column.seasonal_period]} by itself"
     if column.atoms:
         words += f"; {' and '.join(f'{atom:g}' for atom in column.atoms)} apart"
     if column.subtracted_columns:
