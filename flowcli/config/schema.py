@@ -127,10 +127,11 @@ class Marginal(Options):
 
 
 class Linear(Options):
-    """``linear: lu`` or ``rotation``: columns mixed by an invertible matrix; not where cells are missing.
+    """``linear: lu`` or ``rotation``: columns mixed by an invertible matrix.
 
-    ``auto`` is ``lu`` where every row has a number in every continuous column. Elsewhere it is ``none``, which is no
-    layer at all, or among couplings the columns in reverse order.
+    In a row without some columns the others are mixed by what is left of it. ``auto`` is ``lu`` where every row has a
+    number in every continuous column. Elsewhere it is ``none``, which is no layer at all, or among couplings the
+    columns in reverse order.
     """
 
     linear: Literal["lu", "rotation", "random_rotation", "none", "auto"]

@@ -44,8 +44,6 @@ def build_mixed(architecture: config.FlowConfig, layout: Layout, numbers: Sequen
     """
     blueprint = mixed_blueprint(architecture, layout, numbers)
     blueprint.refuse_too_large()
-    if layout.incomplete:
-        _refuse_mixing(architecture.layers)
     return blueprint.make()
 
 
@@ -114,19 +112,6 @@ def _circular(options: config.CircularOptions, angles: int, context: int) -> Blu
     bijection = CircularSpline(options.bins)
     network = networks.masked(options.net, angles, bijection.parameters, context, [2] * angles)
     return Blueprint(network.parameters, lambda: CircularDensity(bijection, network.make()))
-
-
-def _refuse_mixing(chain: Sequence[config.Layer]) -> None:
-    """Refuse layers that mix columns of which some are not observed."""
-    for layer in chain:
-        match layer:
-            case config.Linear(linear=kind) if kind != "none":
-                raise ConfigError(
-                    f"linear: {kind}: a layer that mixes columns cannot work where some rows have no number in a column"
-                    " (a missing cell, a word, or a value with a probability of its own); use linear: auto"
-                )
-            case config.Repeat(layers=inner):
-                _refuse_mixing(inner)
 
 
 def _layers(chain: Sequence[config.Layer], columns: int, context: int) -> Blueprint[list[Transform]]:

@@ -38,9 +38,3 @@ def only_observed(z: Tensor, log_derivative: Tensor, context: Context) -> tuple[
     # Not a product: what is not observed may be beyond what the map can bear.
     present = context.observed > 0
     return z.where(present, 0.0), log_derivative.where(present, 0.0).sum(-1)
-
-
-def refuse_missing(layer: Transform, context: Context) -> None:
-    """Raise where a layer that mixes columns meets rows in which some are not observed."""
-    if context.observed is not None:
-        raise ValueError(f"{type(layer).__name__} mixes columns, and some of them are not there")

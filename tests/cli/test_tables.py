@@ -81,10 +81,6 @@ def test_what_is_given_comes_from_the_command_or_a_file() -> None:
         (["sample", "p.flow", "-n", 1, "--given", "species=Adelie,species=Gentoo"], "'species' has two values"),
         (["fit", PENGUINS, "--given", "specis"], "--given: there is no column 'specis'; did you mean 'species'?"),
         (["fit", PENGUINS, "--weights", "wight"], "--weights: there is no column 'wight'"),
-        (
-            ["fit", PENGUINS, "-c", "gaussianization"],
-            "linear: random_rotation: a layer that mixes columns cannot work",
-        ),
     ],
 )
 def test_what_makes_no_sense_is_2(arguments: list[str | Path | int], said: str) -> None:

@@ -12,11 +12,7 @@ from flowcli.flows import Context
 from flowcli.flows.bases import AutoregressiveMixture, Mixture
 from tests.flows.cases import BASES, MIXING, TRANSFORMS, masked, shaken
 
-APART = {
-    name: make
-    for name, make in {**TRANSFORMS, **MIXING}.items()
-    if not any(word in name for word in ("lu", "rotation"))
-}
+APART = {**TRANSFORMS, **MIXING}
 OBSERVED = torch.tensor([[1, 1, 1, 1], [0, 1, 1, 1], [1, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]], dtype=torch.float64)
 
 
@@ -51,15 +47,6 @@ def test_log_det_is_that_of_the_columns_that_are_there(name: str) -> None:
         matrix = jacobian(lambda row, own=own: layer(row[None], own)[0][0], x[i])[out][:, into]
         expected = torch.linalg.slogdet(matrix)[1] if len(matrix) else torch.zeros((), dtype=torch.float64)
         torch.testing.assert_close(log_det[i], expected, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("name", [name for name in TRANSFORMS if name in ("lu", "rotation")])
-def test_layers_that_mix_columns_say_so(name: str) -> None:
-    layer = TRANSFORMS[name](4, 2).double()
-    x, half = rows()
-    for candidate in (layer, layer.inverse):
-        with pytest.raises(ValueError, match="mixes columns"):
-            candidate(x, half)
 
 
 @torch.no_grad()
