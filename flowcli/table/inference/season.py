@@ -60,8 +60,8 @@ def seasonal_period(column: Column, values: Numbers, index: int) -> int | None:
 def _rank_statistic(cells: Numbers, groups: NDArray[np.int64], count: int) -> float:
     """Return by how much the ranks of cells (N,) differ between groups (N,) (Kruskal and Wallis, 1952)."""
     present = ~np.isnan(cells)
-    _, places, sizes = np.unique(cells[present], return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[places]
+    _, indices, sizes = np.unique(cells[present], return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[indices]
     if len(sizes) < 2:
         return 0.0
     ranks = (ranks - ranks.mean()) / ranks.std()
