@@ -25,6 +25,7 @@ from flowcli.errors import UsageError
 from flowcli.model import Density, Terms
 from flowcli.model.density import Rows
 from flowcli.model.flow_density import require_flow
+from flowcli.model.impossible_numbers import ImpossibleNumbers
 from flowcli.parallel.waiting import Waiting
 from flowcli.random import Stream
 from flowcli.table.values.words import is_missing
@@ -66,18 +67,28 @@ class Model:
 
     # --- frames -------------------------------------------------------------------------------------------------------
 
-    def log_prob(self, frame: pd.DataFrame, *, precision: str = "float32") -> NDArray[np.float64]:
+    def log_prob(
+        self, frame: pd.DataFrame, *, precision: str = "float32", notice: Callable[[str], None] | None = None
+    ) -> NDArray[np.float64]:
         """Return the log-density of each row, in nats, in the units of the frame, (B,).
 
         Args:
             frame: Rows; columns are matched by name.
             precision: ``float32`` or ``float64``, of the flow.
+            notice: Called with each line worth saying, such as how many rows have a number that is none of its
+                column's.
 
         Raises:
             DataError: A column is missing, or a cell cannot be read.
             UsageError: There is no such precision.
         """
-        return self.density.log_prob(self._values(frame), double=_is_double(precision))
+        say, values = notice or _silent, self._values(frame)
+        log_prob = self.density.log_prob(values, double=_is_double(precision))
+        impossible = ImpossibleNumbers(self.density)
+        impossible.add(values, log_prob)
+        for line in impossible.notes:
+            say(line)
+        return log_prob
 
     def terms(self, frame: pd.DataFrame, *, precision: str = "float32") -> Terms:
         """Return the terms of the change of variables: latents, their base log-density, the log-det.

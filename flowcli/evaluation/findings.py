@@ -19,6 +19,7 @@ from flowcli.evaluation.metrics.modes import UnmatchedPoints
 from flowcli.evaluation.metrics.repeats import Seen
 from flowcli.evaluation.metrics.rivals import Rivals
 from flowcli.evaluation.metrics.two_sample import TwoSample
+from flowcli.text import counted
 
 LEAST_NATS = 0.002  # less is no finding, however sure it is
 SMALL = 0.02  # nats below which a fault is a small one
@@ -142,11 +143,6 @@ def verdict(found: Sequence[Finding], rows: int) -> str:
     if all(each.small for each in found):
         return f"good, but for {len(found)} small fault{'s' * (len(found) > 1)}: {_names(found)}"
     return _names(found)
-
-
-def counted(count: int, what: str) -> str:
-    """Such as ``1 row`` and ``2,000 rows``."""
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def part(count: int, rows: int, one: str, many: str) -> str:
