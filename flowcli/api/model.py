@@ -26,6 +26,7 @@ from flowcli.model import Density, Terms
 from flowcli.model.density import Rows
 from flowcli.model.flow_density import require_flow
 from flowcli.model.impossible_numbers import ImpossibleNumbers
+from flowcli.model.training_range import FarGiven
 from flowcli.parallel.waiting import Waiting
 from flowcli.random import Stream
 from flowcli.table.values.words import is_missing
@@ -84,9 +85,10 @@ class Model:
         """
         say, values = notice or _silent, self._values(frame)
         log_prob = self.density.log_prob(values, double=_is_double(precision))
-        impossible = ImpossibleNumbers(self.density)
+        impossible, far = ImpossibleNumbers(self.density), FarGiven(self.density)
         impossible.add(values, log_prob)
-        for line in impossible.notes:
+        far.add(values)
+        for line in [*impossible.notes, *far.notes]:
             say(line)
         return log_prob
 
@@ -160,6 +162,7 @@ class Model:
         complete: bool = False,
         where: str | None = None,
         budget: int | None = None,
+        notice: Callable[[str], None] | None = None,
     ) -> pd.DataFrame:
         """Draw rows, with the columns and number formats of the data that the model was fitted to.
 
@@ -171,6 +174,8 @@ class Model:
             complete: Fill cells that would be missing, as they are in rows where nothing is missing.
             where: Keep only rows that meet a condition such as ``"x > 0 and y < 3"``.
             budget: How many rows to draw at most for that; a thousand for each by default, and a million at least.
+            notice: Called with each line worth saying, such as that a given number lies far outside of the training
+                range of its column.
 
         Raises:
             UsageError: The condition cannot be understood, or a conditioning column is not given.
@@ -179,6 +184,8 @@ class Model:
         known = None if given is None else self._known(given, rows)
         rows = rows if known is None else len(known)
         plan = self.plan_sample(rows, seed=seed, known=known, complete=complete, where=where, budget=budget)
+        for line in self.given_notes(plan):
+            (notice or _silent)(line)
         blocks = [values for values, _ in self.sample_blocks(plan)]
         return self._frame(np.concatenate(blocks) if blocks else np.empty((0, len(self.columns))))
 
@@ -247,6 +254,15 @@ class Model:
         """
         with self.density.pool(processes) as pool:
             yield from sample_blocks(self.sampler, plan, pool, with_log_prob=with_log_prob)
+
+    def given_notes(self, plan: SamplePlan) -> list[str]:
+        """Return what should be said of what is given: a line for each column far outside of its training range."""
+        far = FarGiven(self.density)
+        request = plan.request
+        rows = request.given if request.fixed is None else request.fixed
+        if rows is not None:
+            far.add(rows, of_any=request.fixed is not None)
+        return far.notes
 
     def resampling_note(self, plan: SamplePlan) -> str | None:
         """Return how reliable draws around the first row's fixed values are; ``None`` where nothing is fixed."""

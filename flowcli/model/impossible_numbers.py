@@ -7,8 +7,7 @@ import math
 import numpy as np
 
 from flowcli.model.density import Density, Rows
-from flowcli.table import Column
-from flowcli.table.values.cell_format import texts_of
+from flowcli.table.values.cell_format import number_text
 from flowcli.text import and_more, counted
 
 MOST_NAMED = 5
@@ -55,7 +54,7 @@ class ImpossibleNumbers:
         if not self._rows:
             return []
         each = [
-            f"column {column.name!r}: {counted(count, 'row')}, such as {_written(example, column)}"
+            f"column {column.name!r}: {counted(count, 'row')}, such as {number_text(example, column.format)}"
             for (_, column), count, example in zip(self._columns, self._counts, self._examples, strict=True)
             if count
         ]
@@ -63,8 +62,3 @@ class ImpossibleNumbers:
         shown = and_more(each, MOST_NAMED, between="; ")
         rows = counted(self._rows, "row")
         return [f"{rows} {have} a number that is none of its column's ({shown}); {whose} log-density is -inf"]
-
-
-def _written(number: float, column: Column) -> str:
-    text = None if column.format is None else texts_of(np.array([number]), column.format, None)[0]
-    return f"{number:.15g}" if text is None else text
