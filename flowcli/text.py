@@ -30,9 +30,14 @@ def listed(names: Sequence[str], limit: int = 8) -> str:
     return and_more([quoted(name) for name in names], limit)
 
 
-def and_more(texts: Sequence[str], limit: int = 8) -> str:
+def counted(count: int, what: str) -> str:
+    """Return such as ``1 row`` and ``2,000 rows``."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def and_more(texts: Sequence[str], limit: int = 8, *, between: str = ", ") -> str:
     """Return texts with commas between them: some of them, then how many more there are."""
-    shown = ", ".join(texts[:limit])
+    shown = between.join(texts[:limit])
     return shown if len(texts) <= limit else f"{shown} and {len(texts) - limit} more"
 
 

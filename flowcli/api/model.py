@@ -25,6 +25,8 @@ from flowcli.errors import UsageError
 from flowcli.model import Density, Terms
 from flowcli.model.density import Rows
 from flowcli.model.flow_density import require_flow
+from flowcli.model.impossible_numbers import ImpossibleNumbers
+from flowcli.model.training_range import FarGiven
 from flowcli.parallel.waiting import Waiting
 from flowcli.random import Stream
 from flowcli.table.values.words import is_missing
@@ -66,18 +68,29 @@ class Model:
 
     # --- frames -------------------------------------------------------------------------------------------------------
 
-    def log_prob(self, frame: pd.DataFrame, *, precision: str = "float32") -> NDArray[np.float64]:
+    def log_prob(
+        self, frame: pd.DataFrame, *, precision: str = "float32", notice: Callable[[str], None] | None = None
+    ) -> NDArray[np.float64]:
         """Return the log-density of each row, in nats, in the units of the frame, (B,).
 
         Args:
             frame: Rows; columns are matched by name.
             precision: ``float32`` or ``float64``, of the flow.
+            notice: Called with each line worth saying, such as how many rows have a number that is none of its
+                column's.
 
         Raises:
             DataError: A column is missing, or a cell cannot be read.
             UsageError: There is no such precision.
         """
-        return self.density.log_prob(self._values(frame), double=_is_double(precision))
+        say, values = notice or _silent, self._values(frame)
+        log_prob = self.density.log_prob(values, double=_is_double(precision))
+        impossible, far = ImpossibleNumbers(self.density), FarGiven(self.density)
+        impossible.add(values, log_prob)
+        far.add(values)
+        for line in [*impossible.notes, *far.notes]:
+            say(line)
+        return log_prob
 
     def terms(self, frame: pd.DataFrame, *, precision: str = "float32") -> Terms:
         """Return the terms of the change of variables: latents, their base log-density, the log-det.
@@ -149,6 +162,7 @@ class Model:
         complete: bool = False,
         where: str | None = None,
         budget: int | None = None,
+        notice: Callable[[str], None] | None = None,
     ) -> pd.DataFrame:
         """Draw rows, with the columns and number formats of the data that the model was fitted to.
 
@@ -160,6 +174,8 @@ class Model:
             complete: Fill cells that would be missing, as they are in rows where nothing is missing.
             where: Keep only rows that meet a condition such as ``"x > 0 and y < 3"``.
             budget: How many rows to draw at most for that; a thousand for each by default, and a million at least.
+            notice: Called with each line worth saying, such as that a given number lies far outside of the training
+                range of its column.
 
         Raises:
             UsageError: The condition cannot be understood, or a conditioning column is not given.
@@ -168,6 +184,8 @@ class Model:
         known = None if given is None else self._known(given, rows)
         rows = rows if known is None else len(known)
         plan = self.plan_sample(rows, seed=seed, known=known, complete=complete, where=where, budget=budget)
+        for line in self.given_notes(plan):
+            (notice or _silent)(line)
         blocks = [values for values, _ in self.sample_blocks(plan)]
         return self._frame(np.concatenate(blocks) if blocks else np.empty((0, len(self.columns))))
 
@@ -236,6 +254,15 @@ class Model:
         """
         with self.density.pool(processes) as pool:
             yield from sample_blocks(self.sampler, plan, pool, with_log_prob=with_log_prob)
+
+    def given_notes(self, plan: SamplePlan) -> list[str]:
+        """Return what should be said of what is given: a line for each column far outside of its training range."""
+        far = FarGiven(self.density)
+        request = plan.request
+        rows = request.given if request.fixed is None else request.fixed
+        if rows is not None:
+            far.add(rows, of_any=request.fixed is not None)
+        return far.notes
 
     def resampling_note(self, plan: SamplePlan) -> str | None:
         """Return how reliable draws around the first row's fixed values are; ``None`` where nothing is fixed."""

@@ -17,6 +17,8 @@ from flowcli.errors import NumericsError, UsageError
 from flowcli.model import Density, Terms
 from flowcli.model.density import Rows
 from flowcli.model.flow_density import require_flow
+from flowcli.model.impossible_numbers import ImpossibleNumbers
+from flowcli.model.training_range import FarGiven
 from flowcli.parallel.block_pool import BlockPool, Work
 from flowcli.parallel.waiting import Waiting
 from flowcli.table import Block, Column, to_arrow
@@ -85,6 +87,8 @@ class Scorer:
             problem = "another column here has that name" if request.name else "give a name"
             raise UsageError(f"--name {request.name!r}: {problem}")
         self._scored = self._unreliable = 0
+        self._far = FarGiven(density)
+        self._impossible = ImpossibleNumbers(density, [column.name for column in self.columns])
         if conditionals is not None:
             self._asked = conditionals.mask(request.columns or [])
 
@@ -123,17 +127,23 @@ class Scorer:
                 f"the marginal density cannot be estimated: {share} the standard error is above"
                 f" {UNRELIABLE_ERROR} nats; ask for more columns, or give more --candidates"
             )
+        notes = [*self._impossible.notes, *self._far.notes]
         if not self._unreliable:
-            return []
+            return notes
         what = "a share" if self._request.per_column else "the density"
-        return [f"{share} {what} is unsure, by a standard error of more than {UNRELIABLE_ERROR} nats"]
+        return [*notes, f"{share} {what} is unsure, by a standard error of more than {UNRELIABLE_ERROR} nats"]
 
     def blocks(
         self, blocks: Iterable[tuple[Block, Rows] | Waiting], pool: BlockPool
     ) -> Iterator[tuple[Block, pa.Table]]:
         """Score blocks of a table in order; each comes with its rows (n, N_c) and is given back with its scores."""
         work = Work(self.compute, self.block_rows, len(self._density.schema.columns), len(self.names) + 1)
-        for block, results in pool.map(blocks, work):
+        position = self.names.index(self._request.name)
+        chunks = (each if isinstance(each, Waiting) else (each, each[1]) for each in blocks)
+        for (block, rows), results in pool.map(chunks, work):
+            good = slice(None) if block.bad is None else ~block.bad
+            self._far.add(rows[good])
+            self._impossible.add(rows[good], results[good, position])
             yield block, self.table(results, block.bad)
 
     def compute(self, number: int, values: Rows) -> Rows:

@@ -16,6 +16,7 @@ from flowcli.encoding.season import Season
 from flowcli.encoding.standardizer import Standardizer, rounding_interval
 from flowcli.encoding.unseen_integers import UnseenIntegers
 from flowcli.table.schema import Column, Schema
+from flowcli.table.values.support import off_lattice
 
 NEXT_TO_EDGE = 1e-6  # of a bounded column's width
 
@@ -50,11 +51,13 @@ class Prepared(NamedTuple):
         codes: Their outcomes, -1 where no outcome is possible, (B, V).
         numbers: The residuals that have a density, NaN for atoms and missing cells, (B, N_c); of dates with a season
             how far they are along it.
+        off_lattice: Which residuals lie between the numbers of a rounded column, (B, N_c).
     """
 
     residuals: Tensor
     codes: Tensor
     numbers: Tensor
+    off_lattice: Tensor
 
     def select(self, rows: Tensor) -> Prepared:
         """Return some of the rows, by a mask or by their numbers."""
@@ -125,8 +128,14 @@ class ColumnEncoder:
         """Return this encoder with another map of the continuous columns."""
         return ColumnEncoder(self.schema, self.indices, coordinates, self.spreads)
 
-    def prepare(self, residuals: Tensor) -> Prepared:
-        """Find the outcomes of residual rows (B, N_c), and which of their values are numbers with a density."""
+    def prepare(self, residuals: Tensor, *, written: bool = True) -> Prepared:
+        """Find the outcomes of residual rows (B, N_c), and which of their values are numbers with a density.
+
+        Args:
+            residuals: The residual rows.
+            written: Whether these are rows of a table, in which a number off its column's lattice cannot be; if not,
+                rounded numbers may be any points of their intervals.
+        """
         codes = torch.zeros(len(residuals), len(self.with_codes), dtype=torch.long)
         numbers = residuals.clone()
         for number, (index, levels) in enumerate(zip(self.with_codes, self.outcomes, strict=True)):
@@ -135,18 +144,26 @@ class ColumnEncoder:
                 numbers[:, index] = levels.forward(residuals[:, index])
             elif levels.column.continuous:
                 numbers[codes[:, number] > 0, index] = math.nan
-        return Prepared(residuals, codes, numbers)
+        off = torch.zeros_like(numbers, dtype=torch.bool)
+        for index in self.rounded:
+            column = self.schema.columns[index]
+            # Of what is given no density is asked, and networks read numbers in between.
+            if written and not column.given:
+                cells = residuals[:, index].where(~numbers[:, index].isnan(), math.nan)
+                off[:, index] = torch.from_numpy(off_lattice(column, cells.numpy()))
+        return Prepared(residuals, codes, numbers, off)
 
     def encode(self, rows: Tensor | Prepared, shares: Tensor | None = None) -> Encoded:
         """Encode residual rows (B, N_c).
 
         Args:
-            rows: The residual rows, or what ``prepare`` made of them.
+            rows: The residual rows, in which rounded numbers may be any points of their intervals, or what ``prepare``
+                made of them.
             shares: For each row and column the share of its rounding interval at which a rounded number lies, (B, N_c);
                 NaN leaves a number where it is, and ``None`` all of them.
         """
-        prepared = rows if isinstance(rows, Prepared) else self.prepare(rows)
-        residuals, codes, numbers = prepared
+        prepared = rows if isinstance(rows, Prepared) else self.prepare(rows, written=False)
+        residuals, codes, numbers, off = prepared
         log_dets = torch.zeros_like(residuals)
         for index in self.constant:
             column = self.schema.columns[index]
@@ -162,6 +179,7 @@ class ColumnEncoder:
         log_dets[:, self.circular] += log_slopes
         u, log_slopes = self.coordinates.by_column(self.off_the_edges(numbers)[:, self.continuous])
         log_dets[:, self.continuous] += log_slopes
+        log_dets.masked_fill_(off, -math.inf)
         possible = (log_dets > -math.inf).all(1, keepdim=True)
         return Encoded(codes.where(possible, 0), angles.where(possible, 0.0), u.where(possible, 0.0), log_dets)
 

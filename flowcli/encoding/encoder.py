@@ -120,9 +120,15 @@ class Encoder:
         """The indices of modelled columns with a density whose numbers lie on a lattice."""
         return self.modelled.rounded
 
-    def prepare(self, residuals: Tensor) -> PreparedRows:
-        """Encode residual rows (B, N_c) as far as no map of numbers matters, to be encoded several times."""
-        return PreparedRows(self.modelled.prepare(residuals), self.conditioning.prepare(residuals))
+    def prepare(self, residuals: Tensor, *, written: bool = True) -> PreparedRows:
+        """Encode residual rows (B, N_c) as far as no map of numbers matters, to be encoded several times.
+
+        Args:
+            residuals: The residual rows.
+            written: Whether these are rows of a table; see ``ColumnEncoder.prepare``.
+        """
+        both = (part.prepare(residuals, written=written) for part in (self.modelled, self.conditioning))
+        return PreparedRows(*both)
 
     def continuous_numbers(self, prepared: PreparedRows, shares: Tensor | None = None) -> Tensor:
         """Return the numbers that coordinates are made of, (B, D), NaN where there is none, to fit their maps to."""
@@ -132,14 +138,15 @@ class Encoder:
         """Encode rows.
 
         Args:
-            rows: Residual rows (B, N_c), or what ``prepare`` made of them.
+            rows: Residual rows (B, N_c), in which rounded numbers may be any points of their intervals, or what
+                ``prepare`` made of rows of a table.
             shares: Where in their intervals rounded numbers lie, as shares, (B, N_c); NaN leaves a number where it is.
 
         Returns:
             Rows as ``layout`` describes them, (B, W), and the log-det of their encoding, (B,); minus infinity for a row
             that the columns cannot hold.
         """
-        prepared = rows if isinstance(rows, PreparedRows) else self.prepare(rows)
+        prepared = rows if isinstance(rows, PreparedRows) else self.prepare(rows, written=False)
         encoded = self.modelled.encode(prepared.modelled, shares)
         features, possible = self._features(prepared.conditioning)
         parts = [encoded.coordinates, encoded.angles, encoded.codes.double(), features]
@@ -151,8 +158,10 @@ class Encoder:
         return self._features(self.conditioning.prepare(residuals))[0]
 
     def holds(self, residuals: Tensor) -> Tensor:
-        """Return which values of residual rows their columns can hold, (B, N_c)."""
-        both = (part.encode(residuals).log_dets > -math.inf for part in (self.modelled, self.conditioning))
+        """Return which values of the residual rows of a table their columns can hold, (B, N_c)."""
+        both = (
+            part.encode(part.prepare(residuals)).log_dets > -math.inf for part in (self.modelled, self.conditioning)
+        )
         return torch.stack(list(both)).all(0)
 
     def possible(self, rows: Tensor | PreparedRows) -> Tensor:

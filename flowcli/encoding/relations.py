@@ -14,6 +14,7 @@ from torch import Tensor
 from flowcli.table import as_written
 from flowcli.table.inference.relations import off_grid, on_grid
 from flowcli.table.schema import Column, Schema
+from flowcli.table.values.support import off_digits
 
 
 class Relations:
@@ -37,7 +38,10 @@ class Relations:
             for part, factor in self._parts(column):
                 residuals[:, index] -= factor * values[:, part]
             if column.step:
-                residuals[:, index] = torch.from_numpy(on_grid(residuals[:, index].numpy(), column.step))
+                left = on_grid(residuals[:, index].numpy(), column.step)
+                # A total with digits that its column does not have stays between the numbers that may be left.
+                left[off_digits(column, values[:, index].numpy())] += column.step / 2
+                residuals[:, index] = torch.from_numpy(left)
         return residuals
 
     def restore(self, residuals: Tensor, *, written: bool = True) -> Tensor:

@@ -19,6 +19,7 @@ from flowcli.evaluation.metrics.modes import UnmatchedPoints, unmatched_points
 from flowcli.evaluation.metrics.repeats import Seen, once, seen
 from flowcli.evaluation.metrics.rivals import Rivals, rivals
 from flowcli.model import Density
+from flowcli.model.impossible_numbers import ImpossibleNumbers
 from flowcli.random import Stream, numpy_generator
 
 Rows = NDArray[np.float64]
@@ -44,6 +45,7 @@ class Evaluation:
         repeats: How many rows were left out of all of this, being another to the digit without a reason.
         seen: How many rows are training rows, where these are known and it is not by chance.
         findings: What is wrong, the weightiest first.
+        notes: What should be said of the rows themselves: numbers among them that are none of their column's.
     """
 
     nats: Nats
@@ -57,6 +59,7 @@ class Evaluation:
     repeats: int
     seen: Seen | None
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -88,7 +91,13 @@ def evaluate(
     with density.pool(processes) as pool:
         progress(f"scoring {len(rows):,} rows")
         log_prob = density.pooled_log_prob(rows, pool, seed=seed)
-        of_train = None if train is None else mean_nats(density.pooled_log_prob(train, pool, seed=seed))
+        numbers = ImpossibleNumbers(density)
+        numbers.add(rows, log_prob)
+        of_train = None
+        if train is not None:
+            log_prob_train = density.pooled_log_prob(train, pool, seed=seed)
+            numbers.add(train, log_prob_train)
+            of_train = mean_nats(log_prob_train)
         chosen = np.sort(numpy_generator(seed, Stream.EVALUATION_ROWS).permutation(len(rows))[:MOST_ROWS])
         beside, given = rows[chosen], None
         if any(column.given for column in density.schema.columns):
@@ -108,7 +117,7 @@ def evaluate(
         repeats = len(rows) - len(first)
         drawn = _without_repeats(drawn, first, chosen)
         rows, log_prob = rows[first], log_prob[first]
-    zero = impossible(log_prob, rows, density.schema)
+    zero = impossible(log_prob, rows, density)
     progress("fitting simple models")
     simple = rivals(log_prob, rows, density.schema, seed, train)
     progress("training classifiers")
@@ -127,7 +136,20 @@ def evaluate(
     found = findings(
         Evidence(measures, remaining_measures, shares, crowds, near, simple, nats, own_nats, of_train, zero, familiar)
     )
-    return Evaluation(nats, own_nats, of_train, simple, drawn, measures, crowds, near, repeats, familiar, tuple(found))
+    return Evaluation(
+        nats,
+        own_nats,
+        of_train,
+        simple,
+        drawn,
+        measures,
+        crowds,
+        near,
+        repeats,
+        familiar,
+        tuple(found),
+        tuple(numbers.notes),
+    )
 
 
 def _without_repeats(drawn: Drawn, first: NDArray[np.int64], chosen: NDArray[np.int64]) -> Drawn:

@@ -19,6 +19,7 @@ from flowcli.evaluation.metrics.modes import UnmatchedPoints
 from flowcli.evaluation.metrics.repeats import Seen
 from flowcli.evaluation.metrics.rivals import Rivals
 from flowcli.evaluation.metrics.two_sample import TwoSample
+from flowcli.text import and_more, counted
 
 LEAST_NATS = 0.002  # less is no finding, however sure it is
 SMALL = 0.02  # nats below which a fault is a small one
@@ -30,7 +31,11 @@ MOSTLY = 5.0  # times the nats of all other findings: what a classifier tells co
 UNEXPLAINED = 0.5  # of a classifier's nats: what no other finding is worth as much as
 COPIES_EXCESS, COPIES_SHARE = 4.0, 0.03
 TRAIN_ERRORS = 3.0
+MOST_NAMED = 3  # in the verdict
+MOST_BANDS = 6  # that are told
 MOST_COLUMNS = 3  # that are told in full
+BANDS_OFF = "bands off"
+BANDS = 0.01  # the chance that of a right model any column's band misses its share
 LEAST_ROWS = 20  # with fewer, nothing found is no praise, and a difference of means no fault
 
 # How a column's ranks look where the whole model is wrong in that way.
@@ -110,9 +115,10 @@ def findings(evidence: Evidence) -> list[Finding]:
     """Return what is wrong, the weightiest first; nothing where the model is good.
 
     Each of four tests is made at such a level that a right model is called wrong in about one run of a hundred, all of
-    them together. What one finding explains is no other: the columns of a model that is too narrow as a whole, the
-    regions of one that lacks a mode, the columns that depend on a category which is drawn too often. A simpler model
-    that is better comes first where several things are wrong, and after the one thing where it is one.
+    them together, and in another one for bands of columns. What one finding explains is no other: the columns of a
+    model that is too narrow as a whole, the regions of one that lacks a mode, the columns that depend on a category
+    which is drawn too often. A simpler model that is better comes first where several things are wrong, and after the
+    one thing where it is one.
     """
     modes = _modes(evidence)
     shares = [] if evidence.shares is None else [_column(evidence.shares)]
@@ -130,7 +136,9 @@ def findings(evidence: Evidence) -> list[Finding]:
         map(_weight, found), default=0.0
     )
     first = [*_impossible(evidence.impossible), *_seen(evidence.seen), *_copies(evidence.copies)]
-    return [*first, *(unexplained_by_others if mostly else []), *found, *([] if mostly else unexplained_by_others)]
+    found = [*unexplained_by_others, *found] if mostly else [*found, *unexplained_by_others]
+    bands = _bands(evidence.measures)
+    return [*first, *bands, *found] if all(each.small for each in found) else [*first, *found, *bands]
 
 
 def verdict(found: Sequence[Finding], rows: int) -> str:
@@ -142,11 +150,6 @@ def verdict(found: Sequence[Finding], rows: int) -> str:
     if all(each.small for each in found):
         return f"good, but for {len(found)} small fault{'s' * (len(found) > 1)}: {_names(found)}"
     return _names(found)
-
-
-def counted(count: int, what: str) -> str:
-    """Such as ``1 row`` and ``2,000 rows``."""
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def part(count: int, rows: int, one: str, many: str) -> str:
@@ -162,8 +165,11 @@ def grouped(found: Sequence[Finding]) -> tuple[list[Finding], list[str]]:
 
 
 def _names(found: Sequence[Finding]) -> str:
-    names = [each.name for each in found]
-    return "; ".join(names[:3]) + (f"; and {len(names) - 3} more" if len(names) > 3 else "")
+    """Return the names of a few of the findings, and of bands in any case."""
+    bands = [each.name for each in found if each.name.startswith(BANDS_OFF)]
+    names = [each.name for each in found if each.name not in bands]
+    more = len(names) - MOST_NAMED
+    return "; ".join([*names[:MOST_NAMED], *([f"and {more} more"] if more > 0 else []), *bands])
 
 
 def _weight(finding: Finding) -> float:
@@ -242,6 +248,26 @@ def _column(check: Check) -> Finding:
         case _:
             words = f"{check.detail or 'its shape is another'}; Kolmogorov-Smirnov distance {check.distance:.3f}"
             return Finding(f"column off: {check.column}", words, check.nats, check.column)
+
+
+def _bands(measures: Measures) -> list[Finding]:
+    """Return that bands of columns miss their shares, the worst first; no such model is good.
+
+    The share of rows in a band is tested by itself, allowing for all bands of all columns (Bonferroni). A miss that
+    costs next to nothing is none: it takes 1.7% of the rows beyond a band of 99%, or 53% in one of 50%.
+    """
+    all_bands = [(band, check.column) for check in measures.checks for band in check.bands]
+    missed = [
+        (band, column) for band, column in all_bands if band.chance * len(all_bands) < BANDS and band.nats >= LEAST_NATS
+    ]
+    if not missed:
+        return []
+    missed.sort(key=lambda each: -each[0].nats)
+    shown = [f"{column}'s {band.level:.0%} band holds {band.inside:.1%}" for band, column in missed]
+    name = f"{shown[0]} of the rows" + (f", and {len(shown) - 1} more" if len(shown) > 1 else "")
+    intervals = [f"{each} ({band.low:.1%} to {band.high:.1%})" for each, (band, _) in zip(shown, missed, strict=True)]
+    words = f"{and_more(intervals, MOST_BANDS, between='; ')}; in brackets 95% confidence"
+    return [Finding(f"{BANDS_OFF}: {name}", words, None)]
 
 
 def _dependence(measures: Measures, columns: Sequence[Finding]) -> list[Finding]:

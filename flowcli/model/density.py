@@ -132,6 +132,10 @@ class Density(ABC):
         """Return the log-density of each row, in nats, in the units of the table; see ``scores``."""
         return self.scores(values, double=double, draws=draws, seed=seed).log_prob
 
+    def holds(self, values: Rows) -> NDArray[np.bool_]:
+        """Return which values of rows (B, N_c) their columns can hold, (B, N_c); any other has density zero."""
+        return np.asarray(self.encoder.holds(self.encoder.relations.residuals(torch.from_numpy(values))).numpy())
+
     def pool(self, processes: int) -> BlockPool:
         """Return the pool of processes in which blocks of this density's rows are computed."""
         return BlockPool(processes, on_cpu=self.device.type == "cpu")

@@ -45,6 +45,9 @@ class Known(Density):
     def scores(self, values, *, double=False, draws=8, seed=0):
         return Scores(self.log_density(values), np.zeros(len(values)))
 
+    def holds(self, values):
+        return np.ones(values.shape, dtype=bool)
+
     def log_prob_at(self, others, width):
         return torch.from_numpy(self.log_density(others.numpy()))
 

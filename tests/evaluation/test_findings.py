@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -120,6 +122,38 @@ def test_a_right_model_is_called_good():
         for seed in range(10)
     ]
     assert sum(verdict.startswith("good: ") for verdict in verdicts) >= 38, verdicts
+
+
+def rows_beyond(seed, kind):
+    """Rows of a normal of three columns, but that the middle one has heavier tails, or a few rows far out."""
+    random = np.random.default_rng(seed)
+    rows = random.standard_normal((3000, 3))
+    if kind == "tails":
+        rows[random.random(3000) < 0.03, 1] *= 4
+    else:
+        rows[random.random(3000) < 0.015, 1] = 8 + 0.1 * random.standard_normal()
+    return rows
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", ["tails", "cluster"])
+def test_no_model_is_good_whose_bands_miss_their_shares(kind, seed):
+    found = evaluate(STANDARD, rows_beyond(20 + seed, kind), draws=10_000, seed=seed)
+    assert not found.verdict.startswith("good"), found.verdict
+    assert re.search(r"bands off: c1's 99% band holds 9[78]\.\d% of the rows", found.verdict), found.verdict
+    assert not any("c0's" in each.words or "c2's" in each.words for each in found.findings)
+
+
+def test_bands_of_a_right_model_hold_their_shares():
+    """Where rows are many, too: then a miss that is next to nothing is none, however sure it is."""
+    for seed in range(5):
+        found = evaluate(STANDARD, STANDARD.sample(5000, seed=300 + seed), draws=10_000, seed=seed)
+        assert found.verdict.startswith("good: "), found.verdict
+        for check in found.measures.checks:
+            assert all(abs(band.inside - band.level) < 0.03 for band in check.bands)
+    nearly = gaussians([1], [[0, 0, 0]], 1.02)
+    found = evaluate(nearly, STANDARD.sample(20_000, seed=31), draws=20_000)
+    assert not any(each.name.startswith("bands off") for each in found.findings), found.verdict
 
 
 def test_what_a_fault_costs_is_below_what_it_costs():

@@ -112,6 +112,8 @@ def evaluate(
             text = page(found, Path(model).name, "standard input" if data == "-" else Path(data).name)
             with replacing(Path(report)) as file:
                 file.write(text.encode())
+    for line in found.notes:
+        say(line)
     if as_json:
         click.echo(json.dumps(document(found), indent=2, allow_nan=False))
     else:

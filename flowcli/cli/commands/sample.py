@@ -92,6 +92,8 @@ def sample(
     plan = loaded.plan_sample(rows, seed=seed, known=known, complete=complete, where=where, budget=budget)
     if unseeded and not quiet:
         note(f"drawn with --seed {seed}")
+    for said in [] if quiet else loaded.given_notes(plan):
+        note(said)
 
     import numpy as np
     import pyarrow as pa

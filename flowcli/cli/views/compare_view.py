@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from rich.cells import cell_len
 
 from flowcli.cli.views.width import WIDTH, padded, shortened_before, wrapped
-from flowcli.evaluation.findings import counted
 from flowcli.evaluation.metrics.comparison import Difference, Nats, difference, mean_nats
-from flowcli.text import literal
+from flowcli.text import counted, literal
 
 WIDEST_NAME = 18
 SIZES = ("B", "kB", "MB", "GB")

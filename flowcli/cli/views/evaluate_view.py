@@ -11,14 +11,14 @@ from rich.cells import cell_len
 
 from flowcli.cli.views.width import WIDTH, padded, shortened, wrapped
 from flowcli.evaluation.evaluate import Evaluation
-from flowcli.evaluation.findings import Finding, counted, grouped, part
+from flowcli.evaluation.findings import Finding, grouped, part
 from flowcli.evaluation.metrics.calibration import Check
 from flowcli.evaluation.metrics.comparison import Difference, Nats
 from flowcli.evaluation.metrics.copies import Copies
 from flowcli.evaluation.metrics.coverage import Coverage
 from flowcli.evaluation.metrics.rivals import Rivals
 from flowcli.evaluation.metrics.two_sample import TwoSample
-from flowcli.text import literal
+from flowcli.text import counted, literal
 
 BAR = 34
 WIDEST_NAME = 24

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from flowcli.evaluation.metrics.coverage import Region, bands_of
 from flowcli.evaluation.metrics.information import divergence
 from flowcli.evaluation.metrics.ranks import ranks_among, ranks_among_own
 from flowcli.random import Stream, numpy_generator
@@ -36,6 +37,7 @@ class Check:
         adjusted: The same, allowing for all checks of all columns (Holm, 1979).
         nats: What the model loses at least by it, in nats a row.
         detail: Which way it is off, in words.
+        bands: Of a column's numbers the central 50, 90 and 99% of its draws, and the rows in them.
     """
 
     column: str
@@ -45,6 +47,7 @@ class Check:
     adjusted: float
     nats: float
     detail: str
+    bands: tuple[Region, ...] = ()
 
 
 def column_ranks(rows: Rows, samples: Rows, schema: Schema, seed: int) -> Rows:
@@ -120,7 +123,8 @@ def _values(column: Column, ranks: Rows, draws: int | None) -> Check:
     by_cells = float(stats.chi2.sf(statistic, len(counts) - 1)) if expected.min() >= 5 else 1.0
     chance = min(1.0, 2 * min(float(stats.kstwo.sf(distance, effective)), by_cells))
     nats = divergence(counts, np.diff(EDGES) * (1e9 if draws is None else draws))
-    return Check(column.name, "values", distance, chance, chance, nats, _miscalibration(ranks, effective))
+    bands = bands_of(1 - 2 * np.abs(ranks - 0.5), draws)
+    return Check(column.name, "values", distance, chance, chance, nats, _miscalibration(ranks, effective), bands)
 
 
 def _miscalibration(ranks: Rows, effective: int) -> str:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from flowcli.evaluation.metrics.information import divergence
 from flowcli.evaluation.metrics.ranks import ranks_among, ranks_among_own
@@ -49,6 +49,12 @@ class Region:
     low: float
     high: float
     chance: float
+
+    @property
+    def nats(self) -> float:
+        """What a model loses by this share alone, in nats a row."""
+        inside = np.array([self.inside, 1 - self.inside])
+        return float(special.rel_entr(inside, [self.level, 1 - self.level]).sum())
 
 
 @dataclass(frozen=True)
@@ -110,13 +116,18 @@ def coverage(rows: Rows, draws: Rows, seed: int) -> Coverage:
         variance = float(np.nanmean(np.nanvar(known, axis=-1)))
     dimensions = 2 * variance if np.isfinite(variance) else 1.0
     count = len(draws) if draws.ndim == 1 else None
-    regions = tuple(_region(ranks, count, level) for level in LEVELS)
+    regions = bands_of(ranks, count)
     edges = [0.0, *(1 - level for level in reversed(LEVELS)), 1.0]
     counts = np.histogram(ranks, edges)[0].astype(np.float64)
     expected = np.diff(edges) * (EXACT if count is None else count)
     chance = min(1.0, len(regions) * min(region.chance for region in regions))
     dimensions = float(np.clip(dimensions, 1.0, MOST_DIMENSIONS))
     return Coverage(ranks, regions, divergence(counts, expected), chance, dimensions)
+
+
+def bands_of(ranks: Rows, draws: int | None) -> tuple[Region, ...]:
+    """Return the regions in which ranks (N,) are high, of so many draws, or with draws of each row's own."""
+    return tuple(_region(ranks, draws, level) for level in LEVELS)
 
 
 def _region(ranks: Rows, draws: int | None, level: float) -> Region:

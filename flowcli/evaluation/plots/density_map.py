@@ -113,10 +113,11 @@ def _log_density(density: Density, positions: list[int], scales: list[Scale], at
         values[:, index] = np.nan if column.value is None else column.value
     log_slope = np.zeros(len(at))
     for index, scale, own in zip(positions, scales, at.T, strict=True):
-        values[:, index] = scale.values(own)
+        column, shown = density.schema.columns[index], scale.values(own)
+        values[:, index] = shown if column.step is None else np.clip(column.nearest(shown), *column.support)
         log_slope += np.log(scale.high - scale.low)
         if scale.log:
-            log_slope += np.log(np.log(10) * values[:, index])
+            log_slope += np.log(np.log(10) * shown)
     return density.log_prob(values, seed=seed) + log_slope
 
 

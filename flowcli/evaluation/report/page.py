@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcli.evaluation.evaluate import Evaluation
-from flowcli.evaluation.findings import LEAST_ROWS, Finding, counted, grouped, part
+from flowcli.evaluation.findings import LEAST_ROWS, Finding, grouped, part
 from flowcli.evaluation.metrics.calibration import Check
 from flowcli.evaluation.metrics.comparison import Nats
 from flowcli.evaluation.plots import corner, write_picture
 from flowcli.evaluation.report import figures
 from flowcli.evaluation.report.frame import FRAME, shown
 from flowcli.table.schema import Column
+from flowcli.text import counted
 
 Rows = NDArray[np.float64]
 

@@ -196,6 +196,9 @@ def _as_wished(
         if off.any():
             row = int(np.argmax(off))
             raise _outside(column, cells, row, int(off.sum()), f"must be a multiple of {wish.step!r}", source, line)
+    if column.kind == "bounded" and column.step is None:  # many values on an edge have no density
+        edges = [edge for edge in column.support if (numbers == edge).sum() >= UNSEEN]
+        column = replace(column, atoms=tuple(edges))
     _check_support(column, cells, source, line)
     return column
 
@@ -293,8 +296,8 @@ def _noise_of(cells: Numbers) -> float | None:
 def _check_support(column: Column, cells: Numbers, source: str | None, line: Line) -> None:
     lower, upper = column.support
     out = outside(column, cells)
-    if column.kind == "bounded" and column.step is None:  # many values on an edge have no density
-        out |= (cells == lower) | (cells == upper)
+    if column.kind == "bounded" and column.step is None:  # a few values on an edge are neither a density nor an atom
+        out |= ((cells == lower) | (cells == upper)) & ~np.isin(cells, column.atoms)
     if not out.any():
         return
     edges = column.step is not None or column.kind == "circular"

@@ -34,6 +34,12 @@ def texts_of(numbers: Numbers, form: str, decimals: int | None) -> list[str | No
     return _date(form).texts(numbers) if is_date(form) else _number(form).texts(numbers, decimals)
 
 
+def number_text(number: float, form: str | None) -> str:
+    """Return one number for a message, as the cells of its column have it."""
+    text = None if form is None else texts_of(np.array([number]), form, None)[0]
+    return f"{number:.15g}" if text is None else text
+
+
 def rounded_dates(numbers: Numbers, form: str) -> Numbers:
     """Return dates or times (n,) as they are once written in a format."""
     return _date(form).rounded(numbers)

@@ -9,6 +9,9 @@ from flowcli.table.schema import Column
 
 Numbers = NDArray[np.float64]
 
+# How far printing and float32 move a number, as a share of it, and the share of a step that this is at most.
+PRINTED, MOST_OF_STEP = 1e-6, 1 / 64
+
 
 def outside(column: Column, cells: Numbers) -> NDArray[np.bool_]:
     """Return which numbers (N,) lie outside of a continuous column's support."""
@@ -18,6 +21,24 @@ def outside(column: Column, cells: Numbers) -> NDArray[np.bool_]:
     if column.step is not None or column.kind in ("circular", "bounded"):
         return np.asarray((cells < lower) | (cells > upper))
     return np.asarray((cells <= lower) | (cells >= upper))
+
+
+def off_lattice(column: Column, cells: Numbers) -> NDArray[np.bool_]:
+    """Return which numbers (N,) lie between those of a rounded column's lattice, farther than printing moves them."""
+    if column.step is None:
+        return np.zeros(len(cells), dtype=np.bool_)
+    size = np.abs(cells)
+    moved = np.minimum(PRINTED * size, MOST_OF_STEP * column.step)
+    allowed = np.maximum(np.maximum(moved, column.tolerance), 4 * np.finfo(np.float64).eps * size)
+    return np.asarray(np.abs(cells - column.nearest(cells)) > allowed)
+
+
+def off_digits(column: Column, cells: Numbers) -> NDArray[np.bool_]:
+    """Return which numbers (N,) have more digits after the point than a column has."""
+    digits = 0 if column.integer else column.decimals
+    if digits is None:
+        return np.zeros(len(cells), dtype=np.bool_)
+    return off_lattice(Column(column.name, step=float(f"1e-{digits}"), decimals=digits), cells)
 
 
 def first_invalid(column: Column, cells: Numbers) -> tuple[int, str] | None:
@@ -36,6 +57,9 @@ def first_invalid(column: Column, cells: Numbers) -> tuple[int, str] | None:
     else:
         wrong = outside(column, cells) & ~np.isin(cells, column.atoms)
         be = f"outside the column, which is {_described(column)}"
+        if not (column.given or wrong.any()):
+            wrong = off_lattice(column, cells) & ~np.isin(cells, column.atoms)
+            be = f"none of the column's numbers, which lie {column.step:g} apart" if column.step else ""
     wrong &= ~np.isnan(cells)
     if not wrong.any():
         return None

@@ -16,6 +16,7 @@ from flowcli.config import schema as config
 from flowcli.encoding import Encoder
 from flowcli.model import FlowDensity
 from flowcli.model.held_out import HeldOut
+from flowcli.model.training_range import RANGES, training_ranges
 from flowcli.table import Table
 from flowcli.training.loop.events import mean_and_error
 from flowcli.training.loop.loop import Loop
@@ -57,6 +58,7 @@ class Fitting:
         best = [evaluation for evaluation in self.loop.history if evaluation.best][-1]
         density.summary = {
             "rows": len(self.train),
+            RANGES: training_ranges(self.train.values, self.encoder.schema),
             "held_out_rows": len(self.held_out),
             "held_out_nats": held_out_nats,
             "held_out_error": _or_none(held_out_error),

@@ -12,6 +12,7 @@ import torch
 from flowcli.config import schema as config
 from flowcli.model import Density, Ensemble, FlowDensity
 from flowcli.model.held_out import HeldOut
+from flowcli.model.training_range import RANGES, training_ranges
 from flowcli.training.loop.events import mean_and_error
 from flowcli.training.prepare.row_sets import RowSet
 from flowcli.training.series.series import Finished, Trial
@@ -138,6 +139,7 @@ def together(
     outcomes = {each.outcome for each in finished}
     ensemble.summary = {
         "rows": len(train),
+        RANGES: training_ranges(train.values, ensemble.schema),
         "held_out_rows": len(held_out),
         "held_out_nats": held_out_nats,
         "held_out_error": held_out_error if np.isfinite(held_out_error) else None,

@@ -1,0 +1,84 @@
+"""Numbers that are none of their column's: counted over a whole command, and said in one line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import flowcli
+from tests.cli.terminal import fitted
+from tests.cli.terminal import flowcli as command
+
+NOTE = (
+    "3 rows have a number that is none of its column's (column 'month': 2 rows, such as 13; column 'flag': 1 row,"
+    " such as 0.3; column 'age': 1 row, such as 40.5); their log-density is -inf"
+)
+
+
+def table(count, seed):
+    random = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "month": random.integers(1, 13, count),
+            "flag": random.integers(0, 2, count),
+            "age": np.round(40 + 12 * random.standard_normal(count)).astype(int),
+            "x": random.standard_normal(count),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def months(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("months")
+    table(400, 0).to_csv(folder / "d.csv", index=False)
+    return fitted(folder / "d.csv", folder / "d.flow", "--kind", "month=bounded:0.5,12.5")
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """Rows of three blocks: one impossible in the first, two in the last, of which one is so for two columns."""
+    rows = table(5000, 1).astype(float)
+    rows.loc[5, "month"], rows.loc[4500, "month"] = 13, 2.5
+    rows.loc[4600, ["flag", "age"]] = 0.3, 40.5
+    rows.to_csv(tmp_path / "odd.csv", index=False)
+    return tmp_path / "odd.csv"
+
+
+def test_the_note_is_one_for_all_blocks(months, odd):
+    done = command("logprob", months, odd, "--batch-rows", 1000, "--threads", 1)
+    assert (done.code, done.err) == (0, f"flowcli: note: {NOTE}\n")
+    (impossible,) = np.nonzero(np.array(done.lines[1:], dtype=float) == -np.inf)
+    assert impossible.tolist() == [5, 4500, 4600]
+    assert command("logprob", months, odd, "--threads", 1, "-q").err == ""
+
+
+def test_only_what_is_asked_about_counts(months, odd):
+    pd.read_csv(odd).iloc[4590:4605].to_csv(odd, index=False)
+    done = command("logprob", months, odd, "--columns", "flag,x", "--threads", 1)
+    assert done.code == 0
+    values = np.array(done.lines[1:], dtype=float)
+    assert np.flatnonzero(values == -np.inf).tolist() == [10]
+    assert "1 row has a number that is none of its column's (column 'flag': 1 row, such as 0.3); its" in done.err
+
+
+def test_evaluate_says_the_same_and_names_the_column(months, odd, tmp_path):
+    rows = pd.read_csv(odd).iloc[[*range(60), 4500, 4600]]
+    rows.to_csv(tmp_path / "few.csv", index=False)
+    done = command("evaluate", months, tmp_path / "few.csv", "-n", 100, "--threads", 1)
+    assert (done.code, done.err) == (0, f"flowcli: note: {NOTE}\n")
+    rows.iloc[:-1].to_csv(tmp_path / "months.csv", index=False)
+    done = command("evaluate", months, tmp_path / "months.csv", "-n", 100, "--threads", 1)
+    assert "month has a number that is none of the column's" in " ".join(done.text.split())
+
+
+def test_python_is_told_too(months, odd):
+    said = []
+    flowcli.load(months).log_prob(pd.read_csv(odd), notice=said.append)
+    assert said == [NOTE]
+
+
+def test_given_numbers_between_those_of_a_column_are_refused_where_they_have_no_density(months):
+    done = command("sample", months, "-n", 5, "--given", "age=40.5")
+    assert done.code == 2
+    assert done.complaint == "age=40.5: 40.5 is none of the column's numbers, which lie 1 apart"
