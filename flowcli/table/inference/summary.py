@@ -39,7 +39,9 @@ def decision(column: Column) -> str:
             words += f" from {column.origin:g}"
     if column.atoms:
         words += f"; {' and '.join(f'{atom:g}' for atom in column.atoms)} apart"
-    if column.subtracted_columns:
+    if column.at_least is not None:
+        words = f"at least {column.at_least}; the difference {words}"
+    elif column.subtracted_columns:
         words = f"{shown_sum(column)}, {_residual_words(column)}"
     if column.words:
         words += f", or {'a word' if len(column.words) > 3 else ' or '.join(map(quoted, column.words))}"
@@ -69,7 +71,7 @@ def _kind(column: Column) -> str:
         case "positive" if column.straight_above is not None:
             return "from 0 up"
         case "positive":
-            return f"above {column.lower:g}" if column.lower else "positive"
+            return f"above {column.lower:g}" if column.lower and column.lower > 0 else "positive"
         case "bounded":
             return f"bounded, {column.lower:g} to {column.upper:g}"
         case "circular":
