@@ -29,7 +29,7 @@ def decisions(schema: Schema, values: NDArray[np.float64]) -> list[tuple[str, st
 def decision(column: Column) -> str:
     """Return what a column was taken for."""
     words = _kind(column)
-    if column.format is not None and is_date(column.format):
+    if column.format is not None and is_date(column.format) and column.at_least is None:
         words = _of_dates(column.format) + (f": {words}" if column.kind in ("discrete", "constant") else "")
     if column.continuous and column.step is not None:
         unit = None if column.format is None else unit_of(column.format)
