@@ -16,6 +16,8 @@ from flowcli.conditional.proposal import choose
 from flowcli.errors import DataError, NumericsError, UsageError
 from flowcli.model.density import Density, Rows
 from flowcli.table import as_written
+from flowcli.table.schema import Column
+from flowcli.text import quoted
 
 Mask = NDArray[np.bool_]
 
@@ -62,6 +64,11 @@ class Drawn(NamedTuple):
         return self.values
 
 
+def _remedy(column: Column) -> str:
+    """Return how a column that is never below another is had without that one, in words; nothing for another one."""
+    return "" if column.at_least is None else f", or fit with --kind {quoted(f'{column.name}=real')}"
+
+
 class Conditionals:
     """Marginals and conditionals of a density, by importance sampling, each with its Monte Carlo error.
 
@@ -91,7 +98,10 @@ class Conditionals:
                 raise UsageError(f"the model has no density of a column {name!r}; it has {', '.join(modelled)}")
             parts = [part for part, _ in modelled[name].subtracted_columns]
             if absent := [part for part in parts if part not in names and part in modelled]:
-                raise UsageError(f"{name!r} is modelled as the rest of it after {', '.join(parts)}: add {absent[0]!r}")
+                raise UsageError(
+                    f"{name!r} is modelled as the rest of it after {', '.join(parts)}: add {absent[0]!r}"
+                    + _remedy(modelled[name])
+                )
         return np.array([column.name in names for column in self.schema.columns])
 
     def residuals(self, values: Rows) -> Tensor:
@@ -160,7 +170,7 @@ class Conditionals:
             if (known[:, position] & ~known[:, parts].all(axis=1)).any():
                 raise DataError(
                     "is known in a row in which a part of it is not, and the model has it as what is left after its"
-                    " parts; fill that in, or leave it out too",
+                    f" parts; fill that in, or leave it out too{_remedy(column)}",
                     column=column.name,
                 )
         residuals, is_known = (

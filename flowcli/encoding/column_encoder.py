@@ -287,7 +287,7 @@ class ColumnEncoder:
 
 def _unseen(column: Column, scale_of_unseen: float) -> UnseenIntegers:
     """Return where the unseen values of a discrete column lie."""
-    signed = bool(column.subtracted_columns) or column.values[0] < 0
+    signed = column.values[0] < 0 or bool(column.subtracted_columns and column.at_least is None)
     return UnseenIntegers(
         column.values, column.step or 1.0, column.origin, scale_of_unseen, signed=signed, tolerance=column.tolerance
     )

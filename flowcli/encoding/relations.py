@@ -1,17 +1,23 @@
 """Sums among columns: a total is modelled as what is left of it once its parts are taken away.
 
 Rows of a table become *residual rows* here, in which no column is a sum of others, and rows of the table again. Nothing
-above knows of sums but this: the step has no Jacobian, since a total moves one to one with what is left of it.
+above knows of sums but this: the step has no Jacobian, since a total moves one to one with what is left of it. So does
+a column that is never below another one, of which the difference is modelled.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from flowcli.table import as_written
+from flowcli.table.inference.lattice import MAX_DECIMALS
 from flowcli.table.inference.relations import off_grid, on_grid
 from flowcli.table.schema import Column, Schema
 from flowcli.table.values.support import off_digits
@@ -38,7 +44,8 @@ class Relations:
             for part, factor in self._parts(column):
                 residuals[:, index] -= factor * values[:, part]
             if column.step:
-                left = on_grid(residuals[:, index].numpy(), column.step)
+                origin = column.origin
+                left = on_grid(residuals[:, index].numpy() - origin, column.step) + origin
                 # A total with digits that its column does not have stays between the numbers that may be left.
                 left[off_digits(column, values[:, index].numpy())] += column.step / 2
                 residuals[:, index] = torch.from_numpy(left)
@@ -59,13 +66,42 @@ class Relations:
                 values[:, index] = _written(values[:, index], column)
         for index in self._after_their_parts():
             column = self._schema.columns[index]
-            assert column.step is not None
             subtracted = torch.zeros_like(values[:, index])
             for part, factor in self._parts(column):
                 subtracted += factor * values[:, part]
+            if column.at_least is not None:
+                values[:, index] = self._above(values[:, index], subtracted, column, written)
+                continue
+            assert column.step is not None
             total = torch.from_numpy(off_grid(values[:, index].numpy(), subtracted.numpy(), column.step))
             values[:, index] = _written(total, column) if written else total
         return values
+
+    def _above(self, difference: Tensor, low: Tensor, column: Column, written: bool) -> Tensor:
+        """Return a column (B,) that lies so far above another one, which is written if this one is to be."""
+        if not written:
+            return low + difference
+        plain = replace(column, integer=False, decimals=None, format=None, subtracted_columns=())
+        rounded = _written(difference, plain)
+        finest = 1.0 if column.integer else None if column.decimals is None else float(f"1e-{column.decimals}")
+        if column.step is None and finest is not None:  # what is above is written as such
+            rounded = torch.where(rounded > 0, rounded.clamp_min(finest), rounded)
+        total = _written(low + rounded, column)
+        if finest is not None:
+            return total
+        if column.step is None:  # a difference too small for a float64 to show is one all the same
+            return torch.where(rounded > 0, total.maximum(low.nextafter(total.new_tensor(math.inf))), total)
+        digits = self._digits(column)
+        return total if digits is None else torch.from_numpy(np.round(total.numpy(), digits))
+
+    def _digits(self, column: Column) -> int | None:
+        """Return how many digits after the point the lattice of a column and those below it has; ``None`` without."""
+        if column.step is None:
+            return None
+        digits: list[int | None] = [_digits_of(column.step), _digits_of(column.origin)]
+        digits += [self._digits(self._schema.columns[part]) for part, _ in self._parts(column)]
+        known = [count for count in digits if count is not None and count <= MAX_DECIMALS]
+        return max(known) if len(known) == len(digits) else None
 
     def _parts(self, column: Column) -> Iterator[tuple[int, float]]:
         """Yield the indices of the columns that are subtracted from one, with their factors."""
@@ -84,6 +120,13 @@ class Relations:
             assert ready, "columns are subtracted from each other in a circle"
             yield from ready
             waiting.difference_update(ready)
+
+
+def _digits_of(number: float) -> int:
+    """Return how many digits after the point a number has."""
+    exponent = Decimal(repr(number)).as_tuple().exponent if number != int(number) else 0
+    assert isinstance(exponent, int)
+    return -exponent
 
 
 def _written(values: Tensor, column: Column) -> Tensor:

@@ -31,7 +31,8 @@ class Column:
         kind: ``real`` (the whole line), ``positive`` (all above ``lower``), ``bounded`` (the open interval from
             ``lower`` to ``upper``), ``circular`` (``lower`` and ``upper`` are one point), ``discrete`` (one of
             ``values``), ``category`` and ``boolean`` (one of ``levels``) or ``constant`` (always ``value``).
-        lower: The lower end; of a positive column, zero unless it is given.
+        lower: The lower end; of a positive column, zero unless it is given; of a discrete one, the least that a value
+            that was not seen can be.
         upper: The upper end of a bounded or circular column.
         linear_below: Where the logarithm of a positive column turns into a straight line, so that zero and less are
             very unlikely but not impossible; ``None`` where the user said that the column is positive.
@@ -101,6 +102,12 @@ class Column:
         if not self.step or self.text or (self.continuous and not self.atoms_per_step):
             return 0.0
         return math.log(self.step)
+
+    @property
+    def at_least(self) -> str | None:
+        """The column that this one is never below, where the difference of the two is what is described."""
+        described = self.continuous or (self.kind == "discrete" and self.lower is not None)
+        return self.subtracted_columns[0][0] if self.subtracted_columns and described else None
 
     @property
     def continuous(self) -> bool:

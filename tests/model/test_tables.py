@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import itertools
 import math
 from functools import cache
@@ -261,3 +262,45 @@ def test_the_cells_of_a_bounded_grid_with_an_atom_sum_to_one() -> None:
     density = last(run(training.prepare_fit(table, config.load("auto", SHORT), notice=lambda _: None)))
     grid = np.arange(101, dtype=np.float64)[:, None]
     assert float(np.exp(density.log_prob(grid, draws=256)).sum()) == pytest.approx(1.0, abs=2e-4)
+
+
+LOW = np.random.default_rng(5).normal(20, 5, 1500)
+ABOVE = np.random.default_rng(6).gamma(1.2, 1.5, 1500)
+ORDERED = {
+    "floats": pd.DataFrame({"low": LOW, "high": LOW + ABOVE}),
+    "hundredths": pd.DataFrame({"low": LOW.round(2), "high": (LOW.round(2) + ABOVE.round(2)).round(2)}),
+    "hundredths, hardly repeated": pd.DataFrame({"low": (99 * LOW).round(2), "high": (99 * LOW + 99 * ABOVE).round(2)}),
+    "tenths above whole numbers, and some zeros": pd.DataFrame(
+        {"high": LOW.round() + ABOVE.round(1) * (ABOVE > 0.5), "low": LOW.round()}
+    ),
+    "days": pd.DataFrame({"low": pd.to_datetime((99 * LOW).round(), unit="D")}).assign(
+        high=lambda frame: frame["low"] + pd.to_timedelta(np.floor(9 * ABOVE), unit="D")
+    ),
+    "a chain": pd.DataFrame({"low": LOW, "highest": LOW + ABOVE + ABOVE[::-1], "high": LOW + ABOVE}),
+}
+
+
+@pytest.mark.parametrize("data", ORDERED.values(), ids=ORDERED.keys())
+def test_draws_keep_the_order_of_columns_as_written(data: pd.DataFrame) -> None:
+    model = flowcli.fit(data, overrides=["train.epochs=2"])
+    drawn = model.sample(5000, seed=0)
+    as_read = pd.read_csv(io.StringIO(drawn.to_csv(index=False)))
+    assert (as_read["low"] <= as_read["high"]).all()
+    if "highest" in data:
+        assert (as_read["high"] <= as_read["highest"]).all()
+    assert np.isfinite(model.log_prob(drawn)).all()
+    if (digits := model.density.schema.columns[data.columns.get_loc("high")].decimals) is not None and "low" in data:
+        numbers = as_read.select_dtypes("number")
+        assert (numbers == numbers.round(digits)).all(axis=None)
+    swapped = drawn[drawn["low"] < drawn["high"]].rename(columns={"low": "high", "high": "low"})
+    assert np.isneginf(model.log_prob(swapped)).all()
+
+
+def test_cells_of_a_column_that_is_never_below_another_sum_to_one() -> None:
+    low = LOW.round()
+    data = pd.DataFrame({"low": low, "high": low + np.floor(4 * ABOVE)}).astype(int)
+    table = from_frame(data, notice=lambda _: None)
+    assert table.schema.columns[1].at_least == "low"
+    density = last(run(training.prepare_fit(table, config.load("auto", SHORT), notice=lambda _: None)))
+    grid = np.array([[a, b] for a in range(0, 42) for b in range(a - 1, a + 60)], dtype=np.float64)
+    assert float(np.exp(density.log_prob(grid, draws=8)).sum()) == pytest.approx(1.0, abs=1e-2)

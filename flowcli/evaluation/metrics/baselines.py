@@ -49,9 +49,7 @@ def simple_log_probs(
 def continuous_indices(schema: Schema) -> list[int] | None:
     """Return the modelled columns if all are continuous and whole, but for constants; ``None`` if one is not."""
     modelled = [column for column in schema.columns if not column.given]
-    if not all(
-        (c.continuous and not (c.atoms or c.has_gaps or c.subtracted_columns)) or c.kind == "constant" for c in modelled
-    ):
+    if not all((c.continuous and not (c.atoms or c.has_gaps)) or c.kind == "constant" for c in modelled):
         return None
     return [i for i, c in enumerate(schema.columns) if c.continuous and not c.given]
 

@@ -132,7 +132,7 @@ class _Simple:
     def _linear_regression(self, train: Rows, rows: Rows, indices: list[int]) -> Iterator[tuple[str, Rows]]:
         """Yield a linear regression with Gaussian errors: a Gaussian of all columns over that of the given ones."""
         columns = [self._schema.columns[index] for index in self._given]
-        if all(c.continuous and not (c.atoms or c.has_gaps or c.subtracted_columns) for c in columns):
+        if all(c.continuous and not (c.atoms or c.has_gaps) for c in columns):
             both, given = [*indices, *self._given], self._given
             joint, alone = (gaussian_log_prob(train[:, which], rows[:, which]) for which in (both, given))
             yield "a linear regression", joint - alone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from flowcli.errors import DataError, UsageError
 from flowcli.table.inference.any_step import Lattice
+from flowcli.table.inference.inequalities import Inequality, find_inequalities
 from flowcli.table.inference.lattice import REPEATED, Written, find_lattice, repeated
 from flowcli.table.inference.left_out import MOST_LEVELS
-from flowcli.table.inference.relations import Relation, find_relations, remainder
+from flowcli.table.inference.relations import Relation, difference, find_relations, remainder
 from flowcli.table.inference.season import seasonal_period
 from flowcli.table.inference.value_distribution import (
+    ATOM_ROWS,
     UNSEEN,
     atom_of,
     interval_of,
@@ -87,8 +89,15 @@ def infer_schema(
         )
         if name not in request and any(index in (part for part, _ in r.parts) for r in relations.values()):
             column = _from_zero_up(column, values[:, index])  # what adds up to something is an amount
-        period = None if name in request else seasonal_period(column, values, index)
-        columns.append(replace(column, given=name in given, seasonal_period=period))
+        columns.append(replace(column, given=name in given))
+    inequalities = _inequalities(columns, values, written, {*request, *given})
+    differences = {high: _of_difference(columns, values, written, low, high) for low, high in inequalities}
+    columns = [differences.get(index) or column for index, column in enumerate(columns)]
+    periods = [
+        None if column.name in request else seasonal_period(column, values, index)
+        for index, column in enumerate(columns)
+    ]
+    columns = [replace(column, seasonal_period=period) for column, period in zip(columns, periods, strict=True)]
     _say(columns, values, relations, notice)
     return Schema(tuple(columns))
 
@@ -180,6 +189,52 @@ def _of_remainder(column: Column, values: Numbers, relation: Relation, names: Se
         return replace(column, kind="constant", value=float(found.values[0]))
     usual = found.counts >= max(REMAINDER_ROWS, REMAINDER_SHARE * len(remaining))
     return replace(column, kind="discrete", values=tuple(found.values[usual].tolist()), has_unseen_values=True)
+
+
+def _of_difference(
+    columns: Sequence[Column], values: Numbers, written: Sequence[Written], low: int, high: int
+) -> Column | None:
+    """Return a column that is never below another one: how far it lies above it is described.
+
+    There is none where a few rows without a lattice have the same number twice, which a density cannot follow.
+    """
+    own, other = columns[high], columns[low]
+    step = _finest_difference(written[low], written[high], own)
+    numbers = difference(values[:, low], values[:, high], step)
+    zeros = int((numbers == 0).sum())
+    lattice = None if step is None else Lattice(step)
+    if written[low].finest and written[high].finest:
+        decimals = max(written[low].decimals or 0, written[high].decimals or 0)
+        how = Written(integer=not decimals, decimals=decimals)
+        lattice = (find_lattice(numbers, how) or lattice) if zeros or repeated(numbers) >= REPEATED else None
+    if lattice is None and 0 < zeros < ATOM_ROWS:
+        return None
+    column = Column(
+        own.name,
+        integer=own.integer,
+        decimals=own.decimals,
+        format=own.format,
+        subtracted_columns=((other.name, 1.0),),
+    )
+    return _from_other_up(_on(column, lattice), numbers)
+
+
+def _from_other_up(column: Column, numbers: Numbers) -> Column:
+    """Return a column of which the differences (N,) from another one are known, and never below zero."""
+    found = values_of(numbers)
+    lower = 0.0
+    if column.step is not None:
+        lattice = Lattice(column.step, column.origin % column.step)
+        if is_discrete(numbers, found, lattice):
+            return replace(_discrete(column, numbers), lower=0.0)
+        lower = lattice.origin - lattice.step / 2
+    if found.values[0] == 0 and (column.step is None or atom_of(numbers, found, column.step) == 0):
+        column, numbers = replace(column, atoms=(0.0,)), numbers[numbers != 0]
+        lower += column.step or 0.0
+    column = replace(column, kind="positive", lower=lower)
+    if is_positive(numbers - lower, None):
+        return column
+    return replace(column, straight_above=float(2.0 ** round(math.log2(numbers.std()))))
 
 
 def _as_wished(
@@ -286,6 +341,53 @@ def _relations(
     return find_relations(numeric, coarse, [index for index in targets if coarse[index] is not None], exact)
 
 
+def _inequalities(
+    columns: Sequence[Column], values: Numbers, written: Sequence[Written], spoken_for: set[str]
+) -> list[Inequality]:
+    """Return which columns are never below others, among those that nothing was said about."""
+    taking_part = [
+        index
+        for index, column in enumerate(columns)
+        if column.kind in ("real", "positive", "bounded", "discrete")
+        and not (column.has_gaps or column.subtracted_columns or column.name in spoken_for)
+    ]
+
+    def comparable(low: int, high: int) -> bool:
+        own, other = columns[high], columns[low]
+        if own.kind == "bounded" or _unit(own) != _unit(other):  # a difference would lose the upper bound, ...
+            return False
+        if math.isfinite(_least(own)) and not math.isfinite(_least(other)) and values[:, low].min() >= 0:
+            return False  # ... or the lower one
+        steps = [column.step or how.finest for column, how in ((other, written[low]), (own, written[high]))]
+        if steps[0] is None or steps[1] is None:
+            return steps[0] is steps[1]
+        multiple = round(steps[0] / steps[1])
+        return multiple >= 1 and abs(steps[0] - multiple * steps[1]) <= 1e-6 * steps[1]
+
+    dates = {index for index in taking_part if is_date(columns[index].format or "#")}
+    return find_inequalities(values, taking_part, comparable, {*taking_part} - dates)
+
+
+def _unit(column: Column) -> Hashable:
+    """Return what numbers of two columns have in common if they may be compared."""
+    if column.format is None or not is_date(column.format):
+        return column.format
+    form = DateFormat(column.format)
+    return form.unit, form.grain
+
+
+def _least(column: Column) -> float:
+    """Return what no number of a column is below."""
+    if column.kind == "discrete":
+        return column.values[0] if column.values[0] >= 0 or not column.has_unseen_values else -math.inf
+    return column.support[0]
+
+
+def _finest_difference(low: Written, high: Written, column: Column) -> float | None:
+    """Return the step of the lattice that all differences between two columns lie on, the higher of them described."""
+    return column.step if low.finest is None or high.finest is None else min(low.finest, high.finest)
+
+
 def _noise_of(cells: Numbers) -> float | None:
     """Return a power of ten that no relation between numbers (N,) without a lattice needs to be exact below."""
     numbers = cells[~np.isnan(cells)]
@@ -334,6 +436,10 @@ def _say(
         if relation.holds < 1:
             held = f"{relation.holds:.1%} of the rows"
             notice(f"column {column.name!r} is {shown_sum(column)} in {held}; what is left is modelled")
+    if kept := [(column.at_least, column.name) for column in columns if column.at_least is not None]:
+        shown = and_more([f"{quoted(low)} <= {quoted(high)}" for low, high in kept])
+        remedy = f"--kind {quoted(f'{kept[0][1]}=real')} models that column by itself"
+        notice(f"true in all rows, and so in all that are drawn: {shown}; {remedy}")
     ties = []
     for index, column in enumerate(columns):
         cells = values[:, index]

@@ -90,6 +90,11 @@ def remainder(values: Numbers, target: int, parts: Sequence[tuple[int, float]], 
     return on_grid(remaining, step)
 
 
+def difference(low: Numbers, high: Numbers, step: float | None) -> Numbers:
+    """Return by how much one column (N,) is above another one (N,), on its lattice, if it has one."""
+    return high - low if step is None else on_grid(high - low, step)
+
+
 def on_grid(remaining: Numbers, step: float) -> Numbers:
     """Return numbers (…) rounded to a grid, halves always up.
 

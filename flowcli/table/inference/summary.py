@@ -31,7 +31,7 @@ def decisions(schema: Schema, values: NDArray[np.float64]) -> list[tuple[str, st
 def decision(column: Column) -> str:
     """Return what a column was taken for."""
     words = _kind(column)
-    if column.format is not None and is_date(column.format):
+    if column.format is not None and is_date(column.format) and column.at_least is None:
         words = _of_dates(column.format) + (f": {words}" if column.kind in ("discrete", "constant") else "")
     if column.continuous and column.step is not None:
         unit = None if column.format is None else unit_of(column.format)
@@ -43,7 +43,9 @@ def decision(column: Column) -> str:
         words += f", {SEASONS[column.seasonal_period]} by itself"
     if column.atoms:
         words += f"; {' and '.join(f'{atom:g}' for atom in column.atoms)} apart"
-    if column.subtracted_columns:
+    if column.at_least is not None:
+        words = f"at least {column.at_least}; the difference {words}"
+    elif column.subtracted_columns:
         words = f"{shown_sum(column)}, {_residual_words(column)}"
     if column.words:
         words += f", or {'a word' if len(column.words) > 3 else ' or '.join(map(quoted, column.words))}"
@@ -73,7 +75,7 @@ def _kind(column: Column) -> str:
         case "positive" if column.straight_above is not None:
             return "from 0 up"
         case "positive":
-            return f"above {column.lower:g}" if column.lower else "positive"
+            return f"above {column.lower:g}" if column.lower and column.lower > 0 else "positive"
         case "bounded":
             return f"bounded, {column.lower:g} to {column.upper:g}"
         case "circular":

@@ -20,7 +20,7 @@ from flowcli.table.io.reader import Reader, open_source, open_table
 from flowcli.table.io.typed_reader import FRAME, FrameReader
 from flowcli.table.read_options import ReadOptions
 from flowcli.table.schema import Column, Schema
-from flowcli.table.values.support import first_invalid
+from flowcli.table.values.support import first_below, first_invalid
 from flowcli.text import printable
 
 if TYPE_CHECKING:
@@ -140,6 +140,9 @@ def refuse_invalid(values: NDArray[np.float64], columns: Sequence[Column], sourc
         if (problem := first_invalid(column, cells)) is not None:
             row, what = problem
             raise DataError(f"row {row + 1}: {what}; take the row out", source=source, column=column.name)
+    if (order := first_below(columns, values)) is not None:
+        row, name, what = order
+        raise DataError(f"row {row + 1}: is {what}; take the row out", source=source, column=name)
 
 
 def _table(gathered: GatheredRows, request: ColumnRequest, source: str, notice: Notice) -> Table:

@@ -102,8 +102,7 @@ def as_written(values: NDArray[np.float64], schema: Schema) -> NDArray[np.float6
 
 
 def _rounded(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
-    if column.text or column.kind == "discrete":
-        values = values if column.text or not column.subtracted_columns else _to_digits(values, column)
+    if column.text or (column.kind == "discrete" and not column.subtracted_columns):
         return values
     if column.kind == "constant" and not column.subtracted_columns:
         assert column.value is not None
@@ -111,7 +110,9 @@ def _rounded(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]
             np.where(np.isnan(values), values, column.value) if column.has_gaps else np.full(len(values), column.value)
         )
     if column.subtracted_columns:
-        return _to_digits(values, column)
+        numbers = _to_digits(values, column)
+        dates = column.format is not None and is_date(column.format)
+        return rounded_dates(numbers, column.format or "") if dates else numbers
     if column.kind == "circular":
         return _angles_on_grid(values, column)
     numbers = values

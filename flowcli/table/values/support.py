@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -65,6 +67,21 @@ def first_invalid(column: Column, cells: Numbers) -> tuple[int, str] | None:
         return None
     row = int(np.argmax(wrong))
     return row, be if column.text else f"{float(cells[row])!r} is {be}"
+
+
+def first_below(columns: Sequence[Column], values: Numbers) -> tuple[int, str, str] | None:
+    """Return the first row (N, D) with a number below that of a column that it is never below, and what is wrong.
+
+    Returns:
+        The row, the name of the column, and what it is; ``None`` where all are fine.
+    """
+    names = [column.name for column in columns]
+    for high, column in enumerate(columns):
+        if column.at_least in names:
+            below = values[:, high] < values[:, names.index(column.at_least)]
+            if below.any():
+                return int(np.argmax(below)), column.name, f"below {column.at_least!r}, which it was never in the fit"
+    return None
 
 
 def _described(column: Column) -> str:

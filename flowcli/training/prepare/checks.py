@@ -66,7 +66,8 @@ def _with_noise(table: Table, names: Sequence[str], spreads: Sequence[float], ra
 
     Columns that are sums of these keep what is left of them.
     """
-    columns, values = table.schema.columns, table.values.copy()
+    columns, relations = table.schema.columns, Relations(table.schema)
+    values = relations.residuals(torch.from_numpy(table.values)).numpy().copy()
     for name, width in zip(names, spreads, strict=True):
         position = table.schema.names.index(name)
         if not columns[position].continuous or columns[position].step is not None:
@@ -74,11 +75,7 @@ def _with_noise(table: Table, names: Sequence[str], spreads: Sequence[float], ra
         lower, upper = columns[position].support
         moved = values[:, position] + NOISE * width * random.standard_normal(len(values))
         values[:, position] = np.where((lower < moved) & (moved < upper), moved, values[:, position])
-    relations = Relations(table.schema)
-    residuals = relations.residuals(torch.from_numpy(table.values))
-    parts = [position for position, column in enumerate(columns) if not column.subtracted_columns]
-    residuals[:, parts] = torch.from_numpy(values[:, parts])
-    return replace(table, values=relations.restore(residuals, written=False).numpy())
+    return replace(table, values=relations.restore(torch.from_numpy(values), written=False).numpy())
 
 
 def _collinear(table: Table) -> tuple[list[str], list[float]]:
@@ -89,9 +86,11 @@ def _collinear(table: Table) -> tuple[list[str], list[float]]:
     columns = [
         (position, column)
         for position, column in enumerate(table.schema.columns)
-        if (column.continuous or column.kind == "discrete") and not (column.subtracted_columns or column.given)
+        if (column.continuous or column.kind == "discrete")
+        and not (column.given or (column.subtracted_columns and column.at_least is None))
     ]
-    values = table.values[:, [position for position, _ in columns]]
+    residuals = Relations(table.schema).residuals(torch.from_numpy(table.values)).numpy()
+    values = residuals[:, [position for position, _ in columns]]
     values = values[~np.isnan(values).any(axis=1)]
     if len(columns) < 2 or len(values) <= len(columns):
         return [], []
