@@ -26,7 +26,7 @@ from flowcli.model import Density, Terms
 from flowcli.model.density import Rows
 from flowcli.model.flow_density import require_flow
 from flowcli.model.impossible_numbers import ImpossibleNumbers
-from flowcli.model.training_range import FarGiven
+from flowcli.model.training_range import DistantGiven
 from flowcli.parallel.waiting import Waiting
 from flowcli.random import Stream
 from flowcli.table.values.words import is_missing
@@ -85,10 +85,10 @@ class Model:
         """
         say, values = notice or _silent, self._values(frame)
         log_prob = self.density.log_prob(values, double=_is_double(precision))
-        impossible, far = ImpossibleNumbers(self.density), FarGiven(self.density)
+        impossible, distant = ImpossibleNumbers(self.density), DistantGiven(self.density)
         impossible.add(values, log_prob)
-        far.add(values)
-        for line in [*impossible.notes, *far.notes]:
+        distant.add(values)
+        for line in [*impossible.notes, *distant.notes]:
             say(line)
         return log_prob
 
@@ -257,12 +257,12 @@ class Model:
 
     def given_notes(self, plan: SamplePlan) -> list[str]:
         """Return what should be said of what is given: a line for each column far outside of its training range."""
-        far = FarGiven(self.density)
+        distant = DistantGiven(self.density)
         request = plan.request
         rows = request.given if request.fixed is None else request.fixed
         if rows is not None:
-            far.add(rows, of_any=request.fixed is not None)
-        return far.notes
+            distant.add(rows, of_any=request.fixed is not None)
+        return distant.notes
 
     def resampling_note(self, plan: SamplePlan) -> str | None:
         """Return how reliable draws around the first row's fixed values are; ``None`` where nothing is fixed."""

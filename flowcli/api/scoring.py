@@ -18,7 +18,7 @@ from flowcli.model import Density, Terms
 from flowcli.model.density import Rows
 from flowcli.model.flow_density import require_flow
 from flowcli.model.impossible_numbers import ImpossibleNumbers
-from flowcli.model.training_range import FarGiven
+from flowcli.model.training_range import DistantGiven
 from flowcli.parallel.block_pool import BlockPool, Work
 from flowcli.parallel.waiting import Waiting
 from flowcli.table import Block, Column, to_arrow
@@ -87,7 +87,7 @@ class Scorer:
             problem = "another column here has that name" if request.name else "give a name"
             raise UsageError(f"--name {request.name!r}: {problem}")
         self._scored = self._unreliable = 0
-        self._far = FarGiven(density)
+        self._distant = DistantGiven(density)
         self._impossible = ImpossibleNumbers(density, [column.name for column in self.columns])
         if conditionals is not None:
             self._asked = conditionals.mask(request.columns or [])
@@ -127,7 +127,7 @@ class Scorer:
                 f"the marginal density cannot be estimated: {share} the standard error is above"
                 f" {UNRELIABLE_ERROR} nats; ask for more columns, or give more --candidates"
             )
-        notes = [*self._impossible.notes, *self._far.notes]
+        notes = [*self._impossible.notes, *self._distant.notes]
         if not self._unreliable:
             return notes
         what = "a share" if self._request.per_column else "the density"
@@ -142,7 +142,7 @@ class Scorer:
         chunks = (each if isinstance(each, Waiting) else (each, each[1]) for each in blocks)
         for (block, rows), results in pool.map(chunks, work):
             good = slice(None) if block.bad is None else ~block.bad
-            self._far.add(rows[good])
+            self._distant.add(rows[good])
             self._impossible.add(rows[good], results[good, position])
             yield block, self.table(results, block.bad)
 

@@ -11,7 +11,7 @@ from flowcli.table import Schema
 from flowcli.table.values.cell_format import number_text
 
 RANGES = "ranges"  # in a summary
-FAR = 0.5  # of the training range, beyond its end
+DISTANT = 0.5  # of the training range, beyond its end
 
 
 def training_ranges(values: Rows, schema: Schema) -> dict[str, list[float]]:
@@ -24,7 +24,7 @@ def training_ranges(values: Rows, schema: Schema) -> dict[str, list[float]]:
     return ranges
 
 
-class FarGiven:
+class DistantGiven:
     """Given numbers far outside of the training range of their column: seen block by block, and said once.
 
     Args:
@@ -37,7 +37,7 @@ class FarGiven:
         self._columns = [(index, column, *ranges[column.name]) for index, column in columns if column.name in ranges]
         self._is_given = [column.given for _, column, *_ in self._columns]
         # Per column: how many numbers lie too far out, the least of all that do and the largest.
-        self._far = [(0, math.inf, -math.inf)] * len(self._columns)
+        self._distant = [(0, math.inf, -math.inf)] * len(self._columns)
 
     def add(self, values: Rows, *, of_any: bool = False) -> None:
         """Look at the given numbers of further rows (n, N_c).
@@ -47,20 +47,24 @@ class FarGiven:
             of_any: Whether these are given in any column, and not only in those that the density is conditioned on.
         """
         for number, (index, _, lower, upper) in enumerate(self._columns):
-            reach = FAR * (upper - lower)
+            reach = DISTANT * (upper - lower)
             if not (self._is_given[number] or of_any) or not reach:
                 continue
             cells = values[:, index]
-            far = cells[(cells < lower - reach) | (cells > upper + reach)]
-            if len(far):
-                count, least, most = self._far[number]
-                self._far[number] = count + len(far), min(least, float(far.min())), max(most, float(far.max()))
+            distant = cells[(cells < lower - reach) | (cells > upper + reach)]
+            if len(distant):
+                count, least, most = self._distant[number]
+                self._distant[number] = (
+                    count + len(distant),
+                    min(least, float(distant.min())),
+                    max(most, float(distant.max())),
+                )
 
     @property
     def notes(self) -> list[str]:
         """One line for each column with such numbers: the farthest of them, and how far out it is."""
         lines = []
-        for (_, column, lower, upper), (count, least, most) in zip(self._columns, self._far, strict=True):
+        for (_, column, lower, upper), (count, least, most) in zip(self._columns, self._distant, strict=True):
             if not count:
                 continue
             farthest = max(least, most, key=lambda x: max(lower - x, x - upper))
