@@ -102,7 +102,9 @@ class GatheredRows:
                 column.add(chunk.values[:, index], bad, chunk.cells.column(name))
             if column.is_text or (bad is not None and bad.any() and not self.source.typed):
                 cells = chunk.cells.column(name)
-                texts[index] = cells if is_temporal(cells.type) else as_text(cells, name, chunk.source)
+                if not is_temporal(cells.type):
+                    cells = as_text(cells, name, chunk.source, self.source.missing)
+                texts[index] = cells
         self._texts.append(texts)
         self._chunks.append(replace(chunk, cells=chunk.cells.select([])))
         if chunk.malformed is not None:
@@ -176,6 +178,7 @@ class GatheredRows:
         parts = []
         for chunk, texts in zip(self._chunks, self._texts, strict=True):
             if index not in texts:
-                texts[index] = as_text(chunk.column(self._positions[index]), self.names[index], chunk.source)
+                cells = chunk.column(self._positions[index])
+                texts[index] = as_text(cells, self.names[index], chunk.source, self.source.missing)
             parts += texts[index].chunks
         return pa.chunked_array(parts, pa.string())
