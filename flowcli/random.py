@@ -32,6 +32,7 @@ class Stream(IntEnum):
     MAP_DEQUANTIZATION = 16
     REFIT_ROWS = 17
     VALUE_HALVES = 18
+    COPULA_TIES = 19
     # Scoring and drawing.
     ROUNDING_POINTS = 11
     SAMPLE = 31

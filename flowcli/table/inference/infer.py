@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from flowcli.errors import DataError, UsageError
 from flowcli.table.inference.any_step import Lattice
+from flowcli.table.inference.copula_gain import gain_of_difference
 from flowcli.table.inference.inequalities import Inequality, find_inequalities
 from flowcli.table.inference.lattice import REPEATED, Written, find_lattice, repeated
 from flowcli.table.inference.left_out import MOST_LEVELS
@@ -40,6 +41,8 @@ from flowcli.text import and_more, did_you_mean, listed, quoted
 RELATION_NOISE = 1e-5
 # A remainder that fewer rows have is one of the others.
 REMAINDER_ROWS, REMAINDER_SHARE = 10, 5e-4
+# Nats a row: a column that is never below another is modelled as the difference if that is so much easier.
+LEAST_GAIN = 0.03
 
 Numbers = NDArray[np.float64]
 Line = Callable[[int], int | None]
@@ -92,7 +95,12 @@ def infer_schema(
         columns.append(replace(column, given=name in given))
     inequalities = _inequalities(columns, values, written, {*request, *given})
     differences = {high: _of_difference(columns, values, written, low, high) for low, high in inequalities}
-    columns = [differences.get(index) or column for index, column in enumerate(columns)]
+    easier = {
+        high: difference
+        for high, difference in differences.items()
+        if difference is not None and _is_easier(difference, columns, values, high)
+    }
+    columns = [easier.get(index, column) for index, column in enumerate(columns)]
     periods = [
         None if column.name in request else seasonal_period(column, values, index)
         for index, column in enumerate(columns)
@@ -217,6 +225,20 @@ def _of_difference(
         subtracted_columns=((other.name, 1.0),),
     )
     return _from_other_up(_on(column, lattice), numbers)
+
+
+def _is_easier(difference: Column, columns: Sequence[Column], values: Numbers, high: int) -> bool:
+    """Return whether the difference of a column from another is clearly easier to model than the column itself."""
+    numeric = [
+        index
+        for index, column in enumerate(columns)
+        if not (
+            column.text or column.kind == "constant" or column.subtracted_columns or np.isnan(values[:, index]).any()
+        )
+    ]
+    low = next(index for index, column in enumerate(columns) if column.name == difference.at_least)
+    rows = values[:, numeric]
+    return gain_of_difference(rows, numeric.index(low), numeric.index(high), difference.step) >= LEAST_GAIN
 
 
 def _from_other_up(column: Column, numbers: Numbers) -> Column:
