@@ -30,7 +30,6 @@ def fit(
     given: Sequence[str] = (),
     weights: str | None = None,
     date_format: str | None = None,
-    missing: Sequence[str] | None = None,
     valid: pd.DataFrame | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -52,8 +51,6 @@ def fit(
         given: Columns to condition the density of the others on.
         weights: The column with the weight of each row.
         date_format: How dates in columns of text are written, such as ``"%d/%m/%Y"``, where that is unclear.
-        missing: What stands for a missing cell, beside None and NaN, such as ``["?", "-999"]``; ``None`` for the usual
-            words.
         valid: Rows to hold out; a tenth of the frame's by default.
         seed: Of all random numbers; the same seed gives the same model.
         device: Where to compute.
@@ -77,8 +74,7 @@ def fit(
         configs.from_mapping(config, overrides) if isinstance(config, Mapping) else configs.load(config, overrides)
     )
     wanted = table.ColumnRequest(columns, exclude, {**request.columns, **(kinds or {})}, given, weights, date_format)
-    options = table.ReadOptions(missing=None if missing is None else tuple(missing))
-    rows = table.from_frame(frame, wanted, options, notice=say)
+    rows = table.from_frame(frame, wanted, notice=say)
     held = None
     if valid is not None:
         values = table.frame_values(valid, rows.schema.columns)

@@ -143,11 +143,6 @@ def reading(command: Command) -> Command:
     """Return how a CSV file is written."""
     for option in (
         click.option("--max-bytes", type=Whole(1), metavar="N", help="The most a compressed file may unpack to."),
-        click.option(
-            "--missing",
-            metavar="WORDS",
-            help="What stands for a missing cell, such as 'NA,?,-999', and nothing else but the empty one; or none.",
-        ),
         click.option("--no-header", is_flag=True, help="The first line is a row; the columns are c1, c2, ..."),
         click.option("--decimal", default=".", metavar="MARK", help="Decimal mark of CSV, '.' (default) or ','."),
         click.option("--sep", default=",", metavar="CHAR", help="Separator of CSV; \\t is a tab."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowcli.errors import UsageError
@@ -18,15 +17,12 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float64]
 
 
-def read_options(sep: str, decimal: str, no_header: bool, max_bytes: int | None, missing: str | None) -> ReadOptions:
+def read_options(sep: str, decimal: str, no_header: bool, max_bytes: int | None) -> ReadOptions:
     """Return the options of ``options.reading`` as one value."""
     from flowcli.table import ReadOptions
 
-    words = split_names(missing, "--missing")
-    if words is not None:
-        words = [] if words == ["none"] else [word.strip() for word in words]
-    options = ReadOptions(sep, decimal, not no_header, missing=None if words is None else tuple(words))
-    return options if max_bytes is None else replace(options, max_bytes=max_bytes)
+    options = ReadOptions(separator=sep, decimal=decimal, header=not no_header)
+    return options if max_bytes is None else ReadOptions(sep, decimal, not no_header, max_bytes)
 
 
 def need_input(source: str) -> None:

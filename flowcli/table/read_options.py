@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flowcli.errors import UsageError
-from flowcli.table.schema import Column
-from flowcli.table.values.missing import MissingWords
 
 
 @dataclass(frozen=True)
@@ -18,8 +15,6 @@ class ReadOptions:
         separator: What stands between two cells: one ASCII character; the two characters ``\t`` mean a tab.
         decimal: The decimal mark, a point or a comma.
         header: Whether the first line holds the names; if not, the columns are called c1, c2, and so on.
-        missing: What stands for a missing cell, beside the empty one; ``None`` for the words that the model knows, or
-            the usual ones.
         max_bytes: The most bytes that a compressed file may unpack to; ``None`` sets no limit.
 
     Raises:
@@ -30,7 +25,6 @@ class ReadOptions:
     decimal: str = "."
     header: bool = True
     max_bytes: int | None = 64 * 2**30
-    missing: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         mark = self.delimiter
@@ -44,16 +38,6 @@ class ReadOptions:
             raise UsageError(f"--sep and --decimal are both {mark!r}: give another --sep")
         if self.max_bytes is not None and self.max_bytes < 1:
             raise UsageError(f"--max-bytes {self.max_bytes}: must be at least 1")
-
-    @property
-    def missing_words(self) -> MissingWords:
-        """What stands for a missing cell."""
-        return MissingWords() if self.missing is None else MissingWords(self.missing)
-
-    def for_columns(self, columns: Iterable[Column]) -> ReadOptions:
-        """Return these options with the missing cells of a model's columns, unless there are others."""
-        known = next((column.missing_words for column in columns if column.missing_words is not None), None)
-        return self if known is None or self.missing is not None else replace(self, missing=known)
 
     @property
     def delimiter(self) -> str:

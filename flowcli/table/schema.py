@@ -51,8 +51,6 @@ class Column:
         words: Texts that may stand instead of a number, each with a probability of its own.
         format: How numbers are written, where that is more than their digits: a date's ``%Y-%m-%d``, or ``$#,#``.
         missing: Whether cells may be missing.
-        missing_words: What stood for a missing cell in the table's file, beside the empty one; ``None`` for the usual
-            words.
         seasonal_period: Of dates without missing cells, into how many outcomes their density is divided: 7 for the days
             of the week, 12 for the months or 4 for the quarters of a year; ``None`` where it is not.
         subtracted_columns: The columns, without missing cells, whose multiples are taken from the value first.
@@ -78,7 +76,6 @@ class Column:
     format: str | None = None
     atoms_per_step: bool = False
     missing: bool = False
-    missing_words: tuple[str, ...] | None = None
     seasonal_period: int | None = None
     subtracted_columns: tuple[tuple[str, float], ...] = ()
     given: bool = False
@@ -161,7 +158,7 @@ class Schema:
     @classmethod
     def from_json(cls, columns: Iterable[dict[str, Any]]) -> Schema:
         """Return the inverse of ``to_json``."""
-        sequences = {field.name for field in fields(Column) if field.default == ()} | {"missing_words"}
+        sequences = {field.name for field in fields(Column) if field.default == ()}
         return cls(
             tuple(Column(**{k: _frozen(v) if k in sequences else v for k, v in column.items()}) for column in columns)
         )

@@ -39,7 +39,6 @@ def check(
     decimal: str,
     no_header: bool,
     max_bytes: int | None,
-    missing: str | None,
     quiet: bool,
 ) -> None:
     """Check that MODEL is a correct density: a table of figures and limits.
@@ -72,7 +71,7 @@ def check(
     from flowcli.cli.say import note, silent
     from flowcli.errors import NumericsError
 
-    reading = read_options(sep, decimal, no_header, max_bytes, missing)
+    reading = read_options(sep, decimal, no_header, max_bytes)
     if data is not None:
         need_input(data)
     where = compute.set_up(device, threads)

@@ -119,7 +119,6 @@ def fit(
     decimal: str,
     no_header: bool,
     max_bytes: int | None,
-    missing: str | None,
     quiet: bool,
 ) -> int:
     """Fit a density to the rows of DATA by maximum likelihood and save it.
@@ -164,7 +163,7 @@ def fit(
     if tune is not None and time_limit is not None:
         raise UsageError("--tune has a time of its own; leave --time-limit out")
     request = configs.load(names[0], changes)
-    reading = read_options(sep, decimal, no_header, max_bytes, missing)
+    reading = read_options(sep, decimal, no_header, max_bytes)
     kinds_by_name = _kinds(kinds)
     _check_writable(model)
     state = model.with_name(f"{model.name}.state")

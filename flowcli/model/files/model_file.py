@@ -221,12 +221,7 @@ def _is_possible(column: Column) -> bool:
     numbers.extend(factor for _, factor in column.subtracted_columns)
     if not all(n is None or (isinstance(n, int | float) and math.isfinite(n)) for n in numbers):
         return False
-    texts = [
-        column.name,
-        *column.levels,
-        *(column.missing_words or ()),
-        *(name for name, _ in column.subtracted_columns),
-    ]
+    texts = [column.name, *column.levels, *(name for name, _ in column.subtracted_columns)]
     edges = column.lower is not None and column.upper is not None and column.lower < column.upper
     possible = {
         "real": True,

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from flowcli.errors import DataError
 from flowcli.parallel.waiting import Waiting
-from flowcli.table.values.missing import MissingWords
 
 # What is said of a cell that is empty in a column that had none.
 MISSING = "is missing, and none was in the rows that were fitted to: drop the row, or fill the cell in"
@@ -114,13 +113,11 @@ class TableSource(Protocol):
         name: What it is called in messages.
         header: The names of its columns.
         typed: Whether its columns have types; if not, each cell is a text that may be a number.
-        missing: What stands for a missing cell.
     """
 
     name: str
     header: list[str]
     typed: bool
-    missing: MissingWords
 
     def types(self, positions: Sequence[int]) -> pa.Schema:
         """Return the types of the cells of some columns."""

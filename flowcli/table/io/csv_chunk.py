@@ -60,7 +60,7 @@ class CsvConverter:
     """
 
     def __init__(self, form: CsvFormat, numbers: Sequence[int | None], kept: Sequence[int]) -> None:
-        self._form, self._missing = form, form.options.missing_words
+        self._form = form
         self._numbers = [None if position is None else form.header[position] for position in numbers]
         self._asked = [name for name in self._numbers if name is not None]
         self._kept = [form.header[position] for position in kept]
@@ -107,12 +107,11 @@ class CsvConverter:
                 if numbers is None:
                     return None
             else:
-                numbers, wrong = read_numbers(column, self._form.options.decimal, self._missing)
+                numbers, wrong = read_numbers(column, self._form.options.decimal)
             values[:, index] = numbers
             if wrong is not None:
                 bad = np.zeros(values.shape, dtype=np.bool_) if bad is None else bad
                 bad[:, index] = wrong
-        self._missing.remove(values)
         return values, bad, table.select(self._kept)
 
     def _by_cells(self, data: bytes, first_line: int, first_row: int) -> CsvChunk:

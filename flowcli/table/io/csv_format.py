@@ -12,7 +12,7 @@ import pyarrow.csv
 from flowcli.errors import DataError
 from flowcli.table.io.csv_scan import Record, records
 from flowcli.table.read_options import ReadOptions
-from flowcli.table.values.numbers import number
+from flowcli.table.values.numbers import is_missing, number
 from flowcli.text import quoted
 
 _ARROW_BLOCK_BYTES = 2**19
@@ -77,8 +77,7 @@ class CsvFormat:
             DataError: All names are numbers.
         """
         numbers = {name for name in self.header if number(name, self.options.decimal) is not None}
-        no_names = (name in numbers or self.options.missing_words.is_missing(name) for name in self.header)
-        if self.options.header and numbers and all(no_names):
+        if self.options.header and numbers and all(name in numbers or is_missing(name) for name in self.header):
             problem = "the first line is all numbers: give --no-header if it is a row, or put letters into the names"
             raise DataError(problem, source=self.name, line=1)
 

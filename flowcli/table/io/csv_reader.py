@@ -40,7 +40,7 @@ class CsvReader:
     typed = False
 
     def __init__(self, stream: ByteStream, source: str, options: ReadOptions) -> None:
-        self.name, self.missing = printable(source), options.missing_words
+        self.name = printable(source)
         self._texts = _whole_records(stream, options.delimiter.encode(), self.name)
         first = next((text for text in self._texts if not isinstance(text, Waiting)), b"")
         if not first:

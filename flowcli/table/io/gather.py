@@ -102,9 +102,7 @@ class GatheredRows:
                 column.add(chunk.values[:, index], bad, chunk.cells.column(name))
             if column.is_text or (bad is not None and bad.any() and not self.source.typed):
                 cells = chunk.cells.column(name)
-                if not is_temporal(cells.type):
-                    cells = as_text(cells, name, chunk.source, self.source.missing)
-                texts[index] = cells
+                texts[index] = cells if is_temporal(cells.type) else as_text(cells, name, chunk.source)
         self._texts.append(texts)
         self._chunks.append(replace(chunk, cells=chunk.cells.select([])))
         if chunk.malformed is not None:
@@ -178,7 +176,6 @@ class GatheredRows:
         parts = []
         for chunk, texts in zip(self._chunks, self._texts, strict=True):
             if index not in texts:
-                cells = chunk.column(self._positions[index])
-                texts[index] = as_text(cells, self.names[index], chunk.source, self.source.missing)
+                texts[index] = as_text(chunk.column(self._positions[index]), self.names[index], chunk.source)
             parts += texts[index].chunks
         return pa.chunked_array(parts, pa.string())

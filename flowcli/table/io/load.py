@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,6 @@ from flowcli.errors import DataError, UsageError
 from flowcli.table.column_selection import ColumnRequest
 from flowcli.table.inference.infer import infer_schema
 from flowcli.table.inference.left_out import columns_left_out, say_left_out
-from flowcli.table.inference.sentinels import say_sentinel, sentinel_of
 from flowcli.table.io.csv_reader import CsvReader
 from flowcli.table.io.gather import GatheredRows
 from flowcli.table.io.inexact_integers import Notice
@@ -75,30 +74,22 @@ def read_table(
         if isinstance(opened, CsvReader):
             opened.form.refuse_numeric_header()
         gathered = GatheredRows(opened, request, options.decimal, notice)
-    return _table(gathered, request, options, source, notice)
+    return _table(gathered, request, source, notice)
 
 
 def from_frame(
     frame: pd.DataFrame,
     request: ColumnRequest = ColumnRequest(),  # noqa: B008 - frozen
-    options: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
     *,
     notice: Notice,
 ) -> Table:
     """Return a pandas frame as a table with its inferred schema. The index is not a column; names become text.
 
-    Args:
-        frame: The frame.
-        request: Which columns are read, and what is known of them.
-        options: Of which only what stands for a missing cell matters.
-        notice: Called with each thing worth saying that is no error, as one line.
-
     Raises:
         UsageError: A column or a kind that makes no sense.
         DataError: Rows that cannot be used, or none.
     """
-    gathered = GatheredRows(FrameReader(frame, options.missing_words), request, ".", notice)
-    return _table(gathered, request, options, FRAME, notice)
+    return _table(GatheredRows(FrameReader(frame), request, ".", notice), request, FRAME, notice)
 
 
 def frame_values(frame: pd.DataFrame, columns: Sequence[Column]) -> NDArray[np.float64]:
@@ -107,8 +98,7 @@ def frame_values(frame: pd.DataFrame, columns: Sequence[Column]) -> NDArray[np.f
     Raises:
         DataError: Columns that are not there, or rows that cannot be used.
     """
-    source = FrameReader(frame, ReadOptions().for_columns(columns).missing_words)
-    return Reader(source, columns, max(1, len(frame)), lambda _: None).values()
+    return Reader(FrameReader(frame), columns, max(1, len(frame)), lambda _: None).values()
 
 
 def read_like(source: str, schema: Schema, *, weights: str | None = None, options: ReadOptions) -> Table:
@@ -155,7 +145,7 @@ def refuse_invalid(values: NDArray[np.float64], columns: Sequence[Column], sourc
         raise DataError(f"row {row + 1}: is {what}; take the row out", source=source, column=name)
 
 
-def _table(gathered: GatheredRows, request: ColumnRequest, options: ReadOptions, source: str, notice: Notice) -> Table:
+def _table(gathered: GatheredRows, request: ColumnRequest, source: str, notice: Notice) -> Table:
     """Return rows with what their columns are, and with the weights taken out of them."""
     names, values, written = gathered.names, gathered.values, gathered.written
     name = gathered.source.name
@@ -181,11 +171,6 @@ def _table(gathered: GatheredRows, request: ColumnRequest, options: ReadOptions,
         names, values, written = [names[i] for i in kept], values[:, kept], [written[i] for i in kept]
     kinds = request.kinds or {}
     schema = infer_schema(names, values, written, kinds, notice, given=request.given, source=name, line=gathered.line)
-    for column, cells in zip(schema.columns, values.T, strict=True):
-        found = None if column.text or column.format else sentinel_of(cells)
-        if found is not None:
-            notice(say_sentinel(column.name, *found))
-    schema = Schema(tuple(replace(column, missing_words=options.missing) for column in schema.columns))
     return Table(values, schema, source, weights)
 
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from flowcli.errors import DataError, ResourceError
 from flowcli.table.io.chunks import Chunk
-from flowcli.table.values.missing import MissingWords
 from flowcli.table.values.numbers import from_arrow
 from flowcli.text import printable, quoted
 
@@ -52,7 +51,6 @@ class TypedReader(ABC):
     Args:
         name: What it is called in messages.
         header: The names of its columns.
-        missing: What stands for a missing cell, beside those that are none.
 
     Raises:
         DataError: A column has no name, or two have the same.
@@ -60,8 +58,8 @@ class TypedReader(ABC):
 
     typed = True
 
-    def __init__(self, name: str, header: list[str], missing: MissingWords) -> None:
-        self.name, self.header, self.missing = name, header, missing
+    def __init__(self, name: str, header: list[str]) -> None:
+        self.name, self.header = name, header
         for each in header:
             if header.count(each) > 1:
                 raise DataError(f"two columns have the same name {quoted(each)}; rename one", source=name)
@@ -90,7 +88,6 @@ class TypedReader(ABC):
             bad = infinite if infinite.any() else None
             if bad is not None:
                 values[bad] = np.nan
-            self.missing.remove(values)
             cells = table.select([self.header[position] for position in kept])
             yield TypedChunk(values, bad, cells, self.name, first_row, None, None, None, table, self.header)
             first_row += table.num_rows
@@ -103,13 +100,12 @@ class ParquetReader(TypedReader):
         file: The open file.
         source: The name for messages.
         rows: The rows in a chunk, at most.
-        missing: What stands for a missing cell, beside those that are none.
 
     Raises:
         DataError: The file is not Parquet, is damaged, or has names that cannot be used.
     """
 
-    def __init__(self, file: IO[bytes], source: str, rows: int, missing: MissingWords) -> None:
+    def __init__(self, file: IO[bytes], source: str, rows: int) -> None:
         import pyarrow.parquet  # here, since reading CSV has no use for it
 
         self._source, self._rows = printable(source), rows
@@ -120,7 +116,7 @@ class ParquetReader(TypedReader):
         header = list(self._file.schema_arrow.names)
         if not all(name.strip() for name in header):
             raise DataError("there is a column without a name; name it", source=self._source)
-        super().__init__(self._source, header, missing)
+        super().__init__(self._source, header)
 
     def types(self, positions: Sequence[int]) -> pa.Schema:
         """Return the types of some columns as the file has them."""
@@ -153,14 +149,13 @@ class FrameReader(TypedReader):
 
     Args:
         frame: The frame.
-        missing: What stands for a missing cell, beside those that are none.
 
     Raises:
         DataError: Two columns have the same name.
     """
 
-    def __init__(self, frame: pd.DataFrame, missing: MissingWords) -> None:
-        super().__init__(FRAME, [str(name) for name in frame.columns], missing)
+    def __init__(self, frame: pd.DataFrame) -> None:
+        super().__init__(FRAME, [str(name) for name in frame.columns])
         self._frame = frame
         self._converted: dict[int, pa.ChunkedArray] = {}
 

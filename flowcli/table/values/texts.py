@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from flowcli.errors import DataError, UsageError
 from flowcli.table.schema import Column
 from flowcli.table.values.cell_format import numbers_of
-from flowcli.table.values.missing import PADDING, MissingWords
-from flowcli.table.values.numbers import number, plain_type
+from flowcli.table.values.numbers import MISSING, PADDING, is_missing, number, plain_type
 from flowcli.table.values.support import first_invalid
 from flowcli.table.values.words import as_cells
 from flowcli.text import did_you_mean, listed
@@ -24,7 +23,7 @@ UNSEEN = -1.0  # the place of a text that the column cannot have
 BOOLEANS = {("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y")}
 
 
-def as_text(column: pa.ChunkedArray, name: str, source: str, missing: MissingWords) -> pa.ChunkedArray:
+def as_text(column: pa.ChunkedArray, name: str, source: str) -> pa.ChunkedArray:
     """Return a column of any plain type as texts, null where a cell is missing.
 
     Texts lose the blanks around them, and the words for a missing cell are one; dates and times are as ISO 8601 has
@@ -44,7 +43,7 @@ def as_text(column: pa.ChunkedArray, name: str, source: str, missing: MissingWor
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return texts
     texts = pc.ascii_trim(texts, characters=PADDING)
-    return pc.if_else(missing.among(texts), pa.scalar(None, pa.string()), texts)
+    return pc.if_else(pc.is_in(texts, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), texts)
 
 
 def levels_of(column: pa.ChunkedArray) -> tuple[NDArray[np.float64], tuple[str, ...]]:
@@ -77,8 +76,7 @@ def read_cell(cell: str, column: Column) -> float:
         UsageError: The column cannot hold it.
     """
     text = cell.strip(PADDING)
-    missing = MissingWords() if column.missing_words is None else MissingWords(column.missing_words)
-    if missing.is_missing(text):
+    if is_missing(text):
         if column.missing:
             return math.nan
         raise UsageError(f"{column.name}={cell}: no cell of that column was missing in the rows that were fitted to")
