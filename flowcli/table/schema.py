@@ -50,6 +50,8 @@ class Column:
         words: Texts that may stand instead of a number, each with a probability of its own.
         format: How numbers are written, where that is more than their digits: a date's ``%Y-%m-%d``, or ``$#,#``.
         missing: Whether cells may be missing.
+        missing_words: The words for a missing cell, beside the empty one, which all columns of a table have in common;
+            ``None`` for the usual ones.
         subtracted_columns: The columns, without missing cells, whose multiples are taken from the value first.
         given: Whether the density is conditioned on this column.
     """
@@ -73,6 +75,7 @@ class Column:
     format: str | None = None
     atoms_per_step: bool = False
     missing: bool = False
+    missing_words: tuple[str, ...] | None = None
     subtracted_columns: tuple[tuple[str, float], ...] = ()
     given: bool = False
 
@@ -148,7 +151,7 @@ class Schema:
     @classmethod
     def from_json(cls, columns: Iterable[dict[str, Any]]) -> Schema:
         """Return the inverse of ``to_json``."""
-        sequences = {field.name for field in fields(Column) if field.default == ()}
+        sequences = {field.name for field in fields(Column) if field.default == ()} | {"missing_words"}
         return cls(
             tuple(Column(**{k: _frozen(v) if k in sequences else v for k, v in column.items()}) for column in columns)
         )

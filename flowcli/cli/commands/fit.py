@@ -55,7 +55,7 @@ class Duration(click.ParamType[float]):
     type=options.ConfigName(files=True),
     multiple=True,
     metavar="CONFIG",
-    help="A shipped config (default auto), or a file of your own.",
+    help="A shipped config, or a file (default auto, from DATA).",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value of the config.")
 @click.option(
@@ -119,13 +119,13 @@ def fit(
     decimal: str,
     no_header: bool,
     max_bytes: int | None,
+    missing: str | None,
     quiet: bool,
 ) -> int:
     """Fit a density to the rows of DATA by maximum likelihood and save it.
 
-    DATA is a CSV or Parquet file, perhaps compressed, or - for standard input.
-    Without a config the architecture is chosen from the data. An interrupted fit
-    goes on with --resume, to the same weights if there is no --time-limit.
+    DATA is CSV or Parquet, perhaps compressed, or - for standard input. An
+    interrupted fit goes on with --resume, to the same weights if not timed.
 
     What each column is is found from its cells, and shown. A --kind of your own is
     real, positive, bounded:LOW,HIGH, circular:PERIOD (or circular:LOW,HIGH),
@@ -163,7 +163,7 @@ def fit(
     if tune is not None and time_limit is not None:
         raise UsageError("--tune has a time of its own; leave --time-limit out")
     request = configs.load(names[0], changes)
-    reading = read_options(sep, decimal, no_header, max_bytes)
+    reading = read_options(sep, decimal, no_header, max_bytes, missing)
     kinds_by_name = _kinds(kinds)
     _check_writable(model)
     state = model.with_name(f"{model.name}.state")

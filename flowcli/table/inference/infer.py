@@ -50,6 +50,7 @@ def infer_schema(
     notice: Callable[[str], None],
     *,
     given: Sequence[str] = (),
+    missing_words: tuple[str, ...] | None = None,
     source: str | None = None,
     line: Line = lambda _: None,
 ) -> Schema:
@@ -63,6 +64,7 @@ def infer_schema(
         kinds: The kinds that the user gave, by name: ``positive``, ``bounded:0,1``, ``category``.
         notice: Called with each thing worth saying that is no error.
         given: The columns that the density is to be conditioned on.
+        missing_words: The words for a missing cell; ``None`` for the usual ones.
         source: The name for messages.
         line: The line in the file of a row; ``None`` when rows have no lines, so that row numbers are given.
 
@@ -86,7 +88,7 @@ def infer_schema(
         )
         if name not in request and any(index in (part for part, _ in r.parts) for r in relations.values()):
             column = _from_zero_up(column, values[:, index])  # what adds up to something is an amount
-        columns.append(replace(column, given=name in given))
+        columns.append(replace(column, given=name in given, missing_words=missing_words))
     _say(columns, values, relations, notice)
     return Schema(tuple(columns))
 
