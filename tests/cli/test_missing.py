@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from pathlib import Path
 
@@ -89,6 +90,17 @@ def test_python_fits_and_reads_the_same(folder: Path) -> None:
     fitted.save(folder / "p.flow")
     assert np.array_equal(package.load(folder / "p.flow").log_prob(table()), fitted.log_prob(table()))
     assert set(fitted.sample(200, seed=1)["land"].dropna()) == {"NA", "DE"}
+
+
+def test_a_sentinel_gets_a_line_and_the_line_is_right() -> None:
+    done = flowcli("fit", "d.csv", "-o", "plain.flow", *TINY)
+    assert "far from the other numbers: -999 in 30 rows of 'x'" in done.err
+    assert "if it stands for a missing cell, give --missing=-999" in done.err
+    done = flowcli("fit", "d.csv", "-o", "plain.flow", *TINY, "--force", "--missing=-999")
+    assert done.code == 0
+    assert "far from the other" not in done.err
+    levels = {c["name"]: c.get("levels") for c in json.loads(flowcli("info", "plain.flow", "--json").text)["columns"]}
+    assert levels["land"] == ["?", "DE"]
 
 
 def test_info_shows_the_words() -> None:

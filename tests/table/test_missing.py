@@ -24,6 +24,7 @@ from flowcli.table import (
     read_cell,
     read_table,
 )
+from flowcli.table.inference.sentinels import sentinels
 from flowcli.table.values.missing import USUAL, missing_flag
 
 RNG = np.random.default_rng(1)
@@ -197,3 +198,50 @@ def test_words_of_a_model_file_are_possible_and_the_same_for_all_columns(words):
     if words != ["a", "b"]:
         with pytest.raises(FlowcliError, match="words for a missing cell"):
             unpack_schema(columns)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "found"),
+    [
+        ([*NORMAL, *37 * [-999]], {-999: 37}),
+        ([*NORMAL, *3 * [-99], *5 * [-999], *4 * [9999]], {-99: 3, -999: 5, 9999: 4}),
+        ([*NORMAL, *3 * [-99.99]], {-99.99: 3}),
+        ([*(NORMAL + 100), *9 * [-1]], {-1: 9}),
+        ([*RNG.integers(1, 6, 200), *9 * [-9]], {-9: 9}),
+    ],
+)
+def test_a_number_far_off_that_stands_for_a_missing_cell(numbers, found):
+    assert sentinels(np.array(numbers, float)) == found
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [*NORMAL, -999],
+        [*NORMAL, *20 * [-500]],
+        [*NORMAL, *20 * [-1]],
+        RNG.standard_cauchy(5000).round(),
+        RNG.pareto(1, 5000).round(),
+        [*np.zeros(900), *RNG.lognormal(5, 2, 100).round()],
+        [*RNG.integers(0, 100, 2000)],
+        [*500 * [-1], *500 * [1]],
+        [*500 * [0], *500 * [999]],
+        [*RNG.integers(0, 3, 400), *20 * [9]],
+        [*300 * [-1], *300 * [0], *300 * [1]],
+    ],
+    ids=["once", "no nines", "near", "cauchy", "pareto", "zeros", "percent", "signs", "two", "count", "three"],
+)
+def test_an_ordinary_column_has_no_such_number(numbers):
+    assert sentinels(np.array(numbers, float)) == {}
+
+
+def test_a_sentinel_is_said_in_one_line_and_changes_nothing(tmp_path):
+    table, notices = written(tmp_path / "d.csv", None)
+    (said,) = notices
+    assert said == (
+        "far from the other numbers: -999 in 100 rows of 'x'; if it stands for a missing cell, give --missing=-999"
+    )
+    assert not np.isnan(table.values[:, 0]).any()
+    assert written(tmp_path / "d.csv", WORDS)[1] == []
+    _, (said,) = written(tmp_path / "d.csv", ("?",))
+    assert said.endswith("give --missing 'none,?,-999'")

@@ -14,6 +14,7 @@ from flowcli.table.inference.any_step import Lattice
 from flowcli.table.inference.lattice import REPEATED, Written, find_lattice, repeated
 from flowcli.table.inference.left_out import MOST_LEVELS
 from flowcli.table.inference.relations import Relation, find_relations, remainder
+from flowcli.table.inference.sentinels import say_sentinels
 from flowcli.table.inference.value_distribution import (
     UNSEEN,
     atom_of,
@@ -90,6 +91,7 @@ def infer_schema(
             column = _from_zero_up(column, values[:, index])  # what adds up to something is an amount
         columns.append(replace(column, given=name in given, missing_words=missing_words))
     _say(columns, values, relations, notice)
+    say_sentinels(columns, values, missing_words, notice)
     return Schema(tuple(columns))
 
 
