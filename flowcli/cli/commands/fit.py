@@ -70,6 +70,7 @@ class Duration(click.ParamType[float]):
 @click.option("--kind", "kinds", multiple=True, metavar="COL=KIND", help="What a column is; see above.")
 @click.option("--given", metavar="A,B", help="Fit the density of the other columns given these.")
 @click.option("--date-format", metavar="FMT", help="How dates are written, such as '%d/%m/%Y'.")
+@click.option("--thousands", metavar="MARK", help="What separates thousands, where 1,234 is unclear.")
 @click.option("--weights", metavar="COL", help="A column with the weight of each row.")
 @click.option("--valid", metavar="ROWS", help="Rows to hold out, as a share (default 0.1) or a file.")
 @click.option("--epochs", type=options.Whole(0), metavar="N", help="Passes over the rows, at most.")
@@ -101,6 +102,7 @@ def fit(
     kinds: tuple[str, ...],
     given: str | None,
     date_format: str | None,
+    thousands: str | None,
     weights: str | None,
     valid: str | None,
     epochs: int | None,
@@ -134,8 +136,7 @@ def fit(
     \b
     Examples:
       flowcli fit data.csv                        data.flow, all chosen for you
-      flowcli fit data.csv -c nsf --set train.epochs=50
-      flowcli fit wind.csv --exclude id --kind angle=circular:360
+      flowcli fit wind.csv -c nsf --set train.epochs=50 --kind angle=circular:360
       flowcli fit - -o price.flow --given carat,cut < diamonds.csv
       flowcli fit data.csv --tune 10m --ensemble 3
     """
@@ -179,6 +180,7 @@ def fit(
             split_names(given, "--given") or (),
             weights,
             date_format,
+            thousands,
         )
         table = read_table(data, wanted, reading, notice=notice)
         held = None if valid_file is None else read_like(valid_file, table.schema, weights=weights, options=reading)

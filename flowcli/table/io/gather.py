@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flowcli.errors import DataError
+from flowcli.errors import DataError, UsageError
 from flowcli.parallel.waiting import Waiting
 from flowcli.table.column_selection import ColumnRequest
 from flowcli.table.inference.cells import TypedCells, WrittenCells
@@ -56,13 +56,15 @@ class GatheredRows:
         written: How each column is written, (D,).
 
     Raises:
-        UsageError: A column that is not there.
+        UsageError: A column that is not there, or one mark for thousands and decimals.
         DataError: A record of the wrong length, a cell that is not a number among numbers, or no rows.
     """
 
     def __init__(self, source: TableSource, request: ColumnRequest, options: ReadOptions, notice: Notice) -> None:
         self.source, self.names = source, request.names(source.header)
-        self._decimal, self._date_format = options.decimal, request.date_format
+        self._decimal, self._date_format, self._thousands = options.decimal, request.date_format, request.thousands
+        if self._thousands == self._decimal:
+            raise UsageError(f"--thousands and --decimal are both {self._decimal!r}: give another --decimal")
         self._categories = {name for name in self.names if request.is_category(name)}
         index = {name: position for position, name in enumerate(source.header)}
         self._positions = [index[name] for name in self.names]
@@ -128,7 +130,7 @@ class GatheredRows:
         if self.names[index] in self._categories or (isinstance(column, TypedCells) and is_temporal(column.kind)):
             return _Meaning()
         texts = self._as_text(index)
-        form = find_format(distinct(texts), self._decimal, self._date_format)
+        form = find_format(distinct(texts), self._decimal, self._date_format, self._thousands)
         if form is not None:
             return _Meaning(form)
         if isinstance(column, TypedCells) or column.has_leading_zeros:

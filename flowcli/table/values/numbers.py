@@ -56,6 +56,8 @@ def explain(cell: str, options: ReadOptions) -> str:
         remedy = "remove them"
         if text.count(other) == 1 and options.decimal not in text:
             remedy += f", or give --decimal {other} if that is the decimal mark"
+        if other in text:
+            remedy += f"; fit reads them with --thousands {other}"
         return f"{what} is not a number: thousands separators are not read; {remedy}"
     if number(cell, other) is not None:
         return f"{what} is not a number; if {other!r} is the decimal mark, give --decimal {other}"
