@@ -30,6 +30,8 @@ def fit(
     given: Sequence[str] = (),
     weights: str | None = None,
     date_format: str | None = None,
+    thousands: str | None = None,
+    missing: Sequence[str | float] | None = None,
     valid: pd.DataFrame | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -51,6 +53,9 @@ def fit(
         given: Columns to condition the density of the others on.
         weights: The column with the weight of each row.
         date_format: How dates in columns of text are written, such as ``"%d/%m/%Y"``, where that is unclear.
+        thousands: What separates thousands in columns of text, where all are like ``1,234``.
+        missing: Words and numbers that stand for a missing cell, such as ``["?", -999]``, beside the usual words; after
+            ``"none"`` these alone. The model reads other frames and files in the same way.
         valid: Rows to hold out; a tenth of the frame's by default.
         seed: Of all random numbers; the same seed gives the same model.
         device: Where to compute.
@@ -73,8 +78,10 @@ def fit(
     request = (
         configs.from_mapping(config, overrides) if isinstance(config, Mapping) else configs.load(config, overrides)
     )
-    wanted = table.ColumnRequest(columns, exclude, {**request.columns, **(kinds or {})}, given, weights, date_format)
-    rows = table.from_frame(frame, wanted, notice=say)
+    all_kinds = {**request.columns, **(kinds or {})}
+    wanted = table.ColumnRequest(columns, exclude, all_kinds, given, weights, date_format, thousands)
+    words = None if missing is None else table.missing_words(missing)
+    rows = table.from_frame(frame, wanted, missing=words, notice=say)
     held = None
     if valid is not None:
         values = table.frame_values(valid, rows.schema.columns)

@@ -142,6 +142,7 @@ bad_rows = click.option(
 def reading(command: Command) -> Command:
     """Return how a CSV file is written."""
     for option in (
+        click.option("--missing", metavar="WORDS", help="Missing too: '?,-999'; none: no word; 'none,?': ? only."),
         click.option("--max-bytes", type=Whole(1), metavar="N", help="The most a compressed file may unpack to."),
         click.option("--no-header", is_flag=True, help="The first line is a row; the columns are c1, c2, ..."),
         click.option("--decimal", default=".", metavar="MARK", help="Decimal mark of CSV, '.' (default) or ','."),

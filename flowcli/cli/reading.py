@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float64]
 
 
-def read_options(sep: str, decimal: str, no_header: bool, max_bytes: int | None) -> ReadOptions:
+def read_options(sep: str, decimal: str, no_header: bool, max_bytes: int | None, missing: str | None) -> ReadOptions:
     """Return the options of ``options.reading`` as one value."""
-    from flowcli.table import ReadOptions
+    from dataclasses import replace
 
-    options = ReadOptions(separator=sep, decimal=decimal, header=not no_header)
-    return options if max_bytes is None else ReadOptions(sep, decimal, not no_header, max_bytes)
+    from flowcli.table import ReadOptions, missing_words
+
+    words = None if missing is None else missing_words(split_names(missing, "--missing") or ())
+    options = ReadOptions(separator=sep, decimal=decimal, header=not no_header, missing=words)
+    return options if max_bytes is None else replace(options, max_bytes=max_bytes)
 
 
 def need_input(source: str) -> None:

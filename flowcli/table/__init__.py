@@ -13,6 +13,7 @@ from flowcli.table.io.writer import open_writer
 from flowcli.table.read_options import ReadOptions
 from flowcli.table.schema import Column, Schema, parse_kind
 from flowcli.table.values.formats import as_written, to_cells
+from flowcli.table.values.missing import missing_words
 from flowcli.table.values.numbers import to_arrow
 from flowcli.table.values.texts import read_cell
 from flowcli.table.where import Condition
@@ -32,6 +33,7 @@ __all__ = [
     "frame_values",
     "from_frame",
     "is_parquet",
+    "missing_words",
     "open_table",
     "open_writer",
     "parse_kind",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flowcli.errors import DataError, UsageError
+from flowcli.table.values.number_format import GROUPS
 from flowcli.text import did_you_mean, listed, quoted
 
 
@@ -65,6 +66,10 @@ class ColumnRequest:
         given: Those that the density is to be conditioned on.
         weights: The one with the weight of each row.
         date_format: How dates are written, in the directives of ``strftime``, where that is not clear.
+        thousands: What separates thousands, where that may as well be a decimal mark: all numbers are like ``1,234``.
+
+    Raises:
+        UsageError: Nothing separates thousands like that.
     """
 
     columns: Sequence[str] | None = None
@@ -73,6 +78,11 @@ class ColumnRequest:
     given: Sequence[str] = ()
     weights: str | None = None
     date_format: str | None = None
+    thousands: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.thousands is not None and self.thousands not in GROUPS:
+            raise UsageError(f"--thousands {self.thousands!r}: thousands are separated by {listed(GROUPS[:4])}")
 
     @property
     def spoken_for(self) -> set[str]:

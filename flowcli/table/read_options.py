@@ -16,6 +16,8 @@ class ReadOptions:
         decimal: The decimal mark, a point or a comma.
         header: Whether the first line holds the names; if not, the columns are called c1, c2, and so on.
         max_bytes: The most bytes that a compressed file may unpack to; ``None`` sets no limit.
+        missing: The words for a missing cell, beside the empty one, in any kind of file; ``None`` for those that the
+            model has which the table is read for, or else the usual ones.
 
     Raises:
         UsageError: A separator, mark or limit that makes no sense.
@@ -25,6 +27,7 @@ class ReadOptions:
     decimal: str = "."
     header: bool = True
     max_bytes: int | None = 64 * 2**30
+    missing: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         mark = self.delimiter

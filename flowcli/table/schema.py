@@ -53,6 +53,8 @@ class Column:
         missing: Whether cells may be missing.
         seasonal_period: Of dates without missing cells, into how many outcomes their density is divided: 7 for the days
             of the week, 12 for the months or 4 for the quarters of a year; ``None`` where it is not.
+        missing_words: The words for a missing cell, beside the empty one, which all columns of a table have in common;
+            ``None`` for the usual ones.
         subtracted_columns: The columns, without missing cells, whose multiples are taken from the value first.
         given: Whether the density is conditioned on this column.
     """
@@ -77,6 +79,7 @@ class Column:
     atoms_per_step: bool = False
     missing: bool = False
     seasonal_period: int | None = None
+    missing_words: tuple[str, ...] | None = None
     subtracted_columns: tuple[tuple[str, float], ...] = ()
     given: bool = False
 
@@ -158,7 +161,7 @@ class Schema:
     @classmethod
     def from_json(cls, columns: Iterable[dict[str, Any]]) -> Schema:
         """Return the inverse of ``to_json``."""
-        sequences = {field.name for field in fields(Column) if field.default == ()}
+        sequences = {field.name for field in fields(Column) if field.default == ()} | {"missing_words"}
         return cls(
             tuple(Column(**{k: _frozen(v) if k in sequences else v for k, v in column.items()}) for column in columns)
         )

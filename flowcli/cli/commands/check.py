@@ -39,6 +39,7 @@ def check(
     decimal: str,
     no_header: bool,
     max_bytes: int | None,
+    missing: str | None,
     quiet: bool,
 ) -> None:
     """Check that MODEL is a correct density: a table of figures and limits.
@@ -71,7 +72,7 @@ def check(
     from flowcli.cli.say import note, silent
     from flowcli.errors import NumericsError
 
-    reading = read_options(sep, decimal, no_header, max_bytes)
+    reading = read_options(sep, decimal, no_header, max_bytes, missing)
     if data is not None:
         need_input(data)
     where = compute.set_up(device, threads)

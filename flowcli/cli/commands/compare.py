@@ -40,6 +40,7 @@ def compare(
     decimal: str,
     no_header: bool,
     max_bytes: int | None,
+    missing: str | None,
     quiet: bool,
 ) -> None:
     """Compare several MODELS on the rows of DATA, which none should have seen.
@@ -71,7 +72,7 @@ def compare(
         raise UsageError(f"{models[0]}: one model has nothing to be compared with; give MODEL MODEL DATA")
     if twice := [model for index, model in enumerate(models) if model in models[:index]]:
         raise UsageError(f"{twice[0]}: this model stands here twice")
-    reading = read_options(sep, decimal, no_header, max_bytes)
+    reading = read_options(sep, decimal, no_header, max_bytes, missing)
     need_input(data)
 
     from flowcli.cli.status_line import StatusLine

@@ -41,6 +41,7 @@ def evaluate(
     decimal: str,
     no_header: bool,
     max_bytes: int | None,
+    missing: str | None,
     quiet: bool,
 ) -> None:
     """Tell how good MODEL is on the rows of DATA, which it should not have seen.
@@ -69,7 +70,7 @@ def evaluate(
     from flowcli.cli.say import note, silent
     from flowcli.errors import UsageError
 
-    reading = read_options(sep, decimal, no_header, max_bytes)
+    reading = read_options(sep, decimal, no_header, max_bytes, missing)
     need_input(data)
     if train is not None:
         need_input(train)

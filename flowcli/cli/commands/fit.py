@@ -55,7 +55,7 @@ class Duration(click.ParamType[float]):
     type=options.ConfigName(files=True),
     multiple=True,
     metavar="CONFIG",
-    help="A shipped config (default auto), or a file of your own.",
+    help="A shipped config, or a file (default auto, from DATA).",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value of the config.")
 @click.option(
@@ -70,6 +70,7 @@ class Duration(click.ParamType[float]):
 @click.option("--kind", "kinds", multiple=True, metavar="COL=KIND", help="What a column is; see above.")
 @click.option("--given", metavar="A,B", help="Fit the density of the other columns given these.")
 @click.option("--date-format", metavar="FMT", help="How dates are written, such as '%d/%m/%Y'.")
+@click.option("--thousands", metavar="MARK", help="What separates thousands, where 1,234 is unclear.")
 @click.option("--weights", metavar="COL", help="A column with the weight of each row.")
 @click.option("--valid", metavar="ROWS", help="Rows to hold out, as a share (default 0.1) or a file.")
 @click.option("--epochs", type=options.Whole(0), metavar="N", help="Passes over the rows, at most.")
@@ -101,6 +102,7 @@ def fit(
     kinds: tuple[str, ...],
     given: str | None,
     date_format: str | None,
+    thousands: str | None,
     weights: str | None,
     valid: str | None,
     epochs: int | None,
@@ -119,13 +121,13 @@ def fit(
     decimal: str,
     no_header: bool,
     max_bytes: int | None,
+    missing: str | None,
     quiet: bool,
 ) -> int:
     """Fit a density to the rows of DATA by maximum likelihood and save it.
 
-    DATA is a CSV or Parquet file, perhaps compressed, or - for standard input.
-    Without a config the architecture is chosen from the data. An interrupted fit
-    goes on with --resume, to the same weights if there is no --time-limit.
+    DATA is CSV or Parquet, perhaps compressed, or - for standard input. An
+    interrupted fit goes on with --resume, to the same weights if not timed.
 
     What each column is is found from its cells, and shown. A --kind of your own is
     real, positive, bounded:LOW,HIGH, circular:PERIOD (or circular:LOW,HIGH),
@@ -134,8 +136,7 @@ def fit(
     \b
     Examples:
       flowcli fit data.csv                        data.flow, all chosen for you
-      flowcli fit data.csv -c nsf --set train.epochs=50
-      flowcli fit wind.csv --exclude id --kind angle=circular:360
+      flowcli fit wind.csv -c nsf --set train.epochs=50 --kind angle=circular:360
       flowcli fit - -o price.flow --given carat,cut < diamonds.csv
       flowcli fit data.csv --tune 10m --ensemble 3
     """
@@ -163,7 +164,7 @@ def fit(
     if tune is not None and time_limit is not None:
         raise UsageError("--tune has a time of its own; leave --time-limit out")
     request = configs.load(names[0], changes)
-    reading = read_options(sep, decimal, no_header, max_bytes)
+    reading = read_options(sep, decimal, no_header, max_bytes, missing)
     kinds_by_name = _kinds(kinds)
     _check_writable(model)
     state = model.with_name(f"{model.name}.state")
@@ -179,6 +180,7 @@ def fit(
             split_names(given, "--given") or (),
             weights,
             date_format,
+            thousands,
         )
         table = read_table(data, wanted, reading, notice=notice)
         held = None if valid_file is None else read_like(valid_file, table.schema, weights=weights, options=reading)

@@ -31,6 +31,7 @@ def impute(
     decimal: str,
     no_header: bool,
     max_bytes: int | None,
+    missing: str | None,
     quiet: bool,
 ) -> None:
     """Fill the missing cells of DATA by draws given the rest of their row.
@@ -59,7 +60,7 @@ def impute(
     from flowcli.cli.say import note, silent
     from flowcli.cli.signals import until_asked_to_end
 
-    reading = read_options(sep, decimal, no_header, max_bytes)
+    reading = read_options(sep, decimal, no_header, max_bytes, missing)
     need_input(data)
     refuse_overwrite(data, output)
     refuse_overwrite(model, output)

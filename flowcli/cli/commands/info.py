@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flowcli.cli import options
-from flowcli.text import literal
+from flowcli.text import literal, quoted
 
 if TYPE_CHECKING:
     from flowcli.model import Density
@@ -87,6 +87,8 @@ def _print(model: str, density: Density, document: dict[str, Any]) -> None:
     from flowcli.table import decision
 
     summary = density.summary
+    words = density.schema.columns[0].missing_words
+    missing = "" if words is None else f"empty cells{''.join(f', {quoted(word)}' for word in words)}"
     late = " until the end" if summary.get("held_out_rows_fitted") else ""
     flows = ""
     if isinstance(density, Ensemble):
@@ -95,6 +97,7 @@ def _print(model: str, density: Density, document: dict[str, Any]) -> None:
         ("model", model),
         ("made by", f"flowcli {document['version']}, format {document['format']}"),
         ("densities", measure(density)),
+        *((("missing", missing),) if missing else ()),
         ("parameters", f"{density.parameters:,}"),
         *((("flows", flows),) if flows else ()),
         *((("chosen", summary["chosen"]),) if "chosen" in summary else ()),

@@ -68,6 +68,7 @@ def logprob(
     decimal: str,
     no_header: bool,
     max_bytes: int | None,
+    missing: str | None,
     quiet: bool,
 ) -> None:
     """Write the log-density of each row of DATA, in nats, in DATA's units.
@@ -108,7 +109,7 @@ def logprob(
         raise UsageError("--columns: a marginal density is estimated in float32, with --candidates instead of --draws")
     if columns is None and candidates is not None:
         raise UsageError("--candidates is for --columns")
-    reading = read_options(sep, decimal, no_header, max_bytes)
+    reading = read_options(sep, decimal, no_header, max_bytes, missing)
     need_input(data)
     refuse_overwrite(data, output)
     refuse_overwrite(model, output)

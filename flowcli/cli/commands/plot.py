@@ -65,6 +65,7 @@ def plot(
     decimal: str,
     no_header: bool,
     max_bytes: int | None,
+    missing: str | None,
     quiet: bool,
 ) -> None:
     """Draw rows from MODEL and show them over the rows of DATA.
@@ -102,7 +103,7 @@ def plot(
     files = {} if output is None else _files(output, wanted if what == "all" else ())
     from flowcli.cli.reading import need_input, read_options, refuse_overwrite, split_names
 
-    reading = read_options(sep, decimal, no_header, max_bytes)
+    reading = read_options(sep, decimal, no_header, max_bytes, missing)
     for file in files.values():
         refuse_overwrite(model, str(file))
         refuse_overwrite(data, str(file))

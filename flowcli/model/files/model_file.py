@@ -31,6 +31,7 @@ from flowcli.model.held_out import HeldOut
 from flowcli.table.inference.lattice import MAX_DECIMALS
 from flowcli.table.inference.season import possible_period
 from flowcli.table.schema import Column, Schema
+from flowcli.table.values.missing import are_possible
 from flowcli.version import __version__
 
 KIND = "flowcli"
@@ -195,6 +196,9 @@ def unpack_schema(columns: list[dict[str, Any]]) -> Schema:
     schema = Schema.from_json(columns)
     if not columns or len(set(schema.names)) < len(columns):
         raise ModelFileError("its columns are none, or two have one name")
+    words = schema.columns[0].missing_words
+    if not are_possible(words) or any(column.missing_words != words for column in schema.columns):
+        raise ModelFileError("the words for a missing cell are none, or not those of all columns")
     for column in schema.columns:
         if not _is_possible(column):
             raise ModelFileError(f"column {column.name!r}: there is no such column as {column}")

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flowcli.table.inference.lattice import MAX_DECIMALS, Written
-from flowcli.table.values.numbers import PADDING, is_number, is_text, plain_type
+from flowcli.table.values.missing import PADDING
+from flowcli.table.values.numbers import is_number, is_text, plain_type
 
 _SAMPLE = 1000
 

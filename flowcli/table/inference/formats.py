@@ -18,18 +18,19 @@ def distinct(texts: pa.ChunkedArray) -> list[str]:
     return [text for text in pc.unique(texts).to_pylist() if text is not None]
 
 
-def find_format(texts: Sequence[str], decimal: str, date_format: str | None) -> str | None:
+def find_format(texts: Sequence[str], decimal: str, date_format: str | None, thousands: str | None) -> str | None:
     """Return the format that all texts of a column have, of dates or of numbers; ``None`` where there is none.
 
     Args:
         texts: The column's texts, each once.
         decimal: The decimal mark of numbers.
         date_format: The format of dates that the user gave.
+        thousands: What separates thousands, where the user said so.
     """
     date, _ = find_date_format(texts, date_format)
     if date is not None:
         return date.text
-    number = find_number_format(texts, decimal)
+    number = find_number_format(texts, decimal, thousands)
     return None if number is None else number.text
 
 

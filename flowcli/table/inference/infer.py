@@ -17,6 +17,7 @@ from flowcli.table.inference.lattice import REPEATED, Written, find_lattice, rep
 from flowcli.table.inference.left_out import MOST_LEVELS
 from flowcli.table.inference.relations import Relation, difference, find_relations, remainder
 from flowcli.table.inference.season import seasonal_period
+from flowcli.table.inference.sentinels import say_sentinels
 from flowcli.table.inference.value_distribution import (
     ATOM_ROWS,
     UNSEEN,
@@ -56,6 +57,7 @@ def infer_schema(
     notice: Callable[[str], None],
     *,
     given: Sequence[str] = (),
+    missing_words: tuple[str, ...] | None = None,
     source: str | None = None,
     line: Line = lambda _: None,
 ) -> Schema:
@@ -69,6 +71,7 @@ def infer_schema(
         kinds: The kinds that the user gave, by name: ``positive``, ``bounded:0,1``, ``category``.
         notice: Called with each thing worth saying that is no error.
         given: The columns that the density is to be conditioned on.
+        missing_words: The words for a missing cell; ``None`` for the usual ones.
         source: The name for messages.
         line: The line in the file of a row; ``None`` when rows have no lines, so that row numbers are given.
 
@@ -105,8 +108,12 @@ def infer_schema(
         None if column.name in request else seasonal_period(column, values, index)
         for index, column in enumerate(columns)
     ]
-    columns = [replace(column, seasonal_period=period) for column, period in zip(columns, periods, strict=True)]
+    columns = [
+        replace(column, seasonal_period=period, missing_words=missing_words)
+        for column, period in zip(columns, periods, strict=True)
+    ]
     _say(columns, values, relations, notice)
+    say_sentinels(columns, values, missing_words, notice)
     return Schema(tuple(columns))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from flowcli.errors import DataError
 from flowcli.parallel.waiting import Waiting
+from flowcli.table.values.missing import MissingCells
 
 # What is said of a cell that is empty in a column that had none.
 MISSING = "is missing, and none was in the rows that were fitted to: drop the row, or fill the cell in"
@@ -112,11 +113,13 @@ class TableSource(Protocol):
     Attributes:
         name: What it is called in messages.
         header: The names of its columns.
+        missing: Tells which of its cells are missing.
         typed: Whether its columns have types; if not, each cell is a text that may be a number.
     """
 
     name: str
     header: list[str]
+    missing: MissingCells
     typed: bool
 
     def types(self, positions: Sequence[int]) -> pa.Schema:

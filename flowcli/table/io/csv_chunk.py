@@ -107,8 +107,9 @@ class CsvConverter:
                 if numbers is None:
                     return None
             else:
-                numbers, wrong = read_numbers(column, self._form.options.decimal)
+                numbers, wrong = read_numbers(column, self._form.options.decimal, self._form.missing)
             values[:, index] = numbers
+            self._form.missing.take_out(values[:, index])
             if wrong is not None:
                 bad = np.zeros(values.shape, dtype=np.bool_) if bad is None else bad
                 bad[:, index] = wrong

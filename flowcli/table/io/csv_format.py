@@ -12,7 +12,8 @@ import pyarrow.csv
 from flowcli.errors import DataError
 from flowcli.table.io.csv_scan import Record, records
 from flowcli.table.read_options import ReadOptions
-from flowcli.table.values.numbers import is_missing, number
+from flowcli.table.values.missing import MissingCells, missing_cells
+from flowcli.table.values.numbers import number
 from flowcli.text import quoted
 
 _ARROW_BLOCK_BYTES = 2**19
@@ -36,6 +37,11 @@ class CsvFormat:
     def separator(self) -> bytes:
         """What stands between two cells."""
         return self.options.delimiter.encode()
+
+    @property
+    def missing(self) -> MissingCells:
+        """What tells missing cells from others."""
+        return missing_cells(self.options.missing, self.options.decimal)
 
     def parse(self, data: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
         """Parse some columns of whole records by pyarrow, at its speed.
@@ -77,7 +83,8 @@ class CsvFormat:
             DataError: All names are numbers.
         """
         numbers = {name for name in self.header if number(name, self.options.decimal) is not None}
-        if self.options.header and numbers and all(name in numbers or is_missing(name) for name in self.header):
+        others = [name for name in self.header if name not in numbers]
+        if self.options.header and numbers and all(map(self.missing.is_missing, others)):
             problem = "the first line is all numbers: give --no-header if it is a row, or put letters into the names"
             raise DataError(problem, source=self.name, line=1)
 

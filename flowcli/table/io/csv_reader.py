@@ -46,7 +46,7 @@ class CsvReader:
         if not first:
             raise DataError("is empty: there is no header and no row", source=self.name)
         self.form, start = read_header(first, self.name, options)
-        self.header = self.form.header
+        self.header, self.missing = self.form.header, self.form.missing
         self._unread = first[start:]
         self._first_line = 1 + count_lines(first[:start])
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flowcli.errors import DataError
+from flowcli.errors import DataError, UsageError
 from flowcli.parallel.waiting import Waiting
 from flowcli.table.column_selection import ColumnRequest
 from flowcli.table.inference.cells import TypedCells, WrittenCells
@@ -19,7 +19,8 @@ from flowcli.table.inference.lattice import Written
 from flowcli.table.inference.mixed_cells import what_texts_are
 from flowcli.table.io.chunks import Chunk, TableSource
 from flowcli.table.io.inexact_integers import Notice, read_chunks
-from flowcli.table.values.cell_format import numbers_of
+from flowcli.table.read_options import ReadOptions
+from flowcli.table.values.cell_format import is_date, numbers_of
 from flowcli.table.values.dates import DateFormat
 from flowcli.table.values.numbers import is_text
 from flowcli.table.values.temporal import format_of, in_unit, is_temporal, seconds_of
@@ -45,7 +46,7 @@ class GatheredRows:
     Args:
         source: The table.
         request: What the user said about its columns.
-        decimal: The decimal mark of cells that are texts.
+        options: How cells that are texts are written, and which are missing.
         notice: Called with each thing worth saying that is no error.
 
     Attributes:
@@ -55,13 +56,15 @@ class GatheredRows:
         written: How each column is written, (D,).
 
     Raises:
-        UsageError: A column that is not there.
+        UsageError: A column that is not there, or one mark for thousands and decimals.
         DataError: A record of the wrong length, a cell that is not a number among numbers, or no rows.
     """
 
-    def __init__(self, source: TableSource, request: ColumnRequest, decimal: str, notice: Notice) -> None:
+    def __init__(self, source: TableSource, request: ColumnRequest, options: ReadOptions, notice: Notice) -> None:
         self.source, self.names = source, request.names(source.header)
-        self._decimal, self._date_format = decimal, request.date_format
+        self._decimal, self._date_format, self._thousands = options.decimal, request.date_format, request.thousands
+        if self._thousands == self._decimal:
+            raise UsageError(f"--thousands and --decimal are both {self._decimal!r}: give another --decimal")
         self._categories = {name for name in self.names if request.is_category(name)}
         index = {name: position for position, name in enumerate(source.header)}
         self._positions = [index[name] for name in self.names]
@@ -70,7 +73,7 @@ class GatheredRows:
             if request.is_category(name):
                 self._columns.append(TypedCells(pa.string()))
             else:
-                self._columns.append(TypedCells(kind) if source.typed else WrittenCells(decimal))
+                self._columns.append(TypedCells(kind) if source.typed else WrittenCells(options.decimal))
         self._chunks: list[Chunk] = []  # without their cells
         self._texts: list[dict[int, pa.ChunkedArray]] = []  # for each chunk
 
@@ -102,7 +105,7 @@ class GatheredRows:
                 column.add(chunk.values[:, index], bad, chunk.cells.column(name))
             if column.is_text or (bad is not None and bad.any() and not self.source.typed):
                 cells = chunk.cells.column(name)
-                texts[index] = cells if is_temporal(cells.type) else as_text(cells, name, chunk.source)
+                texts[index] = cells if is_temporal(cells.type) else self._texts_of(cells, index, chunk)
         self._texts.append(texts)
         self._chunks.append(replace(chunk, cells=chunk.cells.select([])))
         if chunk.malformed is not None:
@@ -127,7 +130,7 @@ class GatheredRows:
         if self.names[index] in self._categories or (isinstance(column, TypedCells) and is_temporal(column.kind)):
             return _Meaning()
         texts = self._as_text(index)
-        form = find_format(distinct(texts), self._decimal, self._date_format)
+        form = find_format(distinct(texts), self._decimal, self._date_format, self._thousands)
         if form is not None:
             return _Meaning(form)
         if isinstance(column, TypedCells) or column.has_leading_zeros:
@@ -147,13 +150,15 @@ class GatheredRows:
         if meaning is None:
             return column.written(values)
         if isinstance(column, TypedCells) and is_temporal(column.kind):
-            seconds = np.concatenate([seconds_of(texts[index]) for texts in self._texts])
+            seconds = np.concatenate([seconds_of(texts[index], self.source.missing) for texts in self._texts])
             form = format_of(seconds, column.kind)
             values[:] = in_unit(seconds, DateFormat(form).unit)
             return written_in(form, [])
         texts = self._as_text(index)
         if meaning.form is not None:
             values[:] = numbers_of(texts.to_pylist(), meaning.form)
+            if not is_date(meaning.form):
+                self.source.missing.take_out(values)
             return written_in(meaning.form, distinct(texts))
         if meaning.words:
             put_words(values, texts, meaning.words)
@@ -176,6 +181,10 @@ class GatheredRows:
         parts = []
         for chunk, texts in zip(self._chunks, self._texts, strict=True):
             if index not in texts:
-                texts[index] = as_text(chunk.column(self._positions[index]), self.names[index], chunk.source)
+                texts[index] = self._texts_of(chunk.column(self._positions[index]), index, chunk)
             parts += texts[index].chunks
         return pa.chunked_array(parts, pa.string())
+
+    def _texts_of(self, cells: pa.ChunkedArray, index: int, chunk: Chunk) -> pa.ChunkedArray:
+        """Return some cells of a column as texts."""
+        return as_text(cells, self.names[index], chunk.source, self.source.missing)

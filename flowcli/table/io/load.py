@@ -16,7 +16,7 @@ from flowcli.table.inference.left_out import columns_left_out, say_left_out
 from flowcli.table.io.csv_reader import CsvReader
 from flowcli.table.io.gather import GatheredRows
 from flowcli.table.io.inexact_integers import Notice
-from flowcli.table.io.reader import Reader, open_source, open_table
+from flowcli.table.io.reader import Reader, open_source, open_table, words_for
 from flowcli.table.io.typed_reader import FRAME, FrameReader
 from flowcli.table.read_options import ReadOptions
 from flowcli.table.schema import Column, Schema
@@ -59,7 +59,7 @@ def read_table(
     Args:
         source: A path, or ``-``.
         request: Which columns are read, and what is known of them.
-        options: How a CSV file is written.
+        options: How the file is written.
         notice: Called with each thing worth saying that is no error, as one line.
 
     Returns:
@@ -73,23 +73,31 @@ def read_table(
     with open_source(source, options) as opened:
         if isinstance(opened, CsvReader):
             opened.form.refuse_numeric_header()
-        gathered = GatheredRows(opened, request, options.decimal, notice)
-    return _table(gathered, request, source, notice)
+        gathered = GatheredRows(opened, request, options, notice)
+    return _table(gathered, request, source, options.missing, notice)
 
 
 def from_frame(
     frame: pd.DataFrame,
     request: ColumnRequest = ColumnRequest(),  # noqa: B008 - frozen
     *,
+    missing: tuple[str, ...] | None = None,
     notice: Notice,
 ) -> Table:
     """Return a pandas frame as a table with its inferred schema. The index is not a column; names become text.
+
+    Args:
+        frame: The rows.
+        request: Which columns are read, and what is known of them.
+        missing: The words for a missing cell; ``None`` for the usual ones.
+        notice: Called with each thing worth saying that is no error, as one line.
 
     Raises:
         UsageError: A column or a kind that makes no sense.
         DataError: Rows that cannot be used, or none.
     """
-    return _table(GatheredRows(FrameReader(frame), request, ".", notice), request, FRAME, notice)
+    gathered = GatheredRows(FrameReader(frame, missing), request, ReadOptions(), notice)
+    return _table(gathered, request, FRAME, missing, notice)
 
 
 def frame_values(frame: pd.DataFrame, columns: Sequence[Column]) -> NDArray[np.float64]:
@@ -98,7 +106,8 @@ def frame_values(frame: pd.DataFrame, columns: Sequence[Column]) -> NDArray[np.f
     Raises:
         DataError: Columns that are not there, or rows that cannot be used.
     """
-    return Reader(FrameReader(frame), columns, max(1, len(frame)), lambda _: None).values()
+    source = FrameReader(frame, words_for(None, columns))
+    return Reader(source, columns, max(1, len(frame)), lambda _: None).values()
 
 
 def read_like(source: str, schema: Schema, *, weights: str | None = None, options: ReadOptions) -> Table:
@@ -145,7 +154,9 @@ def refuse_invalid(values: NDArray[np.float64], columns: Sequence[Column], sourc
         raise DataError(f"row {row + 1}: is {what}; take the row out", source=source, column=name)
 
 
-def _table(gathered: GatheredRows, request: ColumnRequest, source: str, notice: Notice) -> Table:
+def _table(
+    gathered: GatheredRows, request: ColumnRequest, source: str, missing: tuple[str, ...] | None, notice: Notice
+) -> Table:
     """Return rows with what their columns are, and with the weights taken out of them."""
     names, values, written = gathered.names, gathered.values, gathered.written
     name = gathered.source.name
@@ -170,7 +181,17 @@ def _table(gathered: GatheredRows, request: ColumnRequest, source: str, notice: 
         kept = [i for i in range(len(names)) if i not in reasons]
         names, values, written = [names[i] for i in kept], values[:, kept], [written[i] for i in kept]
     kinds = request.kinds or {}
-    schema = infer_schema(names, values, written, kinds, notice, given=request.given, source=name, line=gathered.line)
+    schema = infer_schema(
+        names,
+        values,
+        written,
+        kinds,
+        notice,
+        given=request.given,
+        missing_words=missing,
+        source=name,
+        line=gathered.line,
+    )
     return Table(values, schema, source, weights)
 
 

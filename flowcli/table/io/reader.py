@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -21,9 +22,8 @@ from flowcli.table.io.source import is_parquet, open_bytes, open_file
 from flowcli.table.io.typed_reader import ParquetReader
 from flowcli.table.read_options import ReadOptions
 from flowcli.table.schema import Column
-from flowcli.table.values.cell_format import numbers_of
+from flowcli.table.values.cell_format import is_date, numbers_of
 from flowcli.table.values.dates import DateFormat
-from flowcli.table.values.numbers import is_missing as is_missing_text
 from flowcli.table.values.temporal import in_unit, is_temporal, seconds_of
 from flowcli.table.values.texts import as_text, indices, put_words
 from flowcli.table.values.words import is_missing
@@ -119,7 +119,7 @@ class Reader:
         """Return what is wrong with a cell that is no bad number: it is missing, or not in its column's format."""
         column = self.columns[index]
         cell = chunk.cells.column(column.name)[row].as_py() if column.format is not None else None
-        if cell is None or is_missing_text(str(cell)):
+        if cell is None or self._source.missing.is_missing(str(cell)):
             return missing
         return f"{quoted(str(cell))} is not written as {column.format}; correct it or drop the row"
 
@@ -130,18 +130,22 @@ class Reader:
             if column.format is not None:
                 cells = chunk.cells.column(column.name)
                 if is_temporal(cells.type):
-                    chunk.values[:, index] = in_unit(seconds_of(cells), DateFormat(column.format).unit)
+                    chunk.values[:, index] = in_unit(
+                        seconds_of(cells, self._source.missing), DateFormat(column.format).unit
+                    )
                     continue
-                texts = as_text(cells, column.name, chunk.source)
+                texts = as_text(cells, column.name, chunk.source, self._source.missing)
                 chunk.values[:, index] = numbers_of(texts.to_pylist(), column.format)
                 wrong[:, index] = is_missing(chunk.values[:, index]) & ~texts.is_null().to_numpy()
+                if not is_date(column.format):
+                    self._source.missing.take_out(chunk.values[:, index])
         return wrong
 
     def _fill_in_words(self, chunk: Chunk) -> None:
         """Put the words that may stand among numbers into a chunk's values; they are bad cells no more."""
         for index, column in enumerate(self.columns):
             if column.words and chunk.bad is not None and chunk.bad[:, index].any():
-                texts = as_text(chunk.cells.column(column.name), column.name, chunk.source)
+                texts = as_text(chunk.cells.column(column.name), column.name, chunk.source, self._source.missing)
                 chunk.bad[put_words(chunk.values[:, index], texts, column.words), index] = False
 
     def _fill_in_texts(self, chunk: Chunk) -> None:
@@ -154,7 +158,8 @@ class Reader:
             if not column.text:
                 continue
             cells = chunk.cells.column(column.name)
-            chunk.values[:, index] = indices(as_text(cells, column.name, chunk.source), column.levels)
+            texts = as_text(cells, column.name, chunk.source, self._source.missing)
+            chunk.values[:, index] = indices(texts, column.levels)
             unseen = chunk.values[:, index] < 0
             if column.name in self._unseen_said or not unseen.any():
                 continue
@@ -162,6 +167,12 @@ class Reader:
             row = int(np.argmax(unseen))
             unknown = f"{quoted(str(cells[row].as_py()).strip())} is not among the texts that the model knows"
             self._notice(f"{chunk.where(row)}, column {column.name!r}: {unknown}, so the density there is zero")
+
+
+def words_for(given: tuple[str, ...] | None, columns: Sequence[Column | str] | None) -> tuple[str, ...] | None:
+    """Return the words for a missing cell: those that were given, or else those of the model whose columns are read."""
+    known = [column.missing_words for column in columns or () if isinstance(column, Column)]
+    return known[0] if given is None and known else given
 
 
 @contextmanager
@@ -181,7 +192,7 @@ def open_table(
         source: A path, or ``-``.
         columns: The columns to convert, a name alone for one of numbers; ``None`` for all, as numbers.
         rows: The rows in each block; only the last one may have fewer.
-        options: How a CSV file is written.
+        options: How the file is written.
         notice: Called with each thing worth saying that is no error, as one line.
         keep_cells: Whether the blocks carry all columns as they came, too.
         bad_rows: Whether a cell that cannot be used ends everything, or its row alone; ``None`` where nobody can
@@ -195,7 +206,7 @@ def open_table(
         ResourceError: A source that cannot be read.
         DataError: Columns that are not there, or (while iterating) rows that cannot be used.
     """
-    with open_source(source, options, rows) as opened:
+    with open_source(source, replace(options, missing=words_for(options.missing, columns)), rows) as opened:
         yield Reader(opened, columns, rows, notice, keep_cells=keep_cells, bad_rows=bad_rows)
 
 
@@ -204,7 +215,7 @@ def open_source(source: str, options: ReadOptions, rows: int = ROWS_AT_ONCE) -> 
     """Open a file or standard input to be read in chunks, of a Parquet file with so many rows; see ``open_table``."""
     if is_parquet(source):
         with open_file(source) as file:
-            yield ParquetReader(file, source, rows)
+            yield ParquetReader(file, source, rows, options.missing)
     else:
         with open_bytes(source, options) as stream:
             yield CsvReader(stream, source, options)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from flowcli.errors import DataError, ResourceError
 from flowcli.table.io.chunks import Chunk
+from flowcli.table.values.missing import missing_cells
 from flowcli.table.values.numbers import from_arrow
 from flowcli.text import printable, quoted
 
@@ -51,6 +52,7 @@ class TypedReader(ABC):
     Args:
         name: What it is called in messages.
         header: The names of its columns.
+        missing: The words for a missing cell; ``None`` for the usual ones.
 
     Raises:
         DataError: A column has no name, or two have the same.
@@ -58,8 +60,8 @@ class TypedReader(ABC):
 
     typed = True
 
-    def __init__(self, name: str, header: list[str]) -> None:
-        self.name, self.header = name, header
+    def __init__(self, name: str, header: list[str], missing: tuple[str, ...] | None) -> None:
+        self.name, self.header, self.missing = name, header, missing_cells(missing)
         for each in header:
             if header.count(each) > 1:
                 raise DataError(f"two columns have the same name {quoted(each)}; rename one", source=name)
@@ -84,6 +86,7 @@ class TypedReader(ABC):
             for index, position in enumerate(numbers):
                 name = "" if position is None else self.header[position]
                 values[:, index] = np.nan if position is None else from_arrow(table.column(name), name, self.name)
+                self.missing.take_out(values[:, index])
             infinite = np.isinf(values)
             bad = infinite if infinite.any() else None
             if bad is not None:
@@ -100,12 +103,13 @@ class ParquetReader(TypedReader):
         file: The open file.
         source: The name for messages.
         rows: The rows in a chunk, at most.
+        missing: The words for a missing cell; ``None`` for the usual ones.
 
     Raises:
         DataError: The file is not Parquet, is damaged, or has names that cannot be used.
     """
 
-    def __init__(self, file: IO[bytes], source: str, rows: int) -> None:
+    def __init__(self, file: IO[bytes], source: str, rows: int, missing: tuple[str, ...] | None) -> None:
         import pyarrow.parquet  # here, since reading CSV has no use for it
 
         self._source, self._rows = printable(source), rows
@@ -116,7 +120,7 @@ class ParquetReader(TypedReader):
         header = list(self._file.schema_arrow.names)
         if not all(name.strip() for name in header):
             raise DataError("there is a column without a name; name it", source=self._source)
-        super().__init__(self._source, header)
+        super().__init__(self._source, header, missing)
 
     def types(self, positions: Sequence[int]) -> pa.Schema:
         """Return the types of some columns as the file has them."""
@@ -149,13 +153,14 @@ class FrameReader(TypedReader):
 
     Args:
         frame: The frame.
+        missing: The words for a missing cell; ``None`` for the usual ones.
 
     Raises:
         DataError: Two columns have the same name.
     """
 
-    def __init__(self, frame: pd.DataFrame) -> None:
-        super().__init__(FRAME, [str(name) for name in frame.columns])
+    def __init__(self, frame: pd.DataFrame, missing: tuple[str, ...] | None) -> None:
+        super().__init__(FRAME, [str(name) for name in frame.columns], missing)
         self._frame = frame
         self._converted: dict[int, pa.ChunkedArray] = {}
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 
 _SIGNS = r"[$€£¥₹%]|US\$|USD|EUR|GBP|CHF|kr"
-_GROUPS = (",", ".", "'", " ", "\u00a0", "\u202f")
+GROUPS = (",", ".", "'", " ", "\u00a0", "\u202f")
 # What stands before the digits, and what after them.
 _CELL = re.compile(rf"-?(?P<before>(?:(?:{_SIGNS}) ?)?)-?\d(?:[^A-Za-z%$€£¥₹]*\d)?(?P<after>(?: ?(?:{_SIGNS}))?)")
 _COMMA = ",0"  # after the last ``#`` of a format whose decimal mark is a comma
@@ -94,12 +94,13 @@ class NumberFormat:
         return f"{'-' if value < 0 else ''}{before}{digits}{after}"
 
 
-def find_number_format(texts: Sequence[str], decimal: str) -> NumberFormat | None:
+def find_number_format(texts: Sequence[str], decimal: str, thousands: str | None = None) -> NumberFormat | None:
     """Find what all numbers of a column have around their digits.
 
     Args:
         texts: The column's texts, each once.
         decimal: The decimal mark.
+        thousands: What separates thousands, where the user said so.
 
     Returns:
         The format that all texts have; ``None`` where there is none, where the texts are plain numbers, and where what
@@ -109,7 +110,7 @@ def find_number_format(texts: Sequence[str], decimal: str) -> NumberFormat | Non
     if match is None:
         return None
     before, after = match.group("before", "after")
-    for group in ("", *(mark for mark in _GROUPS if mark != decimal)):
+    for group in ("", *(mark for mark in GROUPS if mark != decimal)):
         form = NumberFormat.of(before, group, decimal, after)
         if all(form.number(text) is not None for part in (texts[::step] for step in _steps(texts)) for text in part):
             if not group:
@@ -118,7 +119,7 @@ def find_number_format(texts: Sequence[str], decimal: str) -> NumberFormat | Non
             if any(text.lstrip("-").startswith(f"0{group}") for text in with_group):
                 return None
             enough = FEWEST_GROUPED <= len(with_group) < len(texts)
-            clear = before or after or group not in ",." or enough
+            clear = before or after or group not in ",." or enough or group == thousands
             return form if clear or any(map(form.shows_thousands, with_group)) else None
     return None
 

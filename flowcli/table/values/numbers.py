@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from flowcli.errors import DataError
 from flowcli.table.read_options import ReadOptions
+from flowcli.table.values.missing import PADDING, MissingCells, is_mark, missing_flag
 from flowcli.text import quoted
 
-# Chosen, not pyarrow's default, which also takes '#N/A', 'n/a' and others: a word that is not here is reported.
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 LARGEST_EXACT = 2**53
 
 _NUMBER = {
@@ -25,7 +24,6 @@ _NUMBER = {
     ",": re.compile(r"[+-]?(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?", re.ASCII),
 }
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
-PADDING = " \t"
 _INFINITE = ("inf", "infinity")
 _OTHER = {".": ",", ",": "."}
 
@@ -40,11 +38,6 @@ def number(cell: str, decimal: str = ".") -> float | None:
     if _NUMBER[decimal].fullmatch(cell) is None:
         return None
     return float(cell.replace(",", "."))
-
-
-def is_missing(cell: str) -> bool:
-    """Return whether a cell is empty or one of the words for a missing value."""
-    return cell.strip(PADDING) in MISSING
 
 
 def explain(cell: str, options: ReadOptions) -> str:
@@ -63,10 +56,15 @@ def explain(cell: str, options: ReadOptions) -> str:
         remedy = "remove them"
         if text.count(other) == 1 and options.decimal not in text:
             remedy += f", or give --decimal {other} if that is the decimal mark"
+        if other in text:
+            remedy += f"; fit reads them with --thousands {other}"
         return f"{what} is not a number: thousands separators are not read; {remedy}"
     if number(cell, other) is not None:
         return f"{what} is not a number; if {other!r} is the decimal mark, give --decimal {other}"
-    return f"{what} is not a number; correct the cell or drop the row"
+    remedy = "correct the cell or drop the row"
+    if is_mark(text):
+        remedy += f", or give {missing_flag(options.missing, [text])} if it stands for a missing cell"
+    return f"{what} is not a number; {remedy}"
 
 
 def is_text(cell: str, decimal: str) -> bool:
@@ -88,12 +86,15 @@ def exclude_flag(names: Sequence[str]) -> str:
     return "--exclude " + (shlex.quote(text) if text.isprintable() else repr(text))
 
 
-def read_numbers(column: pa.ChunkedArray, decimal: str) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+def read_numbers(
+    column: pa.ChunkedArray, decimal: str, missing: MissingCells
+) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
     """Convert a text column whatever stands in it.
 
     Args:
         column: A ``pa.ChunkedArray`` of strings.
         decimal: The decimal mark.
+        missing: Tells missing cells from texts; the numbers among its words are left to the caller.
 
     Returns:
         The numbers, NaN for other cells, (n,); and which cells are neither numbers nor missing, ``None`` for no one.
@@ -103,12 +104,12 @@ def read_numbers(column: pa.ChunkedArray, decimal: str) -> tuple[NDArray[np.floa
         return values, None
     texts = pc.ascii_trim(column, characters=PADDING)
     good = pc.match_substring_regex(texts, f"^(?:{_NUMBER[decimal].pattern})$")
-    missing = pc.is_in(texts, value_set=pa.array(MISSING))
+    absent = missing.among(texts)
     kept = pc.if_else(good, texts, pa.scalar(None, texts.type))
     if decimal == ",":
         kept = pc.replace_substring(kept, ",", ".")
     values = kept.cast(pa.float64()).to_numpy(zero_copy_only=False).copy()
-    bad = ~(good.to_numpy(zero_copy_only=False) | missing.to_numpy(zero_copy_only=False)) | np.isinf(values)
+    bad = ~(good.to_numpy(zero_copy_only=False) | absent.to_numpy(zero_copy_only=False)) | np.isinf(values)
     values[bad] = np.nan
     return values, bad if bad.any() else None
 

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flowcli.table.values.dates import DAY
+from flowcli.table.values.missing import MissingCells
 from flowcli.table.values.numbers import plain_type
 
 Numbers = NDArray[np.float64]
@@ -21,11 +22,12 @@ def is_temporal(kind: pa.DataType) -> bool:
     return bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_time(kind))
 
 
-def seconds_of(column: pa.ChunkedArray) -> Numbers:
+def seconds_of(column: pa.ChunkedArray, missing: MissingCells) -> Numbers:
     """Return dates and timestamps as seconds since 1970-01-01 on their own clock, times as seconds since midnight.
 
     Args:
         column: The cells, (n,).
+        missing: Tells which are missing, beside those that are null.
 
     Returns:
         The numbers, (n,), to the microsecond; NaN where a cell is missing.
@@ -37,7 +39,10 @@ def seconds_of(column: pa.ChunkedArray) -> Numbers:
         column = pc.local_timestamp(column)
     exact = pa.time64("us") if pa.types.is_time(kind) else pa.timestamp("us")
     whole = pc.fill_null(column.cast(exact, safe=False).cast(pa.int64()), 0).to_numpy().astype(np.float64)
-    return np.where(column.is_null().to_numpy(), np.nan, whole / MICROSECONDS)
+    seconds = np.where(column.is_null().to_numpy(), np.nan, whole / MICROSECONDS)
+    if not pa.types.is_time(kind):
+        seconds[np.isin(seconds, [moment / MICROSECONDS for moment in missing.moments])] = np.nan
+    return seconds
 
 
 def format_of(seconds: Numbers, kind: pa.DataType) -> str:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from flowcli.errors import DataError, UsageError
 from flowcli.table.schema import Column
 from flowcli.table.values.cell_format import numbers_of
-from flowcli.table.values.numbers import MISSING, PADDING, is_missing, number, plain_type
+from flowcli.table.values.missing import PADDING, MissingCells, missing_cells
+from flowcli.table.values.numbers import is_number, number, plain_type
 from flowcli.table.values.support import first_invalid
 from flowcli.table.values.words import as_cells
 from flowcli.text import did_you_mean, listed
@@ -23,11 +24,11 @@ UNSEEN = -1.0  # the place of a text that the column cannot have
 BOOLEANS = {("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y")}
 
 
-def as_text(column: pa.ChunkedArray, name: str, source: str) -> pa.ChunkedArray:
+def as_text(column: pa.ChunkedArray, name: str, source: str, missing: MissingCells) -> pa.ChunkedArray:
     """Return a column of any plain type as texts, null where a cell is missing.
 
     Texts lose the blanks around them, and the words for a missing cell are one; dates and times are as ISO 8601 has
-    them.
+    them, and numbers that are no texts are missing by their value.
 
     Raises:
         DataError: The type has no text.
@@ -40,10 +41,14 @@ def as_text(column: pa.ChunkedArray, name: str, source: str) -> pa.ChunkedArray:
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         problem = f"is of type {kind}, which is neither a number nor a text"
         raise DataError(problem, source=source, column=name) from error
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        texts = pc.ascii_trim(texts, characters=PADDING)
+        absent = missing.among(texts)
+    elif is_number(kind) and missing.numbers:
+        absent = pc.is_in(column.cast(pa.float64(), safe=False), value_set=pa.array(missing.numbers, pa.float64()))
+    else:
         return texts
-    texts = pc.ascii_trim(texts, characters=PADDING)
-    return pc.if_else(pc.is_in(texts, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), texts)
+    return pc.if_else(absent, pa.scalar(None, pa.string()), texts)
 
 
 def levels_of(column: pa.ChunkedArray) -> tuple[NDArray[np.float64], tuple[str, ...]]:
@@ -75,8 +80,8 @@ def read_cell(cell: str, column: Column) -> float:
     Raises:
         UsageError: The column cannot hold it.
     """
-    text = cell.strip(PADDING)
-    if is_missing(text):
+    text, missing = cell.strip(PADDING), missing_cells(column.missing_words)
+    if missing.is_missing(text) or (not column.text and number(text) in missing.numbers):
         if column.missing:
             return math.nan
         raise UsageError(f"{column.name}={cell}: no cell of that column was missing in the rows that were fitted to")
