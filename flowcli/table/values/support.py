@@ -13,6 +13,7 @@ Numbers = NDArray[np.float64]
 
 # How far printing and float32 move a number, as a share of it, and the share of a step that this is at most.
 PRINTED, MOST_OF_STEP = 1e-6, 1 / 64
+FLOAT = 4 * float(np.finfo(np.float64).eps)  # how far arithmetic moves one
 
 
 def outside(column: Column, cells: Numbers) -> NDArray[np.bool_]:
@@ -30,8 +31,10 @@ def off_lattice(column: Column, cells: Numbers) -> NDArray[np.bool_]:
     if column.step is None:
         return np.zeros(len(cells), dtype=np.bool_)
     size = np.abs(cells)
+    # So far out neighbours of float64 lie farther apart than numbers of the lattice do.
+    cells = np.where(FLOAT * size > column.step, column.origin, cells)
     moved = np.minimum(PRINTED * size, MOST_OF_STEP * column.step)
-    allowed = np.maximum(np.maximum(moved, column.tolerance), 4 * np.finfo(np.float64).eps * size)
+    allowed = np.maximum(np.maximum(moved, column.tolerance), FLOAT * size)
     return np.asarray(np.abs(cells - column.nearest(cells)) > allowed)
 
 
