@@ -33,6 +33,7 @@ class Stream(IntEnum):
     REFIT_ROWS = 17
     VALUE_HALVES = 18
     COPULA_TIES = 19
+    MIXED_FLAGS = 20
     # Scoring and drawing.
     ROUNDING_POINTS = 11
     SAMPLE = 31
@@ -42,6 +43,7 @@ class Stream(IntEnum):
     CANDIDATES = 35
     PROPOSAL_START = 36
     PROPOSAL_DRAWS = 37
+    POSSIBLE_SUMS = 38
     # Evaluating.
     COVERAGE = 21
     CALIBRATION = 22

@@ -28,10 +28,12 @@ class PreparedRows(NamedTuple):
     Attributes:
         modelled: The modelled columns.
         conditioning: The conditioning columns.
+        sums: In which rows every sum is one that its column can be, (B,).
     """
 
     modelled: Prepared
     conditioning: Prepared
+    sums: Tensor
 
     def __len__(self) -> int:
         """B."""
@@ -39,7 +41,7 @@ class PreparedRows(NamedTuple):
 
     def select(self, rows: Tensor) -> PreparedRows:
         """Return some of the rows, by a mask or by their numbers."""
-        return PreparedRows(self.modelled.select(rows), self.conditioning.select(rows))
+        return PreparedRows(self.modelled.select(rows), self.conditioning.select(rows), self.sums[rows])
 
 
 class Encoder:
@@ -52,6 +54,7 @@ class Encoder:
         schema: The columns, N_c.
         modelled: Encodes the columns that have a density.
         conditioning: Encodes those that it is conditioned on.
+        log_possible: The logarithm of how probable rows with possible sums are under what reads the encoded rows.
 
     Attributes:
         relations: The sums among the columns.
@@ -59,8 +62,11 @@ class Encoder:
             ``None``.
     """
 
-    def __init__(self, schema: Schema, modelled: ColumnEncoder, conditioning: ColumnEncoder) -> None:
+    def __init__(
+        self, schema: Schema, modelled: ColumnEncoder, conditioning: ColumnEncoder, log_possible: float = 0.0
+    ) -> None:
         self.schema, self.modelled, self.conditioning = schema, modelled, conditioning
+        self.log_possible = log_possible
         self.relations = Relations(schema)
         self.numbers, of_given = ([_scaled(levels) for levels in part.outcomes] for part in (modelled, conditioning))
         self._given_codes = (
@@ -97,7 +103,11 @@ class Encoder:
 
     def with_coordinates(self, coordinates: Standardizer) -> Encoder:
         """Return this encoder with another map of the modelled continuous columns."""
-        return Encoder(self.schema, self.modelled.with_coordinates(coordinates), self.conditioning)
+        return Encoder(self.schema, self.modelled.with_coordinates(coordinates), self.conditioning, self.log_possible)
+
+    def with_log_possible(self, log_possible: float) -> Encoder:
+        """Return this encoder for a density that gives rows with possible sums so much probability."""
+        return Encoder(self.schema, self.modelled, self.conditioning, log_possible)
 
     @cached_property
     def layout(self) -> Layout:
@@ -128,7 +138,7 @@ class Encoder:
             written: Whether these are rows of a table; see ``ColumnEncoder.prepare``.
         """
         both = (part.prepare(residuals, written=written) for part in (self.modelled, self.conditioning))
-        return PreparedRows(*both)
+        return PreparedRows(*both, self.relations.possible(residuals).all(1))
 
     def continuous_numbers(self, prepared: PreparedRows, shares: Tensor | None = None) -> Tensor:
         """Return the numbers that coordinates are made of, (B, D), NaN where there is none, to fit their maps to."""
@@ -151,7 +161,7 @@ class Encoder:
         features, possible = self._features(prepared.conditioning)
         parts = [encoded.coordinates, encoded.angles, encoded.codes.double(), features]
         # Where a given value is impossible, nothing can be likely.
-        return torch.cat(parts, 1), torch.where(possible, encoded.log_det, -math.inf)
+        return torch.cat(parts, 1), (encoded.log_det - self.log_possible).where(possible & prepared.sums, -math.inf)
 
     def features(self, residuals: Tensor) -> Tensor:
         """Return the conditioning columns of residual rows (B, N_c) as numbers that networks read, (B, C)."""
@@ -162,7 +172,7 @@ class Encoder:
         both = (
             part.encode(part.prepare(residuals)).log_dets > -math.inf for part in (self.modelled, self.conditioning)
         )
-        return torch.stack(list(both)).all(0)
+        return torch.stack([*both, self.relations.possible(residuals)]).all(0)
 
     def possible(self, rows: Tensor | PreparedRows) -> Tensor:
         """Return which rows the columns can hold, (B,)."""

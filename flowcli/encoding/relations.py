@@ -33,6 +33,32 @@ class Relations:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._totals = [index for index, column in enumerate(schema.columns) if column.subtracted_columns]
+        self._bounded = [
+            index for index, column in enumerate(schema.columns) if column.least is not None or column.most is not None
+        ]
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there are sums that are not possible."""
+        return bool(self._bounded)
+
+    def possible(self, residuals: Tensor) -> Tensor:
+        """Return which columns of sums are, in residual rows (B, N_c), numbers that they can be, (B, N_c)."""
+        possible = torch.ones_like(residuals, dtype=torch.bool)
+        if not self._bounded:
+            return possible
+        values = residuals.clone()
+        for index in self._after_their_parts():
+            for part, factor in self._parts(self._schema.columns[index]):
+                values[:, index] += factor * values[:, part]
+        for index in self._bounded:
+            column = self._schema.columns[index]
+            reach = (column.step or 0.0) / 2  # of what is rounded
+            if column.least is not None:
+                possible[:, index] &= ~(values[:, index] < column.least - reach)
+            if column.most is not None:
+                possible[:, index] &= ~(values[:, index] > column.most + reach)
+        return possible
 
     def residuals(self, values: Tensor) -> Tensor:
         """Return rows (B, N_c) without what is subtracted from their columns, on the lattices of what is left."""
@@ -72,10 +98,16 @@ class Relations:
             if column.at_least is not None:
                 values[:, index] = self._above(values[:, index], subtracted, column, written)
                 continue
-            assert column.step is not None
-            total = torch.from_numpy(off_grid(values[:, index].numpy(), subtracted.numpy(), column.step))
+            total = self._total(values[:, index], subtracted, column)
             values[:, index] = _written(total, column) if written else total
         return values
+
+    def _total(self, left: Tensor, subtracted: Tensor, column: Column) -> Tensor:
+        """Return a sum (B,) of which this is left once others are taken from it."""
+        assert column.step is not None
+        if not (column.integer or column.text) and column.decimals is None:  # as exact as its parts
+            return left + subtracted
+        return torch.from_numpy(off_grid(left.numpy(), subtracted.numpy(), column.step))
 
     def _above(self, difference: Tensor, low: Tensor, column: Column, written: bool) -> Tensor:
         """Return a column (B,) that lies so far above another one, which is written if this one is to be."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flowcli.config.schema import Config
@@ -25,6 +26,7 @@ from flowcli.table import Schema, as_written
 # A sample whose latent comes back farther away than this (in units of the base) is redone in float64.
 ROUND_TRIP = 1e-4
 MOST_REDRAWS = 10
+MOST_TRIES = 1000  # of a row whose sums are to be possible
 
 # In units of a column's spread: where float32 is no longer enough, and where even float64 may overflow.
 ROUGH, OVERFLOW = 1e3, 1e100
@@ -195,9 +197,27 @@ class FlowDensity(Density):
         joint = copy.deepcopy(self.joint)
         return (joint.cpu() if self.device.type == "mps" else joint).double().freeze()
 
-    @torch.inference_mode()
     def draw(self, given: Tensor, generator: torch.Generator) -> Rows:
-        """Draw as many rows as are given; see ``Density.draw``."""
+        """Draw as many rows as are given; see ``Density.draw``.
+
+        Rows with a sum that its column cannot be are drawn anew.
+        """
+        rows = self.draw_with_any_sums(given, generator)
+        for _ in range(MOST_TRIES):
+            impossible = ~self.has_possible_sums(rows)
+            if not impossible.any():
+                return rows
+            rows[impossible] = self.draw_with_any_sums(given[torch.from_numpy(impossible)], generator)
+        raise NumericsError("rows in which a column is a sum of others hardly ever come out possible; fit for longer")
+
+    def has_possible_sums(self, rows: Rows) -> NDArray[np.bool_]:
+        """Return in which rows (B, N_c) of the table every sum is a number that its column can be, (B,)."""
+        relations = self.encoder.relations
+        return np.asarray(relations.possible(relations.residuals(torch.from_numpy(rows))).all(1).numpy())
+
+    @torch.inference_mode()
+    def draw_with_any_sums(self, given: Tensor, generator: torch.Generator) -> Rows:
+        """Draw as many rows as are given, also such as have a sum that its column cannot be, (B, N_c)."""
         like = next(self.joint.parameters(), torch.zeros(0))
         relations = self.encoder.relations
         features = self.encoder.features(relations.residuals(given)).to(like)

@@ -56,6 +56,9 @@ class Column:
         missing_words: The words for a missing cell, beside the empty one, which all columns of a table have in common;
             ``None`` for the usual ones.
         subtracted_columns: The columns, without missing cells, whose multiples are taken from the value first.
+        least: The least number that a column of a sum can be itself; ``None`` where its kind, or what is left of it,
+            says all that is known.
+        most: The largest such number.
         given: Whether the density is conditioned on this column.
     """
 
@@ -81,6 +84,8 @@ class Column:
     seasonal_period: int | None = None
     missing_words: tuple[str, ...] | None = None
     subtracted_columns: tuple[tuple[str, float], ...] = ()
+    least: float | None = None
+    most: float | None = None
     given: bool = False
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -49,12 +50,15 @@ def measure(density: Density) -> str:
     columns = [column for column in density.schema.columns if not column.given]
     continuous = [column for column in columns if column.continuous]
     rounded = sum(bool(column.step) for column in continuous)
-    counted = len(columns) - len(continuous)
+    sums = [column for column in columns if column.kind == "constant" and column.subtracted_columns]
+    counted = len(columns) - len(continuous) - len(sums)
     pieces = []
     if continuous:
         pieces.append(f"Lebesgue measure on {_many(len(continuous), 'continuous column')} in the file's units")
     if counted:
         pieces.append(f"counting measure on {_many(counted, 'discrete or constant column')}")
+    if sums:
+        pieces.append(f"nothing on {_many(len(sums), 'column')} that follow{'s' * (len(sums) == 1)} from the others")
     if any(column.atoms for column in columns):
         pieces.append("counting measure on atoms")
     if any(column.has_gaps for column in columns):
@@ -62,6 +66,8 @@ def measure(density: Density) -> str:
     text = "nats per row, relative to " + ", ".join(pieces)
     if given := [column.name for column in density.schema.columns if column.given]:
         text += f"; given {', '.join(given)}"
+    if log_possible := density.encoder.log_possible:
+        text += f"; divided by {math.exp(log_possible):.4f}, the probability of rows in which sums of columns are possible"
     if rounded:
         text += f"; {rounded} rounded: the mass of the cell that was rounded, per unit, as a mean over points in it"
     return text

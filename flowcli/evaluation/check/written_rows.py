@@ -30,6 +30,8 @@ def written(subject: Subject, drawn: Points, values: Tensor) -> Iterator[Finding
     if not subject.layout.context_features:  # such rows are drawn anew
         u = subject.layout.split(laid.rows)[0]
         drawn = drawn.select(subject.encoder.coordinates.plausible(u).nonzero()[:, 0])
+    possible = subject.encoder.relations.possible(drawn.residuals).all(1)
+    drawn = drawn.select(possible.nonzero()[:, 0])
     plain = as_written(drawn.residuals.numpy(), schema)
     indices = [index for index in subject.part.indices if index not in subject.part.constant]
     if not (len(plain) and indices):

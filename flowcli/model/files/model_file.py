@@ -38,6 +38,7 @@ KIND = "flowcli"
 FORMAT = 5
 MOST_MEMBERS = 1000
 HELD_OUT = "held_out"
+LOG_POSSIBLE = "log_possible"
 
 
 def save(density: Density, path: Path) -> None:
@@ -130,6 +131,8 @@ def pack_encoding(encoder: Encoder) -> container.Tensors:
         if coordinates.marginal is not None:
             for each in ("positions", "heights", "slopes"):
                 tensors[f"{name}.marginal.{each}"] = getattr(coordinates.marginal, each)
+    if encoder.log_possible:
+        tensors[LOG_POSSIBLE] = torch.tensor([encoder.log_possible], dtype=torch.float64)
     return tensors
 
 
@@ -214,6 +217,8 @@ def _is_possible(column: Column) -> bool:
     numbers = [
         column.lower,
         column.upper,
+        column.least,
+        column.most,
         column.linear_below,
         column.straight_above,
         column.value,
@@ -242,6 +247,7 @@ def _is_possible(column: Column) -> bool:
         possible
         and (column.seasonal_period is None or column.seasonal_period == possible_period(column))
         and (column.straight_above is None or column.straight_above > 0)
+        and (column.least is None or column.most is None or column.least < column.most)
         and all(isinstance(text, str) for text in texts)
         and list(column.values) == sorted(set(column.values))
         and list(column.atoms) == sorted(set(column.atoms))
@@ -256,7 +262,12 @@ def unpack_encoding(schema: Schema, tensors: Mapping[str, Tensor]) -> Encoder:
         _unpack_part(schema, indices, name, tensors)
         for indices, name in zip(divided(schema), ("coordinates", "given"), strict=True)
     )
-    return Encoder(schema, modelled, given)
+    log_possible = 0.0
+    if LOG_POSSIBLE in tensors:
+        log_possible = float(_expect(tensors, LOG_POSSIBLE, (1,), torch.float64))
+        if log_possible > 0:
+            raise ModelFileError(f"{LOG_POSSIBLE} is above zero")
+    return Encoder(schema, modelled, given, log_possible)
 
 
 def _unpack_part(schema: Schema, indices: list[int], name: str, tensors: Mapping[str, Tensor]) -> ColumnEncoder:

@@ -74,12 +74,12 @@ def _is_felt(low: Numbers, high: Numbers, amounts: bool) -> bool:
         return False
     independent = float(np.searchsorted(np.sort(high), low).mean()) / len(high)
     least = max(FEWEST_BELOW / len(low), SHARE_BELOW)
-    if independent < least or _share_below_zero(difference) < FEWEST_BELOW / len(low):
+    if independent < least or share_below_zero(difference) < FEWEST_BELOW / len(low):
         return False
     above = low > 0
     if not amounts or low.min() < 0 or above.mean() < 0.5 or low.max() < NARROW * low.min():
         return True
-    return _share_below_zero(np.log(high[above] / low[above])) >= max(FEWEST_BELOW / len(low), SHARE_BELOW_RATIO)
+    return share_below_zero(np.log(high[above] / low[above])) >= max(FEWEST_BELOW / len(low), SHARE_BELOW_RATIO)
 
 
 def _reaches(column: Numbers, other: Numbers) -> bool:
@@ -87,7 +87,7 @@ def _reaches(column: Numbers, other: Numbers) -> bool:
     return bool(column.min() < np.median(other) < column.max())
 
 
-def _share_below_zero(numbers: Numbers) -> float:
+def share_below_zero(numbers: Numbers) -> float:
     """Return how much of a normal with the mean and the deviation of numbers (n,) lies below zero."""
     deviation = float(numbers.std())
     return 0.5 * math.erfc(float(numbers.mean()) / deviation / math.sqrt(2)) if deviation > 0 else 0.0

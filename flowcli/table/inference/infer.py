@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from flowcli.errors import DataError, UsageError
 from flowcli.table.inference.any_step import Lattice
 from flowcli.table.inference.copula_gain import gain_of_difference
-from flowcli.table.inference.inequalities import Inequality, find_inequalities
+from flowcli.table.inference.flags import find_sums_of_flags
+from flowcli.table.inference.inequalities import FEWEST_BELOW, Inequality, find_inequalities, share_below_zero
 from flowcli.table.inference.lattice import REPEATED, Written, find_lattice, repeated
 from flowcli.table.inference.left_out import MOST_LEVELS
 from flowcli.table.inference.relations import Relation, difference, find_relations, remainder
@@ -89,12 +90,17 @@ def infer_schema(
     request = {name: parse_kind(text) for name, text in kinds.items()}
     relations = {r.target: r for r in _relations(names, values, written, {*request, *given})}
     columns: list[Column] = []
+    shares = {part for relation in relations.values() if _is_whole(values, relation) for part, _ in relation.parts}
     for index, name in enumerate(names):
         column = _described(
             name, values, index, written[index], request.get(name), relations.get(index), names, source, line
         )
         if name not in request and any(index in (part for part, _ in r.parts) for r in relations.values()):
             column = _from_zero_up(column, values[:, index])  # what adds up to something is an amount
+        if index in relations and not given:
+            column = _with_ends(column, values, relations[index])
+        elif index in shares and not given and column.support[0] < 0:
+            column = replace(column, least=0.0)
         columns.append(replace(column, given=name in given))
     inequalities = _inequalities(columns, values, written, {*request, *given})
     differences = {high: _of_difference(columns, values, written, low, high) for low, high in inequalities}
@@ -143,10 +149,10 @@ def _described(
         format=written.format,
         missing=bool(is_missing(cells).any()),
     )
-    if written.levels:
-        return _of_text(column, written, wish, source)
     if relation is not None:
         return _of_remainder(column, values, relation, names)
+    if written.levels:
+        return _of_text(column, written, wish, source)
     if numbers.min() == numbers.max():
         if wish is not None and wish.kind in ("positive", "bounded", "circular"):
             _check_support(replace(column, kind=wish.kind, lower=wish.lower, upper=wish.upper), cells, source, line)
@@ -196,6 +202,7 @@ def _of_text(column: Column, written: Written, wish: Column | None, source: str 
 def _of_remainder(column: Column, values: Numbers, relation: Relation, names: Sequence[str]) -> Column:
     """Return a column that is a sum of others, but for a few rows: what is left is described."""
     remaining = remainder(values, relation.target, relation.parts, relation.step)
+    remaining = remaining[~np.isnan(remaining)]
     found = values_of(remaining)
     column = replace(
         column, step=relation.step, subtracted_columns=tuple((names[index], factor) for index, factor in relation.parts)
@@ -203,7 +210,37 @@ def _of_remainder(column: Column, values: Numbers, relation: Relation, names: Se
     if len(found.values) == 1:
         return replace(column, kind="constant", value=float(found.values[0]))
     usual = found.counts >= max(REMAINDER_ROWS, REMAINDER_SHARE * len(remaining))
-    return replace(column, kind="discrete", values=tuple(found.values[usual].tolist()), has_unseen_values=True)
+    values_left = tuple(found.values[usual].tolist())
+    return replace(column, kind="discrete", values=values_left, has_unseen_values=not usual.all())
+
+
+def _with_ends(column: Column, values: Numbers, relation: Relation) -> Column:
+    """Return a column that is a sum of others, with the ends that it does not leave itself.
+
+    Among amounts, a share of a whole is never below zero, nor is a difference if that is felt: of a normal with the same
+    mean and deviation, many rows would be.
+    """
+    cells = values[:, relation.target]
+    cells = cells[~np.isnan(cells)]
+    if np.array_equal(np.unique(cells), [0.0, 1.0]):
+        return replace(column, least=0.0, most=1.0)
+    if (column.format is not None and is_date(column.format)) or not _are_amounts(values, relation):
+        return column
+    felt = share_below_zero(cells) * len(cells) >= FEWEST_BELOW
+    return replace(column, least=0.0) if felt or _is_whole(values, relation) else column
+
+
+def _are_amounts(values: Numbers, relation: Relation) -> bool:
+    """Return whether all columns of a sum of at least two others are nowhere below zero."""
+    taking_part = [relation.target, *(part for part, _ in relation.parts)]
+    return len(relation.parts) >= 2 and bool(np.nanmin(values[:, taking_part]) >= 0)
+
+
+def _is_whole(values: Numbers, relation: Relation) -> bool:
+    """Return whether a column and its parts are the shares of a constant whole."""
+    if not _are_amounts(values, relation) or any(factor >= 0 for _, factor in relation.parts):
+        return False
+    return bool(np.nanmin(remainder(values, relation.target, relation.parts, relation.step)) > 0)
 
 
 def _of_difference(
@@ -357,17 +394,20 @@ def _relations(
     """Return columns that are sums of others, among those that nothing was said about."""
     numeric = values.copy()
     for index, how in enumerate(written):
-        if how.levels:
+        if how.levels and not is_boolean(how.levels):
             numeric[:, index] = np.nan
-    finest = [None if how.levels else how.finest for how in written]
-    noise = [None if how.levels else _noise_of(cells) for how, cells in zip(written, values.T, strict=True)]
     targets = [index for index, name in enumerate(names) if name not in spoken_for]
-    exact = find_relations(numeric, finest, [index for index in targets if finest[index] is not None])
+    flags = [index for index, cells in enumerate(numeric.T) if np.array_equal(np.unique(cells), [0.0, 1.0])]
+    sums_of_flags = find_sums_of_flags(numeric, flags, targets)
+    finest = [1.0 if how.levels else how.finest for how in written]
+    noise = [None if how.levels else _noise_of(cells) for how, cells in zip(written, values.T, strict=True)]
+    numbers = [index for index in targets if not (written[index].levels or written[index].words)]
+    exact = find_relations(numeric, finest, [index for index in numbers if finest[index] is not None], sums_of_flags)
     # What was computed with the digits of a float32 is no sum to the digit.
     coarse = [
         step if own is None or (step or 0.0) > 100 * own else None for step, own in zip(noise, finest, strict=True)
     ]
-    return find_relations(numeric, coarse, [index for index in targets if coarse[index] is not None], exact)
+    return find_relations(numeric, coarse, [index for index in numbers if coarse[index] is not None], exact)
 
 
 def _inequalities(

@@ -18,7 +18,7 @@ TRIMMINGS = 6
 FEWEST_VALUES, MOST_OF_ONE = 20, 0.5
 ROUNDING = 0.02  # of a column's spread: the most that rounding of the parts may make of a sum
 CLOSE = 0.01  # of a column's spread: what is not explained so well at once is no sum
-DIGITS = 6  # of a coefficient
+DIGITS, NEARLY_WHOLE = 6, 2e-3  # of a factor, and what is so near to a whole one is tried as that
 HALF = 1e-6  # of a step: what lies so close below a half is one, but for rounding
 
 
@@ -30,7 +30,7 @@ class Relation:
         target: The column.
         parts: The others with their factors.
         step: The grid that what is left lies on.
-        holds: The share of the rows in which nothing but the usual remainder is left.
+        holds: The share of the rows with a target in which nothing but the usual remainder is left.
     """
 
     target: int
@@ -45,7 +45,7 @@ def find_relations(
     """Find columns that are sums of others.
 
     Args:
-        values: The rows (N, D); NaN in columns that may take no part.
+        values: The rows (N, D); NaN in columns that may take no part, and where cells of a sum are missing.
         steps: The grid that each column is written on, where it is, (D,).
         targets: The columns that may be sums.
         known: Relations that were found before.
@@ -54,32 +54,42 @@ def find_relations(
         The known relations and those found, of which none refers to the target of an earlier one, so that there are no
         circles.
     """
-    whole = [i for i in range(values.shape[1]) if not np.isnan(values[:, i]).any() and np.ptp(values[:, i]) > 0]
-    if len(whole) < 2 or len(values) < 2 * len(whole) + 10:
+    varied = [i for i in range(values.shape[1]) if _varies(values[:, i])]
+    whole = [i for i in varied if not np.isnan(values[:, i]).any()]
+    if not whole or len(varied) < 2 or len(values) < 2 * len(whole) + 10:
         return [*known]
-    rows = values[np.linspace(0, len(values) - 1, min(len(values), ROWS)).astype(np.int64)]
-    distinct = {i: len(np.unique(rows[:, i])) for i in whole}
+    sample = values[np.linspace(0, len(values) - 1, min(len(values), ROWS)).astype(np.int64)]
+    distinct = {i: len(np.unique(sample[:, i])) for i in varied}
     found = [*known]
     # Those with the most values first: a total, and not the part that has few.
-    for target in sorted((i for i in targets if i in whole), key=lambda i: -distinct[i]):
-        step = steps[target]
-        _, counts = np.unique(rows[:, target], return_counts=True)
-        if step is None or target in {relation.target for relation in known} or counts.max() > MOST_OF_ONE * len(rows):
-            continue
-        taken = {relation.target for relation in found}
+    for target in sorted((i for i in targets if i in varied), key=lambda i: -distinct[i]):
+        step, taken = steps[target], {relation.target for relation in found}
         others = [i for i in whole if i != target and i not in taken]
+        rows = sample[~np.isnan(sample[:, target])]
+        _, counts = np.unique(rows[:, target], return_counts=True)
+        if (
+            step is None
+            or target in {relation.target for relation in known}
+            or len(rows) < 2 * len(others) + 10
+            or counts.max() > MOST_OF_ONE * len(rows)
+        ):
+            continue
         factors = _sparse(rows[:, others], rows[:, target], step)
         if factors is None:
             continue
         parts = tuple((others[k], float(factors[k])) for k in np.flatnonzero(factors))
-        grids = [step, *(steps[i] or step for i, _ in parts)]
-        held = _held(
-            remainder(values, target, parts, min(grids)), min(grids), [f for _, f in parts], _scale(values[:, target])
-        )
-        relation = Relation(target, parts, min(grids), held)
-        if parts and relation.holds >= (HOLDS if distinct[target] >= FEWEST_VALUES else 1.0):
-            found.append(relation)
+        grid = min([step, *(steps[i] or step for i, _ in parts)])
+        remaining = remainder(values, target, parts, grid)
+        held = _held(remaining[~np.isnan(remaining)], grid, [f for _, f in parts], _scale(rows[:, target]))
+        if parts and held >= (HOLDS if distinct[target] >= FEWEST_VALUES else 1.0):
+            found.append(Relation(target, parts, grid, held))
     return found
+
+
+def _varies(cells: Numbers) -> bool:
+    """Return whether the cells (N,) that are not missing have more than one value."""
+    numbers = cells[~np.isnan(cells)]
+    return len(numbers) > 0 and bool(np.ptp(numbers) > 0)
 
 
 def remainder(values: Numbers, target: int, parts: Sequence[tuple[int, float]], step: float) -> Numbers:
@@ -131,23 +141,26 @@ def _factors(others: Numbers, target: Numbers, step: float) -> Numbers | None:
     size = np.where(size > 0, size, 1.0)
     unit = np.column_stack([others / size, np.ones(len(others))])
     scale = _scale(target)
-    kept = np.ones(len(target), dtype=np.bool_)
-    for trimming in range(TRIMMINGS):
+    first = np.linalg.lstsq(unit, target, rcond=None)[0]
+    off = np.abs(target - unit @ first)
+    if np.median(off) > CLOSE * scale:
+        return None
+    solution = first
+    for _ in range(TRIMMINGS - 1):
+        kept = off <= np.quantile(off, HOLDS)
         solution = np.linalg.lstsq(unit[kept], target[kept], rcond=None)[0]
         off = np.abs(target - unit @ solution)
-        if trimming == 0 and np.median(off) > CLOSE * scale:
-            return None
-        kept = off <= np.quantile(off, HOLDS)
-    factors = solution[:-1] / size
-    # What moves the sum by less than the grid shows is no part of it.
-    moves = np.abs(factors) * np.ptp(others, axis=0)
-    factors = np.where(moves < step / 2, 0.0, factors)
-    simple = np.array([float(f"{factor:.{DIGITS - 1}e}") for factor in factors])
-    whole = np.round(simple)
-    for each in (np.where(np.abs(simple - whole) < 1e-3, whole, simple), simple):
-        remaining = target - others @ each
-        if _held(on_grid(remaining, step), step, each[each != 0].tolist(), scale) >= HOLDS:
-            return each
+    # Where a few rows are no sum, trimming is nearer to the factors; where all are, but rounded, what they all say is.
+    for factors in (solution[:-1] / size, first[:-1] / size):
+        # What moves the sum by less than the grid shows is no part of it.
+        moves = np.abs(factors) * np.ptp(others, axis=0)
+        factors = np.where(moves < step / 2, 0.0, factors)
+        simple = np.array([float(f"{factor:.{DIGITS - 1}e}") for factor in factors])
+        whole = np.round(simple)
+        for each in (np.where(np.abs(simple - whole) < NEARLY_WHOLE, whole, simple), simple):
+            remaining = target - others @ each
+            if _held(on_grid(remaining, step), step, each[each != 0].tolist(), scale) >= HOLDS:
+                return each
     return None
 
 

@@ -75,7 +75,10 @@ def _with_noise(table: Table, names: Sequence[str], spreads: Sequence[float], ra
         lower, upper = columns[position].support
         moved = values[:, position] + NOISE * width * random.standard_normal(len(values))
         values[:, position] = np.where((lower < moved) & (moved < upper), moved, values[:, position])
-    return replace(table, values=relations.restore(torch.from_numpy(values), written=False).numpy())
+    residuals = torch.from_numpy(values)
+    moved_rows = relations.restore(residuals, written=False).numpy()
+    possible = relations.possible(residuals).all(1, keepdim=True).numpy()
+    return replace(table, values=np.where(possible, moved_rows, table.values))
 
 
 def _collinear(table: Table) -> tuple[list[str], list[float]]:

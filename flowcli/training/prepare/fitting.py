@@ -16,6 +16,7 @@ from flowcli.config import schema as config
 from flowcli.encoding import Encoder
 from flowcli.model import FlowDensity
 from flowcli.model.held_out import HeldOut
+from flowcli.model.possible_sums import with_possible_sums
 from flowcli.model.training_range import RANGES, training_ranges
 from flowcli.table import Table
 from flowcli.training.loop.events import mean_and_error
@@ -51,7 +52,7 @@ class Fitting:
 
     def density(self) -> FlowDensity:
         """Return the best density so far, on the CPU, with a summary of how it came about."""
-        density = FlowDensity(self.encoder, copy.deepcopy(self.loop.best).cpu(), self.config)
+        density = with_possible_sums(FlowDensity(self.encoder, copy.deepcopy(self.loop.best).cpu(), self.config))
         log_prob = density.log_prob(self.held_out.values)
         density.held_out = HeldOut.of(log_prob, self.held_out.weights)
         held_out_nats, held_out_error = mean_and_error(torch.from_numpy(log_prob), self.held_out.weight_tensor)

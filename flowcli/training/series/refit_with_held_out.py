@@ -20,6 +20,7 @@ from flowcli.flows.bases.gaussian_components import Gaussians
 from flowcli.flows.conditioners import Network
 from flowcli.flows.gaussian_mixture import GaussianMixture, covariances_of
 from flowcli.model import Density, Ensemble, FlowDensity
+from flowcli.model.possible_sums import with_possible_sums
 from flowcli.random import Stream, numpy_generator
 from flowcli.training.loop.epochs import dequantization_shares, generator
 from flowcli.training.loop.steps import SCORING_ROWS
@@ -71,7 +72,7 @@ def _of_flow(density: FlowDensity, train: RowSet, held_out: RowSet) -> FlowDensi
     joint = copy.deepcopy(density.joint)
     assert joint.flow is not None
     _gaussians(joint.flow).set(mixture.weights, mixture.means, mixture.factors)
-    return replace(density, joint=joint, summary={**density.summary, FITTED: True})
+    return with_possible_sums(replace(density, joint=joint, summary={**density.summary, FITTED: True}))
 
 
 def _gaussians(flow: Flow) -> Gaussians:
