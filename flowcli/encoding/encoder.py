@@ -137,8 +137,10 @@ class Encoder:
             residuals: The residual rows.
             written: Whether these are rows of a table; see ``ColumnEncoder.prepare``.
         """
-        both = (part.prepare(residuals, written=written) for part in (self.modelled, self.conditioning))
-        return PreparedRows(*both, self.relations.possible(residuals).all(1))
+        modelled, conditioning = (
+            part.prepare(residuals, written=written) for part in (self.modelled, self.conditioning)
+        )
+        return PreparedRows(modelled, conditioning, self.relations.possible(residuals).all(1))
 
     def continuous_numbers(self, prepared: PreparedRows, shares: Tensor | None = None) -> Tensor:
         """Return the numbers that coordinates are made of, (B, D), NaN where there is none, to fit their maps to."""

@@ -1,8 +1,8 @@
 """How probable rows are in which every sum of columns is a number that its column can be.
 
-What is modelled are the parts of a sum and what is left of it, on which no bound of the sum itself lies: the last of three
-shares could come out below zero. Such rows have density zero and are never drawn. The density of all others is divided
-by their probability, which is found by drawing, so that it has a mass of one again (truncation).
+What is modelled are the parts of a sum and what is left of it, on which no bound of the sum itself lies: the last of
+three shares could come out below zero. Such rows have density zero and are never drawn. The density of all others is
+divided by their probability, which is found by drawing, so that it has a mass of one again (truncation).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Columns that are sums of others: every row that is drawn keeps the sum, is a possible one, and has a finite density."""
+"""Columns that are sums of others: every row that is drawn keeps the sum, is possible, and has a finite density."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from flowcli.table import ColumnRequest, from_frame
 ROWS = 900
 RANDOM = np.random.default_rng(0)
 A, B, C = (RANDOM.gamma(3, scale, ROWS).round(2) for scale in (5, 9, 2))
-I, J, K = (RANDOM.poisson(mean, ROWS) for mean in (7, 20, 3))
+G, J, K = (RANDOM.poisson(mean, ROWS) for mean in (7, 20, 3))
 X, Y, Z = RANDOM.normal(size=(3, ROWS))
 SHARES = RANDOM.dirichlet([0.8, 3, 4], ROWS)
-COLOUR = RANDOM.integers(0, 3, ROWS)
-DAYS = pd.to_datetime("2020-01-01") + pd.to_timedelta(30 * I, unit="D")
+colour = RANDOM.integers(0, 3, ROWS)
+DAYS = pd.to_datetime("2020-01-01") + pd.to_timedelta(30 * G, unit="D")
 
 Check = Callable[[pd.DataFrame], "pd.Series | np.ndarray"]
 
@@ -34,23 +34,23 @@ def one_hot(frame: pd.DataFrame) -> pd.Series:
 
 
 TABLES: dict[str, tuple[dict[str, object], Check]] = {
-    "a total": ({"i": I, "j": J, "t": I + J}, lambda f: f.i + f.j == f.t),
+    "a total": ({"i": G, "j": J, "t": G + J}, lambda f: f.i + f.j == f.t),
     "of amounts": ({"a": A, "b": B, "t": (A + B).round(2)}, lambda f: near(f.a + f.b, f.t)),
-    "with factors": ({"i": I, "j": J, "t": 2 * I + 3 * J}, lambda f: 2 * f.i + 3 * f.j == f.t),
-    "a half": ({"i": I, "j": J, "t": (I + J) / 2}, lambda f: f.i + f.j == 2 * f.t),
+    "with factors": ({"i": G, "j": J, "t": 2 * G + 3 * J}, lambda f: 2 * f.i + 3 * f.j == f.t),
+    "a half": ({"i": G, "j": J, "t": (G + J) / 2}, lambda f: f.i + f.j == 2 * f.t),
     "a third": ({"a": A, "b": B, "c": C, "t": (A + B + C) / 3}, lambda f: near(f.a + f.b + f.c, 3 * f.t)),
     "a rounded third": (
         {"a": A, "b": B, "c": C, "t": ((A + B + C) / 3).round(2)},
         lambda f: near(f.a + f.b + f.c, 3 * f.t, 0.015 + 1e-9),
     ),
-    "a rational factor": ({"inch": I, "cm": (2.54 * I).round(2), "y": Y}, lambda f: near(f.cm, 2.54 * f.inch)),
-    "a constant": ({"born": 1960 + I, "age": 60 - I, "y": Y}, lambda f: f.born + f.age == 2020),
+    "a rational factor": ({"inch": G, "cm": (2.54 * G).round(2), "y": Y}, lambda f: near(f.cm, 2.54 * f.inch)),
+    "a constant": ({"born": 1960 + G, "age": 60 - G, "y": Y}, lambda f: f.born + f.age == 2020),
     "a chain": (
-        {"a": I, "b": J, "ab": I + J, "c": K, "abc": I + J + K},
+        {"a": G, "b": J, "ab": G + J, "c": K, "abc": G + J + K},
         lambda f: (f.a + f.b == f.ab) & (f.ab + f.c == f.abc),
     ),
     "two with one part": (
-        {"a": I, "b": J, "c": K, "ab": I + J, "ac": I + K},
+        {"a": G, "b": J, "c": K, "ab": G + J, "ac": G + K},
         lambda f: (f.a + f.b == f.ab) & (f.a + f.c == f.ac),
     ),
     "dates": ({"from": DAYS, "to": DAYS + pd.to_timedelta(J, unit="D"), "days": J},
@@ -67,18 +67,18 @@ TABLES: dict[str, tuple[dict[str, object], Check]] = {
         lambda f: near(f.p + f.q + f.r, np.ones(len(f))) & (f.min(axis=1) >= 0) & (f.max(axis=1) <= 1),
     ),
     "what is left of a hundred": (
-        {"a": 4 * I, "b": J, "c": np.maximum(0, 100 - 4 * I - J), "y": Y},
+        {"a": 4 * G, "b": J, "c": np.maximum(0, 100 - 4 * G - J), "y": Y},
         lambda f: (f.a + f.b + f.c == 100) & (f.c >= 0),
     ),
-    "dummies": ({name: (COLOUR == k) * 1 for k, name in enumerate("rgb")} | {"y": Y + COLOUR}, one_hot),
-    "dummies of true and false": ({name: COLOUR == k for k, name in enumerate("rgb")} | {"y": Y + COLOUR}, one_hot),
+    "dummies": ({name: (colour == k) * 1 for k, name in enumerate("rgb")} | {"y": Y + colour}, one_hot),
+    "dummies of true and false": ({name: colour == k for k, name in enumerate("rgb")} | {"y": Y + colour}, one_hot),
     "a flag and its opposite": ({"u": (K > 3) * 1, "v": (K <= 3) * 1, "y": Y}, lambda f: f.u + f.v == 1),
     "a number of flags": (
         {"r": X > 0, "g": Y > 0.3, "b": Z > 0.7, "n": (X > 0) * 1 + (Y > 0.3) * 1 + (Z > 0.7) * 1},
         lambda f: f[["r", "g", "b"]].astype(int).sum(axis=1) == f.n,
     ),
     "a total that may be missing": (
-        {"i": I, "j": J, "t": np.where(np.arange(ROWS) % 9 == 0, np.nan, I + J)},
+        {"i": G, "j": J, "t": np.where(np.arange(ROWS) % 9 == 0, np.nan, G + J)},
         lambda f: (f.i + f.j == f.t) | f.t.isna(),
     ),
 }  # fmt: skip
@@ -99,7 +99,9 @@ def test_every_row_that_is_drawn_keeps_the_sum(name, tmp_path):
     assert np.isfinite(model.log_prob(frame)).all()
     save(model.density, tmp_path / "m.flow")
     again = load(tmp_path / "m.flow")
-    assert np.array_equal(again.log_prob(model.density.sample(100, seed=2)), model.density.log_prob(again.sample(100, seed=2)))
+    assert np.array_equal(
+        again.log_prob(model.density.sample(100, seed=2)), model.density.log_prob(again.sample(100, seed=2))
+    )
 
 
 def sums_of(columns: dict[str, object], **request) -> dict[str, tuple[tuple[str, float], ...]]:
@@ -117,7 +119,7 @@ def test_flags_that_agree_by_chance_are_no_sum():
 
 def test_flags_of_two_categories_are_told_apart():
     size = RANDOM.integers(0, 2, ROWS)
-    columns = {name: (COLOUR == k) * 1 for k, name in enumerate("rgb")} | {"small": 1 - size, "large": size}
+    columns = {name: (colour == k) * 1 for k, name in enumerate("rgb")} | {"small": 1 - size, "large": size}
     assert sums_of(columns) == {"r": (("g", -1.0), ("b", -1.0)), "small": (("large", -1.0),)}
 
 

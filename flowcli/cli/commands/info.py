@@ -67,7 +67,7 @@ def measure(density: Density) -> str:
     if given := [column.name for column in density.schema.columns if column.given]:
         text += f"; given {', '.join(given)}"
     if log_possible := density.encoder.log_possible:
-        text += f"; divided by {math.exp(log_possible):.4f}, the probability of rows in which sums of columns are possible"
+        text += f"; divided by {math.exp(log_possible):.4f}, the probability of rows with possible sums"
     if rounded:
         text += f"; {rounded} rounded: the mass of the cell that was rounded, per unit, as a mean over points in it"
     return text

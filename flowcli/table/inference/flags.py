@@ -41,16 +41,16 @@ def _next(values: Numbers, flags: Sequence[int], targets: Sequence[int]) -> Rela
     rows = values[np.linspace(0, len(values) - 1, min(len(values), ROWS)).astype(np.int64)][:, flags]
     table = np.column_stack([rows, np.ones(len(rows))])
     products = table.T @ table
-    for place in _dependent(products):
-        if flags[place] not in targets:
+    for number in _dependent(products):
+        if flags[number] not in targets:
             continue
-        factors = _factors(products, place)
+        factors = _factors(products, number)
         if factors is None:
             continue
-        parts = tuple((flags[i], float(factors[i])) for i in np.flatnonzero(factors))
-        remaining = remainder(values, flags[place], parts, 1.0)
-        if (remaining == remaining[0]).all() and _is_felt(rows, place, factors):
-            return Relation(flags[place], parts, 1.0, 1.0)
+        parts = tuple((flags[i], float(factors[i])) for i in np.flatnonzero(factors).tolist())
+        remaining = remainder(values, flags[number], parts, 1.0)
+        if (remaining == remaining[0]).all() and _is_felt(rows, number, factors):
+            return Relation(flags[number], parts, 1.0, 1.0)
     return None
 
 

@@ -16,7 +16,7 @@ from flowcli.table.inference.flags import find_sums_of_flags
 from flowcli.table.inference.inequalities import FEWEST_BELOW, Inequality, find_inequalities, share_below_zero
 from flowcli.table.inference.lattice import REPEATED, Written, find_lattice, repeated
 from flowcli.table.inference.left_out import MOST_LEVELS
-from flowcli.table.inference.relations import Relation, difference, find_relations, remainder
+from flowcli.table.inference.relations import Relation, difference, find_relations, on_grid, remainder
 from flowcli.table.inference.season import seasonal_period
 from flowcli.table.inference.sentinels import say_sentinels
 from flowcli.table.inference.value_distribution import (
@@ -209,6 +209,14 @@ def _of_remainder(column: Column, values: Numbers, relation: Relation, names: Se
     )
     if len(found.values) == 1:
         return replace(column, kind="constant", value=float(found.values[0]))
+    if relation.rounding:
+        middle = found.values[np.argmax(found.counts)]
+        reach = len(relation.parts) // 2 * relation.step  # farther out than that rounding leads next to never
+        first, last = min(found.values[0], middle - reach), max(found.values[-1], middle + reach)
+        steps = np.arange(round((last - first) / relation.step) + 1)
+        return replace(
+            column, kind="discrete", values=tuple(on_grid(first + relation.step * steps, relation.step).tolist())
+        )
     usual = found.counts >= max(REMAINDER_ROWS, REMAINDER_SHARE * len(remaining))
     values_left = tuple(found.values[usual].tolist())
     return replace(column, kind="discrete", values=values_left, has_unseen_values=not usual.all())
@@ -217,8 +225,8 @@ def _of_remainder(column: Column, values: Numbers, relation: Relation, names: Se
 def _with_ends(column: Column, values: Numbers, relation: Relation) -> Column:
     """Return a column that is a sum of others, with the ends that it does not leave itself.
 
-    Among amounts, a share of a whole is never below zero, nor is a difference if that is felt: of a normal with the same
-    mean and deviation, many rows would be.
+    Among amounts, a share of a whole is never below zero, nor is a difference if that is felt: of a normal with the
+    same mean and deviation, many rows would be.
     """
     cells = values[:, relation.target]
     cells = cells[~np.isnan(cells)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,11 @@ ROWS = 20_000  # to look for relations in; all rows are asked whether they hold
 TRIMMINGS = 6
 # A column of one value mostly is a sum of others by chance, and one of few values, unless it is so in every row.
 FEWEST_VALUES, MOST_OF_ONE = 20, 0.5
-ROUNDING = 0.02  # of a column's spread: the most that rounding of the parts may make of a sum
+# Of a column's spread: the most that rounding of the parts may make of a sum, and its deviation if it explains all.
+ROUNDING, ROUNDING_OF_ALL = 0.02, 0.05
 CLOSE = 0.01  # of a column's spread: what is not explained so well at once is no sum
-DIGITS, NEARLY_WHOLE = 6, 2e-3  # of a factor, and what is so near to a whole one is tried as that
+DIGITS, FEW_DIGITS = 6, 3  # of a factor
+NEARLY_WHOLE = 0.05  # what is so near to a whole factor is tried as that
 HALF = 1e-6  # of a step: what lies so close below a half is one, but for rounding
 
 
@@ -31,12 +34,14 @@ class Relation:
         parts: The others with their factors.
         step: The grid that what is left lies on.
         holds: The share of the rows with a target in which nothing but the usual remainder is left.
+        rounding: By how many steps the remainder differs where every row's can be explained by rounding; else zero.
     """
 
     target: int
     parts: tuple[tuple[int, float], ...]
     step: float
     holds: float
+    rounding: int = 0
 
 
 def find_relations(
@@ -80,9 +85,10 @@ def find_relations(
         parts = tuple((others[k], float(factors[k])) for k in np.flatnonzero(factors))
         grid = min([step, *(steps[i] or step for i, _ in parts)])
         remaining = remainder(values, target, parts, grid)
-        held = _held(remaining[~np.isnan(remaining)], grid, [f for _, f in parts], _scale(rows[:, target]))
+        remaining, scale = remaining[~np.isnan(remaining)], _scale(rows[:, target])
+        held, rounding = _held(remaining, grid, [factor for _, factor in parts], scale)
         if parts and held >= (HOLDS if distinct[target] >= FEWEST_VALUES else 1.0):
-            found.append(Relation(target, parts, grid, held))
+            found.append(Relation(target, parts, grid, held, rounding if held == 1 else 0))
     return found
 
 
@@ -121,21 +127,42 @@ def off_grid(remaining: Numbers, taken: Numbers, step: float) -> Numbers:
 
 def _sparse(others: Numbers, target: Numbers, step: float) -> Numbers | None:
     """Simple factors, as few as will do, with which the other columns (n, d) add up to the target (n,)."""
-    factors = _factors(others, target, step)
-    if factors is None:
+    best = _factors(others, target, step)
+    if best is None:
         return None
-    for k in reversed(np.flatnonzero(factors).tolist()):  # of two ways to say it, the one with the earlier columns
-        kept = [i for i in np.flatnonzero(factors).tolist() if i != k]
+    for k in reversed(np.flatnonzero(best.factors).tolist()):  # of two ways to say it, the one with the earlier columns
+        kept = [i for i in np.flatnonzero(best.factors).tolist() if i != k]
         if not kept:
             continue
         fewer = _factors(others[:, kept], target, step)
-        if fewer is not None:
-            factors = np.zeros_like(factors)
-            factors[kept] = fewer
-    return factors
+        if fewer is not None and fewer.exactly >= best.exactly:
+            factors = np.zeros_like(best.factors)
+            factors[kept] = fewer.factors
+            best = replace(fewer, factors=factors)
+    return best.factors
 
 
-def _factors(others: Numbers, target: Numbers, step: float) -> Numbers | None:
+@dataclass(frozen=True)
+class _Factors:
+    """Factors with which columns add up to another one.
+
+    Attributes:
+        factors: One of each of the columns, (d,).
+        holds: The share of the rows in which they do, or nearly so where that is what rounding does.
+        exactly: The share of the rows in which they do to the digit.
+    """
+
+    factors: Numbers
+    holds: float
+    exactly: float
+
+    @property
+    def short(self) -> bool:
+        """Whether they have few digits, as those that somebody chose: others can make any number of the rows."""
+        return all(factor == float(f"{factor:.{FEW_DIGITS - 1}e}") for factor in self.factors)
+
+
+def _factors(others: Numbers, target: Numbers, step: float) -> _Factors | None:
     """Simple factors with which the other columns add up to the target, for most of the rows; ``None`` without."""
     size = np.abs(others).max(axis=0)
     size = np.where(size > 0, size, 1.0)
@@ -143,29 +170,38 @@ def _factors(others: Numbers, target: Numbers, step: float) -> Numbers | None:
     scale = _scale(target)
     first = np.linalg.lstsq(unit, target, rcond=None)[0]
     off = np.abs(target - unit @ first)
-    if np.median(off) > CLOSE * scale:
+    if np.median(off) > max(CLOSE * scale, step):
         return None
-    solution = first
+    close, solution = np.median(off) <= CLOSE * scale, first
     for _ in range(TRIMMINGS - 1):
         kept = off <= np.quantile(off, HOLDS)
         solution = np.linalg.lstsq(unit[kept], target[kept], rcond=None)[0]
         off = np.abs(target - unit @ solution)
+    found = []
     # Where a few rows are no sum, trimming is nearer to the factors; where all are, but rounded, what they all say is.
     for factors in (solution[:-1] / size, first[:-1] / size):
-        # What moves the sum by less than the grid shows is no part of it.
-        moves = np.abs(factors) * np.ptp(others, axis=0)
-        factors = np.where(moves < step / 2, 0.0, factors)
-        simple = np.array([float(f"{factor:.{DIGITS - 1}e}") for factor in factors])
-        whole = np.round(simple)
-        for each in (np.where(np.abs(simple - whole) < NEARLY_WHOLE, whole, simple), simple):
-            remaining = target - others @ each
-            if _held(on_grid(remaining, step), step, each[each != 0].tolist(), scale) >= HOLDS:
-                return each
-    return None
+        for simple in _simple(factors, others, step):
+            if not close and (simple != np.round(simple)).any():  # a grid so coarse brings much to one number
+                continue
+            left = on_grid(target - others @ simple, step)
+            holds, _ = _held(left, step, simple[simple != 0].tolist(), scale)
+            if holds >= HOLDS:
+                found.append(_Factors(simple, holds, float(np.unique(left, return_counts=True)[1].max() / len(left))))
+    return max(found, key=lambda each: (each.short, each.holds, each.exactly), default=None)
 
 
-def _held(remaining: Numbers, step: float, factors: Sequence[float], scale: float) -> float:
-    """Return the share of the rows in which the usual remainder is left, or one that rounding makes of it.
+def _simple(factors: Numbers, others: Numbers, step: float) -> tuple[Numbers, Numbers]:
+    """Return factors (d,) with few digits, of which those near to whole numbers are whole, and such with few digits."""
+    # What moves the sum by less than the grid shows is no part of it.
+    moves = np.abs(factors) * np.ptp(others, axis=0)
+    factors = np.where(moves < step / 2, 0.0, factors)
+    simple = np.array([float(f"{factor:.{DIGITS - 1}e}") for factor in factors])
+    whole = np.round(simple)
+    return np.where(np.abs(simple - whole) < NEARLY_WHOLE, whole, simple), simple
+
+
+def _held(remaining: Numbers, step: float, factors: Sequence[float], scale: float) -> tuple[float, int]:
+    """Return the share of the rows in which the usual remainder is left, or one that rounding makes of it, and how far.
 
     Args:
         remaining: What is left in each row, on the lattice, (N,).
@@ -174,11 +210,14 @@ def _held(remaining: Numbers, step: float, factors: Sequence[float], scale: floa
         scale: That of the target, of which what rounding does is a small part.
     """
     left, counts = np.unique(np.round(remaining / step), return_counts=True)
+    off = np.abs(left - left[np.argmax(counts)])
     reach = (len(factors) + 1) // 2
-    if (2 * reach + 1) * step > ROUNDING * scale or any(factor != round(factor) for factor in factors):
+    explains_all = bool(off.max() <= reach) and all(abs(factor) == 1 for factor in factors)
+    deviation = math.sqrt((len(factors) + 1) / 12) * step
+    small = (2 * reach + 1) * step <= ROUNDING * scale or (explains_all and deviation <= ROUNDING_OF_ALL * scale)
+    if not small or any(factor != round(factor) for factor in factors):
         reach = 0
-    usual = np.abs(left - left[np.argmax(counts)]) <= reach
-    return float(counts[usual].sum() / len(remaining))
+    return float(counts[off <= reach].sum() / len(remaining)), reach
 
 
 def _scale(target: Numbers) -> float:
