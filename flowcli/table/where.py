@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import re
 import unicodedata
@@ -15,7 +16,10 @@ from numpy.typing import NDArray
 
 from flowcli.errors import UsageError
 from flowcli.table.schema import Column
+from flowcli.table.values.cell_format import is_date, numbers_of, texts_of
+from flowcli.table.values.dates import DAY, DateFormat, find_date_format
 from flowcli.table.values.texts import truth_level
+from flowcli.table.values.words import indices_of, is_missing
 from flowcli.text import did_you_mean, listed, quoted
 
 # Nothing that a person types comes near; Python's parser, and recursion here, end somewhere beyond.
@@ -51,7 +55,8 @@ class Condition:
 
     There are columns by their names (in backquotes where a name is no word: ```net price` > 0``), numbers,
     ``+ - * / %``, comparisons that may be chained (``0 < x <= 1``), ``in`` and ``not in`` a list, ``and``, ``or``,
-    ``not`` and brackets. A column of text is equal to a text in quotes or is not, or is in a list of them. There is
+    ``not`` and brackets. A column of text is equal to a text in quotes or is not, or is in a list of them; a date or a
+    price is compared with one in quotes that is written as in the file, a date as ISO 8601 has it, too. There is
     nothing else: no calls, no attributes, no way to anything outside of the row.
 
     Args:
@@ -144,6 +149,10 @@ class Condition:
         """Both sides of a comparison as numbers: a text is its place among the levels of the column beside it."""
         columns = [self._textual(left), self._textual(right)]
         if columns == [None, None]:
+            for column, node, cell in ((left, left, right), (right, right, left)):
+                if (formatted := self._formatted(column)) is not None and isinstance(cell, ast.Constant):
+                    both = self._as_written(formatted, self._number(node, values), by, cell)
+                    return both if node is left else (both[1], both[0])
             return self._number(left, values), self._number(right, values)
         if not isinstance(by, ast.Eq | ast.NotEq):
             raise self._error("orders texts, which can only be equal (==) or not (!=)")
@@ -160,6 +169,32 @@ class Condition:
             else (column_index, self._cells(right, values))
         )
         return one, other
+
+    def _formatted(self, node: ast.expr) -> Column | None:
+        """Return the column of dates, of formatted numbers or of numbers and words that is named, if one is."""
+        if not isinstance(node, ast.Name) or node.id in ("true", "false"):
+            return None
+        column = self._columns[self._column_index(node.id)]
+        return column if column.format is not None or column.words else None
+
+    def _as_written(self, column: Column, cells: Numbers, by: ast.cmpop, node: ast.Constant) -> tuple[Any, Any]:
+        """Return a column's cells (B,), and what a cell of it means that is written as in the file."""
+        text, is_text = str(node.value), isinstance(node.value, str)
+        if is_text and text in column.words:
+            if not isinstance(by, ast.Eq | ast.NotEq):
+                raise self._error(f"orders the word {quoted(text)}, which can only be equal (==) or not (!=)")
+            found = indices_of(np.asarray(cells)).astype(np.float64)
+            return np.where(is_missing(np.asarray(cells)), np.nan, found), float(column.words.index(text))
+        dates = column.format is not None and is_date(column.format)
+        if not (is_text or dates) or column.format is None:
+            return cells, self._number(node, np.empty((0, len(self._columns))))
+        number = float(numbers_of([text], column.format)[0])
+        if dates and number != number:
+            number = _date_of(text, DateFormat(column.format))
+        if number != number:
+            some = texts_of(np.zeros(1), column.format, column.decimals)[0]
+            raise self._error(f"compares column {quoted(column.name)}, written like {some}, with {quoted(text)}")
+        return cells, number
 
     def _textual(self, node: ast.expr) -> Column | None:
         """Return the column of text that a part of the condition names, if it names one."""
@@ -231,6 +266,15 @@ class Condition:
 
     def _error(self, problem: str) -> UsageError:
         return UsageError(f"the condition {quoted(self.text, 60)} {problem}")
+
+
+def _date_of(text: str, own: DateFormat) -> float:
+    """Return a date in another format as a number as the column's own are; NaN where it is none."""
+    form, _ = find_date_format([text])
+    number = None if form is None else form.number(text)
+    if form is None or number is None or form.unit == own.unit:
+        return math.nan if number is None else number
+    return number * DAY if (form.unit, own.unit) == ("day", "second") else math.nan
 
 
 def _moved(indices: NDArray[np.float64], moves: Sequence[int]) -> NDArray[np.float64]:

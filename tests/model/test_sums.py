@@ -11,7 +11,7 @@ import pytest
 
 import flowcli
 from flowcli.model import load, save
-from flowcli.table import ColumnRequest, from_frame
+from flowcli.table import ColumnRequest, decision, from_frame
 
 ROWS = 900
 RANDOM = np.random.default_rng(0)
@@ -143,3 +143,18 @@ def test_what_may_go_below_zero_has_a_density_there():
     frame = pd.DataFrame({"c": celsius, "f": (1.8 * celsius + 32).round(2), "y": Y})
     model = flowcli.fit(frame, overrides=["train.epochs=1"])
     assert all(column.least is None for column in model.density.schema.columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("with factors", "2 i + 3 j, exactly"),
+        ("a constant", "2020 - age, exactly"),
+        ("shares", "1 - p - q, but for rounding"),
+        ("dummies", "1 - g - b, exactly"),
+        ("floats", "t - 2 y, exactly"),
+    ],
+)
+def test_a_sum_is_said_in_words(name, words):
+    schema = from_frame(pd.DataFrame(TABLES[name][0]), ColumnRequest(), notice=lambda _: None).schema
+    assert words in [decision(column) for column in schema.columns]

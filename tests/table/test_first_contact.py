@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from flowcli.errors import DataError
-from flowcli.table import Column, ColumnRequest, ReadOptions, Schema, open_table, read_table, to_cells
+from flowcli.table import Column, ColumnRequest, ReadOptions, Schema, from_frame, open_table, read_table, to_cells
 from flowcli.table.io import csv_reader
 from flowcli.table.io.load import Table
 
@@ -91,6 +92,45 @@ def test_what_names_a_row_is_left_out_in_one_line_and_comes_back(tmp_path, name)
     if name != "nothing":
         assert read(tmp_path, columns, ColumnRequest(columns=[name, "x"]))[0].schema.names == [name, "x"]
         assert read(tmp_path, columns, ColumnRequest(kinds={name: "category"}))[0].schema.names == [name, "x"]
+
+
+@pytest.mark.parametrize("cells", [LEFT_OUT[""], LEFT_OUT["rownames"], LEFT_OUT["name"], LEFT_OUT["nothing"]])
+@pytest.mark.parametrize("last", [False, True])
+def test_a_column_without_a_name_is_called_by_its_place_and_left_out(tmp_path, cells, last):
+    x = [f"{value:.3f}" for value in RNG.normal(size=100)]
+    columns, name = ({"x": x, "": cells}, "Unnamed: 1") if last else ({"": cells, "x": x}, "Unnamed: 0")
+    table, notices = read(tmp_path, columns)
+    assert table.schema.names == ["x"]
+    assert sum(repr(name) in line for line in notices) == 1
+    assert read(tmp_path, columns, ColumnRequest(exclude=[name]))[0].schema.names == ["x"]
+    with open_table(str(tmp_path / "d.csv"), table.schema.columns, notice=lambda _: None) as reader:
+        assert np.array_equal(reader.values(), table.values)
+
+
+def test_a_column_without_a_name_that_is_like_others_stays(tmp_path):
+    table, _ = read(tmp_path, {"": list(RNG.normal(size=100)), "x": list(RNG.normal(size=100)), " ": NUMBERS[:100]})
+    assert table.schema.names == ["Unnamed: 0", "x", "Unnamed: 2"]
+
+
+def test_days_in_eight_digits_are_days(tmp_path):
+    days = np.datetime64("2023-11-20") + RNG.integers(0, 400, 200)
+    texts = [str(day).replace("-", "") for day in days]
+    table, _ = read(tmp_path, {"day": texts, "x": list(RNG.normal(size=200))})
+    column = table.schema.columns[0]
+    assert (column.format, column.step) == ("%Y%m%d", 1.0)
+    assert np.array_equal(table.values[:, 0], days.astype(np.float64))
+    assert cells(column, table.values[:, 0]) == texts
+    frame = from_frame(pd.DataFrame({"day": [int(text) for text in texts]}), notice=lambda _: None)
+    assert np.array_equal(frame.values[:, 0], table.values[:, 0])
+    kept = read(tmp_path, {"day": texts, "x": list(RNG.normal(size=200))}, ColumnRequest(kinds={"day": "real"}))[0]
+    assert kept.schema.columns[0].format is None
+
+
+@pytest.mark.parametrize("other", ["20230230", "20231301", "17", "99991231"])
+def test_numbers_of_which_one_is_no_day_are_numbers(tmp_path, other):
+    texts = [str(np.datetime64("2023-11-20") + k).replace("-", "") for k in range(150)]
+    table, _ = read(tmp_path, {"day": [*texts, other] * 2, "x": list(RNG.normal(size=302))})
+    assert table.schema.columns[0].format is None
 
 
 def test_years_in_order_and_keys_that_come_again_stay(tmp_path):

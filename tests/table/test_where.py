@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from flowcli.errors import UsageError
 from flowcli.table import Column, Condition
+from flowcli.table.values.words import as_cells
 
 NAMES = ["x", "y", "net price", "class"]
 COLUMNS = [Column(name) for name in NAMES]
@@ -144,3 +145,44 @@ def test_what_is_no_condition_is_refused_in_one_line(text, said):
 def test_whatever_the_text_it_is_a_condition_or_refused(text):
     with suppress(UsageError):
         assert Condition(text, COLUMNS)(ROWS).shape == (4,)
+
+
+WRITTEN = [
+    Column("day", format="%Y-%m-%d", integer=True),
+    Column("digits", format="%Y%m%d", integer=True),
+    Column("paid", format="%d/%m/%Y %H:%M"),
+    Column("price", format="$#,#", decimals=2),
+    Column("mass", words=("<0.1", "unknown"), decimals=1),
+]
+DATES = np.array([18_992.0, 18_993.0, np.nan])  # 2021-12-31, 2022-01-01
+CELLS = np.column_stack(
+    [DATES, DATES, 86_400 * DATES + 60, [999.5, 1234.5, np.nan], [2.0, np.nan, np.nan]],
+)
+CELLS[1, 4] = as_cells(np.array([0]))[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("day > '2021-12-31'", [0, 1, 0]),
+        ("'20211231' == day", [1, 0, 0]),
+        ("digits >= 20220101", [0, 1, 0]),
+        ("digits < '2022-01-01'", [1, 0, 0]),
+        ("paid > '2022-01-01'", [0, 1, 0]),
+        ("paid <= '31/12/2021 00:01'", [1, 0, 0]),
+        ("day in ['2021-12-31', '2022-01-01']", [1, 1, 0]),
+        ("price == '$1,234.50' or price < 1000", [1, 1, 0]),
+        ("mass == '<0.1'", [0, 1, 0]),
+        ("mass != '<0.1'", [1, 0, 0]),
+        ("mass < 3", [1, 0, 0]),
+        ("day - 1 == 18992", [0, 1, 0]),
+    ],
+)
+def test_a_cell_may_be_written_as_in_the_file(text, expected):
+    assert Condition(text, WRITTEN)(CELLS).tolist() == [bool(each) for each in expected]
+
+
+@pytest.mark.parametrize("text", ["day > 'soon'", "day > 18000", "paid == '12:00'", "mass < 'unknown'", "price > 'a'"])
+def test_what_is_no_such_cell_is_refused(text):
+    with pytest.raises(UsageError):
+        Condition(text, WRITTEN)

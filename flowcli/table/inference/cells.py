@@ -22,11 +22,13 @@ class TypedCells:
 
     Attributes:
         is_text: Whether they are texts: booleans, dates and times are, too.
+        is_integer: Whether they are whole numbers.
     """
 
     def __init__(self, kind: pa.DataType) -> None:
         self.kind = plain_type(kind)
         self.is_text = not is_number(kind)
+        self.is_integer = pa.types.is_integer(self.kind)
 
     def written(self, values: NDArray[np.float64]) -> Written:
         """Return how numbers (N,) are written: integers and decimals as their type says, others by their digits."""
@@ -66,6 +68,11 @@ class WrittenCells:
         Nobody writes 00501 for the number 501.
         """
         return 2 * self._texts > self.present or self.has_leading_zeros
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the numbers among the cells so far are written without a point."""
+        return self._integer
 
     def add(self, values: NDArray[np.float64], bad: NDArray[np.bool_] | None, cells: pa.ChunkedArray) -> None:
         """Take the next rows.

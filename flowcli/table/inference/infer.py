@@ -531,12 +531,13 @@ def _say(
 
 
 def shown_sum(column: Column) -> str:
-    """Return the sum that is taken from a column, in words: ``small_bags + 2 large_bags``."""
-    text = ""
-    for name, factor in column.subtracted_columns:
-        sign = " - " if factor < 0 else " + " if text else ""
-        size = "" if abs(factor) == 1 else f"{abs(factor):g} "
-        text += f"{sign.strip() if not text else sign}{size}{name}"
-    if column.kind == "constant" and column.value:
-        text += f" {'-' if column.value < 0 else '+'} {abs(column.value):g}"
-    return text
+    """Return the sum that is taken from a column, in words: ``small_bags + 2 large_bags``, ``1 - web - shop``."""
+    terms = [
+        (factor, name if abs(factor) == 1 else f"{abs(factor):g} {name}") for name, factor in column.subtracted_columns
+    ]
+    constant = column.value if column.kind == "constant" else column.values[len(column.values) // 2]
+    if constant:
+        terms.append((constant, f"{abs(constant):g}"))
+    positive_first = sorted(terms, key=lambda term: term[0] < 0)
+    text = "".join(f" {'-' if number < 0 else '+'} {shown}" for number, shown in positive_first)
+    return text[3:] if positive_first[0][0] > 0 else f"-{text[3:]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -20,7 +21,8 @@ FEWEST_OF_NAMES, SHARE_OF_NAMES = 20, 0.5
 FEWEST_OF_NUMBERS = 20
 # What people and programs call a column with the number or the key of a row.
 _NUMBER_OF_ROW = re.compile(
-    r"|index|unnamed: ?\d+|(row|obs|observation|record|case)?[ _.]?(names?|num|number|nr|no|id)", re.I
+    r"|index|unnamed: ?\d+_*|__index_level_\d+__|(row|obs|observation|record|case)?[ _.]?(names?|num|number|nr|no|id)",
+    re.I,
 )
 _KEY = re.compile(r".*[ _.-](id|key|uuid|guid)|.*[a-z](Id|ID)|id|uuid|guid|hash", re.S)
 
@@ -76,5 +78,5 @@ def say_left_out(names: Sequence[str], reasons: Mapping[int, str]) -> str:
     """Return a line that says which columns are left out, and how to have them."""
     parts = [f"{quoted(names[index])} {reason}" for index, reason in reasons.items()]
     some = next((names[index] for index, reason in reasons.items() if reason != "is empty"), None)
-    remedy = "" if some is None else f" (--columns, or --kind {some}=category, has it back)"
+    remedy = "" if some is None else f" (--columns, or --kind {shlex.quote(f'{some}=category')}, has it back)"
     return f"left out: {and_more(parts)}{remedy}"

@@ -62,12 +62,20 @@ def _residual_words(column: Column) -> str:
     match column.values:
         case () if column.kind == "constant":
             return "exactly"
+        case (_, *_) if not column.has_unseen_values:
+            return "but for rounding" if _in_a_row(column) else f"but for one of {len(column.values)} values"
         case (0.0,):
             return "but for a few rows"
         case (value,):
             return f"but for {value:g} or another"
         case multiple:
             return f"but for one of {len(multiple)} values or another"
+
+
+def _in_a_row(column: Column) -> bool:
+    """Return whether the values of a discrete column follow one another on its lattice."""
+    assert column.step is not None
+    return len(column.values) - 1 == round((column.values[-1] - column.values[0]) / column.step)
 
 
 def _kind(column: Column) -> str:

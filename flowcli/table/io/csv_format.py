@@ -104,27 +104,30 @@ def read_header(data: bytes, name: str, options: ReadOptions) -> tuple[CsvFormat
     cells = [cell.decode() for cell in head.cells]
     if not options.header:
         return CsvFormat(name, [f"c{i + 1}" for i in range(len(cells))], options), 0
-    _refuse_bad_names(cells, name)
-    return CsvFormat(name, cells, options), head.end
+    return CsvFormat(name, _named(cells, name), options), head.end
 
 
-def _refuse_bad_names(cells: list[str], source: str) -> None:
-    if cells == [""]:
+def _named(cells: list[str], source: str) -> list[str]:
+    """Return the names of the columns; one without a name is called by its place, as pandas does.
+
+    Raises:
+        DataError: There are none, or two columns have the same.
+    """
+    if not any(cell.strip() for cell in cells):
         raise DataError("the first line is blank; it must hold the names of the columns", source=source, line=1)
-    for position, cell in enumerate(cells):
-        if not cell.strip():
-            remedy = "name it"
-            if position == 0:
-                remedy += " (a row index? then write the file without it)"
-            elif position == len(cells) - 1:
-                remedy += ", or remove the separator at the end of the line"
-            raise DataError(f"column {position + 1} has no name; {remedy}", source=source, line=1)
     seen: dict[str, int] = {}
     for position, cell in enumerate(cells):
-        if cell in seen:
+        if cell in seen and cell.strip():
             problem = f"columns {seen[cell] + 1} and {position + 1} have the same name {quoted(cell)}; rename one"
             raise DataError(problem, source=source, line=1)
         seen[cell] = position
+    names = []
+    for position, cell in enumerate(cells):
+        name = cell if cell.strip() else f"Unnamed: {position}"
+        while not cell.strip() and name in seen:
+            name += "_"
+        names.append(name)
+    return names
 
 
 def _refuse_other_separator(data: bytes, head: Record, source: str, options: ReadOptions) -> None:

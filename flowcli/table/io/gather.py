@@ -21,7 +21,7 @@ from flowcli.table.io.chunks import Chunk, TableSource
 from flowcli.table.io.inexact_integers import Notice, read_chunks
 from flowcli.table.read_options import ReadOptions
 from flowcli.table.values.cell_format import is_date, numbers_of
-from flowcli.table.values.dates import DateFormat
+from flowcli.table.values.dates import DIGITS_OF_A_DAY, DateFormat, are_days, may_be_days
 from flowcli.table.values.numbers import is_text
 from flowcli.table.values.temporal import format_of, in_unit, is_temporal, seconds_of
 from flowcli.table.values.texts import as_text, levels_of, put_words
@@ -66,6 +66,7 @@ class GatheredRows:
         if self._thousands == self._decimal:
             raise UsageError(f"--thousands and --decimal are both {self._decimal!r}: give another --decimal")
         self._categories = {name for name in self.names if request.is_category(name)}
+        self._of_known_kind = set(request.kinds or {})
         index = {name: position for position, name in enumerate(source.header)}
         self._positions = [index[name] for name in self.names]
         self._columns: list[TypedCells | WrittenCells] = []
@@ -125,6 +126,8 @@ class GatheredRows:
     def _meaning(self, index: int) -> _Meaning | None:
         """Return what the cells of a column, as far as it was read, stand for; ``None`` where all must be numbers."""
         column = self._columns[index]
+        if not column.is_text and self.names[index] not in self._of_known_kind and self._are_days(index):
+            return _Meaning(DIGITS_OF_A_DAY)
         if not (column.is_text or self._has_bad_cells(index)) or (self.source.typed and not column.is_text):
             return None
         if self.names[index] in self._categories or (isinstance(column, TypedCells) and is_temporal(column.kind)):
@@ -165,6 +168,13 @@ class GatheredRows:
             return replace(column.written(values), words=meaning.words)
         values[:], levels = levels_of(texts)
         return Written(levels=levels)
+
+    def _are_days(self, index: int) -> bool:
+        """Return whether the cells of a column so far are whole numbers such as 20240229, and all of them days."""
+        column, parts = self._columns[index], [chunk.values[:, index] for chunk in self._chunks]
+        if not (parts and column.is_integer and may_be_days(parts[0])) or self._has_bad_cells(index):
+            return False
+        return are_days(np.concatenate(parts))
 
     def _has_bad_cells(self, index: int) -> bool:
         """Return whether some cells of a column so far are neither numbers nor missing."""

@@ -31,9 +31,11 @@ FIRST_YEAR, LAST_YEAR = 1, 9999
 # Two digits are years from here on for a century, as POSIX has it.
 PIVOT = 1969
 PROBED = 64  # texts that a format is tried on before all are
+DIGITS_OF_A_DAY = "%Y%m%d"
+FIRST_DAY, LAST_DAY, FEWEST_DAYS = 1700_01_01, 2200_12_31, 4
 
 _DATES = (
-    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d",
+    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", DIGITS_OF_A_DAY,
     "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%Y", "%m.%d.%Y",
     "%d/%m/%y", "%m/%d/%y", "%d-%m-%y", "%m-%d-%y", "%d.%m.%y",
     "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%Y-%b-%d", "%Y %b %d",
@@ -218,6 +220,24 @@ class DateFormat:
                 f"%{self._digits}f": f"{fraction:0{self._digits}d}",
             }
         return _DIRECTIVE.sub(lambda match: parts[match.group()], self.text)
+
+
+def may_be_days(numbers: Numbers) -> bool:
+    """Return whether numbers (N,) are of the size of days that are written in eight digits, as 20240229 is."""
+    present = numbers[~np.isnan(numbers)]
+    return bool(((present >= FIRST_DAY) & (present <= LAST_DAY)).all())
+
+
+def are_days(numbers: Numbers) -> bool:
+    """Return whether whole numbers (N,) are days that are written in eight digits, and too many to be so by chance.
+
+    Of the numbers of that size one in 28 is a day.
+    """
+    present = np.unique(numbers[~np.isnan(numbers)])
+    if len(present) < FEWEST_DAYS or not may_be_days(present):
+        return False
+    form = DateFormat(DIGITS_OF_A_DAY)
+    return all(form.number(f"{number:.0f}") is not None for number in present.tolist())
 
 
 def find_date_format(texts: Sequence[str], wanted: str | None = None) -> tuple[DateFormat | None, bool]:

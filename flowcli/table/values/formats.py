@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from flowcli.table.schema import Column, Schema
 from flowcli.table.values.cell_format import is_date, rounded_dates, texts_of
+from flowcli.table.values.dates import DIGITS_OF_A_DAY
 from flowcli.table.values.numbers import to_arrow
 from flowcli.table.values.words import indices_of
 
@@ -34,7 +35,7 @@ def to_cells(values: NDArray[np.float64], schema: Schema) -> pa.Table:
 
     Returns:
         A ``pa.Table`` of n rows with the schema's names: int64, float64, string or, for the texts ``false`` and
-        ``true``, bool.
+        ``true``, bool. Days in eight digits are int64.
     """
     if values.ndim != 2 or values.shape[1] != len(schema.columns):
         raise ValueError(f"values are {values.shape}, not (n, {len(schema.columns)})")
@@ -44,7 +45,8 @@ def to_cells(values: NDArray[np.float64], schema: Schema) -> pa.Table:
         if column.text:
             arrays.append(_texts(rounded, absent, column))
         elif column.format or column.words:
-            arrays.append(pa.array(_formatted(rounded, column), pa.string()))
+            texts = pa.array(_formatted(rounded, column), pa.string())
+            arrays.append(texts.cast(pa.int64()) if column.format == DIGITS_OF_A_DAY else texts)
         elif _whole(column) and np.all(absent | (np.abs(rounded) < 2.0**63)):
             arrays.append(_with_nulls(to_arrow(np.where(absent, 0, rounded).astype(np.int64)), absent))
         else:
