@@ -149,10 +149,10 @@ class Condition:
         """Both sides of a comparison as numbers: a text is its place among the levels of the column beside it."""
         columns = [self._textual(left), self._textual(right)]
         if columns == [None, None]:
-            for column, node, cell in ((left, left, right), (right, right, left)):
-                if (formatted := self._formatted(column)) is not None and isinstance(cell, ast.Constant):
-                    both = self._as_written(formatted, self._number(node, values), by, cell)
-                    return both if node is left else (both[1], both[0])
+            for named, beside in ((left, right), (right, left)):
+                if (formatted := self._formatted(named)) is not None and isinstance(beside, ast.Constant):
+                    both = self._as_written(formatted, self._number(named, values), by, beside)
+                    return both if named is left else (both[1], both[0])
             return self._number(left, values), self._number(right, values)
         if not isinstance(by, ast.Eq | ast.NotEq):
             raise self._error("orders texts, which can only be equal (==) or not (!=)")

@@ -21,7 +21,8 @@ FEWEST_OF_NAMES, SHARE_OF_NAMES = 20, 0.5
 FEWEST_OF_NUMBERS = 20
 # What people and programs call a column with the number or the key of a row.
 _NUMBER_OF_ROW = re.compile(
-    r"|index|unnamed: ?\d+_*|__index_level_\d+__|(row|obs|observation|record|case)?[ _.]?(names?|num|number|nr|no|id)",
+    r"|index|unnamed: ?\d+_*|__index_level_\d+__"
+    r"|(row|obs|observation|record|case)?[ _.]?(names?|num|number|nr|no|id)",
     re.I,
 )
 _KEY = re.compile(r".*[ _.-](id|key|uuid|guid)|.*[a-z](Id|ID)|id|uuid|guid|hash", re.S)
