@@ -25,7 +25,7 @@ from flowcli.errors import UsageError
 from flowcli.model import Density, Terms
 from flowcli.model.density import Rows
 from flowcli.model.flow_density import require_flow
-from flowcli.model.impossible_numbers import ImpossibleNumbers
+from flowcli.model.foreign_numbers import ForeignNumbers
 from flowcli.model.training_range import DistantGiven
 from flowcli.parallel.waiting import Waiting
 from flowcli.random import Stream
@@ -85,10 +85,10 @@ class Model:
         """
         say, values = notice or _silent, self._values(frame)
         log_prob = self.density.log_prob(values, double=_is_double(precision))
-        impossible, distant = ImpossibleNumbers(self.density), DistantGiven(self.density)
-        impossible.add(values, log_prob)
+        foreign, distant = ForeignNumbers(self.density), DistantGiven(self.density)
+        foreign.add(values, log_prob)
         distant.add(values)
-        for line in [*impossible.notes, *distant.notes]:
+        for line in [*foreign.notes, *distant.notes]:
             say(line)
         return log_prob
 

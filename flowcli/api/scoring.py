@@ -17,7 +17,7 @@ from flowcli.errors import NumericsError, UsageError
 from flowcli.model import Density, Terms
 from flowcli.model.density import Rows
 from flowcli.model.flow_density import require_flow
-from flowcli.model.impossible_numbers import ImpossibleNumbers
+from flowcli.model.foreign_numbers import ForeignNumbers
 from flowcli.model.training_range import DistantGiven
 from flowcli.parallel.block_pool import BlockPool, Work
 from flowcli.parallel.waiting import Waiting
@@ -88,7 +88,7 @@ class Scorer:
             raise UsageError(f"--name {request.name!r}: {problem}")
         self._scored = self._unreliable = 0
         self._distant = DistantGiven(density)
-        self._impossible = ImpossibleNumbers(density, [column.name for column in self.columns])
+        self._foreign = ForeignNumbers(density, [column.name for column in self.columns])
         if conditionals is not None:
             self._asked = conditionals.mask(request.columns or [])
 
@@ -127,7 +127,7 @@ class Scorer:
                 f"the marginal density cannot be estimated: {share} the standard error is above"
                 f" {UNRELIABLE_ERROR} nats; ask for more columns, or give more --candidates"
             )
-        notes = [*self._impossible.notes, *self._distant.notes]
+        notes = [*self._foreign.notes, *self._distant.notes]
         if not self._unreliable:
             return notes
         what = "a share" if self._request.per_column else "the density"
@@ -143,7 +143,7 @@ class Scorer:
         for (block, rows), results in pool.map(chunks, work):
             good = slice(None) if block.bad is None else ~block.bad
             self._distant.add(rows[good])
-            self._impossible.add(rows[good], results[good, position])
+            self._foreign.add(rows[good], results[good, position])
             yield block, self.table(results, block.bad)
 
     def compute(self, number: int, values: Rows) -> Rows:

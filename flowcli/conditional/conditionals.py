@@ -149,7 +149,8 @@ class Conditionals:
             unfinished = unfinished[stats.error[unfinished] > error]
             if not len(unfinished):
                 break
-        log_prob = torch.where(impossible, -math.inf, stats.log_mean)
+        log_lattice = torch.where(is_known, self._encoder.log_lattice(residuals), 0.0).sum(1)
+        log_prob = torch.where(impossible, -math.inf, stats.log_mean + log_lattice)
         errors, effective = stats.error.where(~impossible, 0.0), stats.effective.where(~impossible, math.inf)
         return Marginal(log_prob.numpy(), errors.numpy(), effective.numpy())
 

@@ -16,7 +16,7 @@ from flowcli.encoding.season import Season
 from flowcli.encoding.standardizer import Standardizer, rounding_interval
 from flowcli.encoding.unseen_integers import UnseenIntegers
 from flowcli.table.schema import Column, Schema
-from flowcli.table.values.support import off_lattice
+from flowcli.table.values.support import log_shares
 
 NEXT_TO_EDGE = 1e-6  # of a bounded column's width
 
@@ -51,13 +51,14 @@ class Prepared(NamedTuple):
         codes: Their outcomes, -1 where no outcome is possible, (B, V).
         numbers: The residuals that have a density, NaN for atoms and missing cells, (B, N_c); of dates with a season
             how far they are along it.
-        off_lattice: Which residuals lie between the numbers of a rounded column, (B, N_c).
+        log_lattice: Of numbers of a rounded column, the logarithm of the probability with which they lie on its lattice
+            or off it, as they do, (B, N_c).
     """
 
     residuals: Tensor
     codes: Tensor
     numbers: Tensor
-    off_lattice: Tensor
+    log_lattice: Tensor
 
     def select(self, rows: Tensor) -> Prepared:
         """Return some of the rows, by a mask or by their numbers."""
@@ -144,14 +145,14 @@ class ColumnEncoder:
                 numbers[:, index] = levels.forward(residuals[:, index])
             elif levels.column.continuous:
                 numbers[codes[:, number] > 0, index] = math.nan
-        off = torch.zeros_like(numbers, dtype=torch.bool)
+        log_lattice = torch.zeros_like(numbers)
         for index in self.rounded:
             column = self.schema.columns[index]
             # Of what is given no density is asked, and networks read numbers in between.
             if written and not column.given:
                 cells = residuals[:, index].where(~numbers[:, index].isnan(), math.nan)
-                off[:, index] = torch.from_numpy(off_lattice(column, cells.numpy()))
-        return Prepared(residuals, codes, numbers, off)
+                log_lattice[:, index] = torch.from_numpy(log_shares(column, cells.numpy()))
+        return Prepared(residuals, codes, numbers, log_lattice)
 
     def encode(self, rows: Tensor | Prepared, shares: Tensor | None = None) -> Encoded:
         """Encode residual rows (B, N_c).
@@ -163,7 +164,7 @@ class ColumnEncoder:
                 NaN leaves a number where it is, and ``None`` all of them.
         """
         prepared = rows if isinstance(rows, Prepared) else self.prepare(rows, written=False)
-        residuals, codes, numbers, off = prepared
+        residuals, codes, numbers, log_lattice = prepared
         log_dets = torch.zeros_like(residuals)
         for index in self.constant:
             column = self.schema.columns[index]
@@ -179,7 +180,7 @@ class ColumnEncoder:
         log_dets[:, self.circular] += log_slopes
         u, log_slopes = self.coordinates.by_column(self.off_the_edges(numbers)[:, self.continuous])
         log_dets[:, self.continuous] += log_slopes
-        log_dets.masked_fill_(off, -math.inf)
+        log_dets = torch.where(log_lattice > -math.inf, log_dets + log_lattice, -math.inf)
         possible = (log_dets > -math.inf).all(1, keepdim=True)
         return Encoded(codes.where(possible, 0), angles.where(possible, 0.0), u.where(possible, 0.0), log_dets)
 

@@ -176,6 +176,10 @@ class Encoder:
         )
         return torch.stack([*both, self.relations.possible(residuals)]).all(0)
 
+    def log_lattice(self, residuals: Tensor) -> Tensor:
+        """Return the logarithms of the probabilities with which residuals lie on their lattices or off, (B, N_c)."""
+        return self.modelled.prepare(residuals).log_lattice + self.conditioning.prepare(residuals).log_lattice
+
     def possible(self, rows: Tensor | PreparedRows) -> Tensor:
         """Return which rows the columns can hold, (B,)."""
         return self.forward(rows)[1] > -math.inf

@@ -73,7 +73,8 @@ class Relations:
                 origin = column.origin
                 left = on_grid(residuals[:, index].numpy() - origin, column.step) + origin
                 # A total with digits that its column does not have stays between the numbers that may be left.
-                left[off_digits(column, values[:, index].numpy())] += column.step / 2
+                if not column.takes_more_digits:
+                    left[off_digits(column, values[:, index].numpy())] += column.step / 2
                 residuals[:, index] = torch.from_numpy(left)
         return residuals
 

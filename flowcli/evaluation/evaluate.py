@@ -19,7 +19,7 @@ from flowcli.evaluation.metrics.modes import UnmatchedPoints, unmatched_points
 from flowcli.evaluation.metrics.repeats import Seen, once, seen
 from flowcli.evaluation.metrics.rivals import Rivals, rivals
 from flowcli.model import Density
-from flowcli.model.impossible_numbers import ImpossibleNumbers
+from flowcli.model.foreign_numbers import ForeignNumbers
 from flowcli.random import Stream, numpy_generator
 
 Rows = NDArray[np.float64]
@@ -91,7 +91,7 @@ def evaluate(
     with density.pool(processes) as pool:
         progress(f"scoring {len(rows):,} rows")
         log_prob = density.pooled_log_prob(rows, pool, seed=seed)
-        numbers = ImpossibleNumbers(density)
+        numbers = ForeignNumbers(density)
         numbers.add(rows, log_prob)
         of_train = None
         if train is not None:

@@ -59,6 +59,8 @@ class Column:
         least: The least number that a column of a sum can be itself; ``None`` where its kind, or what is left of it,
             says all that is known.
         most: The largest such number.
+        off_lattice: With which probability a number with no more digits than the others lies between those of the
+            lattice; zero where that cannot be.
         given: Whether the density is conditioned on this column.
     """
 
@@ -86,6 +88,7 @@ class Column:
     subtracted_columns: tuple[tuple[str, float], ...] = ()
     least: float | None = None
     most: float | None = None
+    off_lattice: float = 0.0
     given: bool = False
 
     @property
@@ -133,6 +136,16 @@ class Column:
         printed = float(f"1e-{self.decimals}")
         exact = all(abs(part / printed - round(part / printed)) < 1e-6 for part in (self.step, self.origin))
         return whole if exact else max(whole, min(printed, self.step / 4))
+
+    @property
+    def takes_more_digits(self) -> bool:
+        """Whether a number between those of the lattice is one too, rounded less: the lattice is no more than digits.
+
+        So it is with tenths, hundredths and the like of a quantity that has a density; there are no halves of a count.
+        """
+        if self.step is None or not self.continuous or (self.subtracted_columns and self.at_least is None):
+            return False
+        return self.step < 1 and self.step == float(f"1e{round(math.log10(self.step))}")
 
     def nearest(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the multiples of the step, counted from the origin, that are nearest to numbers (...), (...)."""

@@ -18,14 +18,16 @@ WHOLE = np.arange(1.0, 13.0)
 # A column, its training values, numbers that it holds, and numbers that it does not.
 COLUMNS = {
     "real": (Column("x", step=1.0, integer=True), WHOLE, [7, -3, 1e9], [12.34, 12.01, 0.5]),
-    "real in hundredths": (Column("x", step=0.01, decimals=2), WHOLE / 100, [0.07, 0.1 + 0.2], [0.075, 0.301]),
+    "real in quarters": (Column("x", step=0.25, decimals=2), WHOLE / 4, [0.75, -2], [0.07, 0.3]),
+    "real in hundredths": (Column("x", step=0.01, decimals=2), WHOLE / 100, [0.07, 0.1 + 0.2, 0.075, 0.301], []),
     "any step": (Column("x", step=1 / 12, origin=0.01, decimals=4), 0.01 + WHOLE / 12, [0.0933, 0.4267], [0.12, 0.05]),
-    "float32": (Column("x", step=0.1), WHOLE / 10, [float(np.float32(1000.1)), 0.3], [0.25, 0.31]),
+    "float32": (Column("x", step=0.2), WHOLE / 5, [float(np.float32(1000.2)), 0.6], [0.25, 0.61]),
     "positive": (Column("x", "positive", step=1.0, integer=True), WHOLE, [1, 40], [0.3, 2.5, -1]),
     "counts": (Column("x", "positive", lower=-0.5, straight_above=2.0, step=1.0), WHOLE, [0, 13], [0.3, -1]),
     "bounded": (Column("x", "bounded", lower=0.0, upper=20.0, step=0.5), WHOLE, [0, 0.5, 20], [0.3, 20.5]),
     "circular": (Column("x", "circular", lower=0.0, upper=360.0, step=1.0), WHOLE, [0, 359, 360], [12.34, 361]),
     "discrete": (Column("x", "discrete", values=(0.0, 1.0), step=1.0), WHOLE % 2, [0, 1], [0.3, 2]),
+    "discrete tenths": (Column("x", "discrete", values=(0.0, 0.1), step=0.1, decimals=1), WHOLE % 2 / 10, [0], [0.05]),
     "discrete with others": (
         Column("x", "discrete", values=(1.0, 2.0), step=1.0, has_unseen_values=True),
         WHOLE,

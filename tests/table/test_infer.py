@@ -43,6 +43,9 @@ GRIDS: dict[str, tuple[np.ndarray, Written, float | None]] = {
     "an outlier": (np.append(WALK / 100, 1e30), Written(decimals=2), 0.01),
     "an outlier, not known": (np.append(WALK / 100, 1e30), Written(), 0.01),
     "float32": ((WALK / 100).astype(np.float32), Written(kind=np.float32), 0.01),
+    "tenths, and few hundredths, all even": (np.r_[np.arange(60) / 10, 1.3, 0.14, 2.98], Written(decimals=2), 0.01),
+    "whole, and few that end in five": (np.r_[np.arange(60) * 10, 130, 705], Written(integer=True, decimals=0), 1.0),
+    "whole, and many that end in five": (np.r_[np.arange(60) * 5, 5], Written(integer=True, decimals=0), 5.0),
     "two values": (WALK % 2 * 7, Written(integer=True, decimals=0), 7.0),
     "not rounded": (RNG.normal(size=2000), Written(), None),
     "not rounded but doubled": (np.repeat(RNG.normal(size=1000), 2), Written(), None),
@@ -141,7 +144,7 @@ def test_values_outside_a_given_support(values: list[float], kind: str, said: st
 
 
 def test_a_rounded_column_may_touch_its_bounds() -> None:
-    found = column(np.array([0, 1, 1, 0.5]), Written(decimals=1), "bounded:0,1")
+    found = column(np.array([0, 1, 1, 0.5] * 3), Written(decimals=1), "bounded:0,1")
     assert (found.kind, found.step) == ("bounded", 0.5)
     assert column(np.array([0, 1, 1, 2]), kind="positive").step == 1.0
 

@@ -219,6 +219,7 @@ def _is_possible(column: Column) -> bool:
         column.upper,
         column.least,
         column.most,
+        column.off_lattice,
         column.linear_below,
         column.straight_above,
         column.value,
@@ -247,6 +248,7 @@ def _is_possible(column: Column) -> bool:
         possible
         and (column.seasonal_period is None or column.seasonal_period == possible_period(column))
         and (column.straight_above is None or column.straight_above > 0)
+        and 0 <= column.off_lattice < 1
         and (column.least is None or column.most is None or column.least < column.most)
         and all(isinstance(text, str) for text in texts)
         and list(column.values) == sorted(set(column.values))

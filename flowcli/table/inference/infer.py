@@ -115,6 +115,10 @@ def infer_schema(
         for index, column in enumerate(columns)
     ]
     columns = [
+        replace(column, off_lattice=_share_off_lattice(column, values[:, index], written[index]))
+        for index, column in enumerate(columns)
+    ]
+    columns = [
         replace(column, seasonal_period=period, missing_words=missing_words)
         for column, period in zip(columns, periods, strict=True)
     ]
@@ -291,6 +295,18 @@ def _is_easier(difference: Column, columns: Sequence[Column], values: Numbers, h
     low = next(index for index, column in enumerate(columns) if column.name == difference.at_least)
     rows = values[:, numeric]
     return gain_of_difference(rows, numeric.index(low), numeric.index(high), difference.step) >= LEAST_GAIN
+
+
+def _share_off_lattice(column: Column, cells: Numbers, written: Written) -> float:
+    """Return with which probability a number lies between those of a lattice that is coarser than the digits.
+
+    That none of n does says that the next one does with one in n + 2 (Laplace's rule of succession).
+    """
+    if column.step is None or not column.continuous or column.given or column.subtracted_columns:
+        return 0.0
+    if column.takes_more_digits or (written.finest is not None and column.step < 1.5 * written.finest):
+        return 0.0
+    return 1 / (int(np.isfinite(cells).sum()) + 2)
 
 
 def _from_other_up(column: Column, numbers: Numbers) -> Column:

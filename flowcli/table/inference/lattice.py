@@ -14,6 +14,10 @@ from flowcli.table.inference.any_step import COARSE, EVIDENCE, Lattice, find_any
 MAX_DECIMALS = 12
 # A column counts as rounded when at least this share of its rows repeat the value of another row.
 REPEATED = 0.01
+# Rows for each value: where there are as many, the values are all that there are.
+FEW_VALUES = 4
+# Nats: by chance, fewer than one in a hundred columns would have only such last digits.
+EVIDENCE_OF_DIGITS = 5.0
 # The share of the rows that may be too large for the grid to show in a float64: outliers.
 _OUTLIERS = 0.01
 # In sizes of the others: what lies farther out shows no digit of them.
@@ -81,11 +85,33 @@ def _from_origin(distinct: NDArray[np.float64], step: float) -> Lattice:
     if np.abs(steps).max() >= 2.0**53:
         return Lattice(step)
     whole = steps.astype(np.int64)
-    multiple = _common_divisor(np.diff(whole))
-    if multiple > 1 and (len(whole) - 2) * math.log(multiple) >= EVIDENCE:
-        scaled = Decimal(repr(step))
-        return Lattice(float(multiple * scaled), float(int(whole[0] % multiple) * scaled))
-    return Lattice(step)
+    multiple = _shown_multiple(whole, _common_divisor(np.diff(whole)), EVIDENCE)
+    if multiple == 1:
+        return Lattice(step)
+    scaled = Decimal(repr(step))
+    return Lattice(float(multiple * scaled), float(int(whole[0] % multiple) * scaled))
+
+
+def _shown_multiple(whole: NDArray[np.int64], divisor: int, evidence: float) -> int:
+    """Return the divisor of all differences of whole numbers (n,), or the power of ten in it, that they give proof of.
+
+    Numbers that were printed with fewer digits are multiples of two and of five anyway. So others have to tell, too.
+
+    Args:
+        whole: Distinct ones.
+        divisor: The greatest.
+        evidence: Nats by which chance has to be a worse explanation of all of them.
+    """
+    digits = 1
+    while divisor % (10 * digits) == 0:
+        digits *= 10
+    telling = np.count_nonzero(whole % (10 * digits) != 0)
+    rest = divisor // digits
+    chance = (1 / rest - 1 / math.lcm(rest, 10)) / 0.9  # of a number whose last digit is not zero
+    for multiple, told in ((divisor, rest == 1 or telling * -math.log(chance) >= EVIDENCE_OF_DIGITS), (digits, True)):
+        if multiple > 1 and told and (len(whole) - 2) * math.log(multiple) >= evidence:
+            return multiple
+    return 1
 
 
 def _decimal_step(values: NDArray[np.float64], written: Written) -> float | None:
@@ -107,6 +133,9 @@ def _decimal_step(values: NDArray[np.float64], written: Written) -> float | None
         steps = _on_grid(values, digits, written.kind)
         if steps is not None:
             divisor = _common_divisor(steps)
+            distinct = np.unique(steps)
+            if divisor > 1 and FEW_VALUES * len(distinct) > len(steps):
+                divisor = _shown_multiple(distinct, divisor, EVIDENCE_OF_DIGITS)
             return float(Decimal(divisor).scaleb(-digits)) if divisor else None
     return None
 

@@ -25,7 +25,7 @@ _NUMBER_OF_ROW = re.compile(
     r"|(row|obs|observation|record|case)?[ _.]?(names?|num|number|nr|no|id)",
     re.I,
 )
-_KEY = re.compile(r".*[ _.-](id|key|uuid|guid)|.*[a-z](Id|ID)|id|uuid|guid|hash", re.S)
+_KEY = re.compile(r"(.*[ _.-])?(?i:id|key|uuid|guid)|.*[a-z](Id|ID)|(?i:hash)", re.S)
 
 
 def columns_left_out(

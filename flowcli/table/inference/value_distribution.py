@@ -14,9 +14,9 @@ from flowcli.table.inference.any_step import Lattice
 Numbers = NDArray[np.float64]
 
 # Of so few values each is a step that a flow would have to climb; of so many, a softmax has too much to learn.
-FEW, MOST = 64, 512
+FEW, MOST = 12, 512
 ROWS_EACH_OF_FEW, ROWS_EACH = 50, 20
-SPIKY = 0.1  # nats a row that telling values apart gains over a smooth histogram
+SPIKY = 0.05  # nats a row that telling values apart gains over a smooth histogram
 WINDOWS = (1, 2, 4, 8, 16, 32)  # half widths of that histogram, in steps
 UNSEEN = 5  # rows: where a value has fewer, there are probably some that have not been seen (Good, 1953)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,6 +28,28 @@ def outside(column: Column, cells: Numbers) -> NDArray[np.bool_]:
 
 
 def off_lattice(column: Column, cells: Numbers) -> NDArray[np.bool_]:
+    """Return which numbers (N,) a rounded column cannot hold, since they lie between those of its lattice."""
+    if column.takes_more_digits:
+        return np.zeros(len(cells), dtype=np.bool_)
+    off = between(column, cells)
+    if column.off_lattice:
+        off &= off_digits(column, cells) & column.integer
+    return off
+
+
+def log_shares(column: Column, cells: Numbers) -> Numbers:
+    """Return the logarithm of the probability with which numbers (N,) lie on their lattice or off it, as they do, (N,).
+
+    Missing cells lie nowhere: zero.
+    """
+    shares = np.where(off_lattice(column, cells), -np.inf, 0.0)
+    if column.off_lattice:
+        shares += np.where(between(column, cells), math.log(column.off_lattice), math.log1p(-column.off_lattice))
+        shares[np.isnan(cells)] = 0.0
+    return shares
+
+
+def between(column: Column, cells: Numbers) -> NDArray[np.bool_]:
     """Return which numbers (N,) lie between those of a rounded column's lattice, farther than printing moves them."""
     if column.step is None:
         return np.zeros(len(cells), dtype=np.bool_)
@@ -43,7 +66,7 @@ def off_digits(column: Column, cells: Numbers) -> NDArray[np.bool_]:
     digits = 0 if column.integer else column.decimals
     if digits is None:
         return np.zeros(len(cells), dtype=np.bool_)
-    return off_lattice(Column(column.name, step=float(f"1e-{digits}"), decimals=digits), cells)
+    return between(Column(column.name, step=float(f"1e-{digits}"), decimals=digits), cells)
 
 
 def first_invalid(column: Column, cells: Numbers) -> tuple[int, str] | None:
