@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from flowcli.encoding.levels import Levels
-from flowcli.encoding.season import Season
+from flowcli.encoding.season import Season, season_of
 from flowcli.encoding.standardizer import Standardizer, rounding_interval
 from flowcli.encoding.unseen_integers import UnseenIntegers
 from flowcli.table.schema import Column, Schema
@@ -99,7 +98,7 @@ class ColumnEncoder:
             if column.seasonal_period is None:
                 levels = Levels(column, _unseen(column, next(remaining)) if column.has_unseen_values else None)
             else:
-                levels = Season(column)
+                levels = season_of(column)
             if levels.count > 1:
                 self.with_codes.append(index)
                 self.outcomes.append(levels)
@@ -174,7 +173,7 @@ class ColumnEncoder:
         for number, (index, levels) in enumerate(zip(self.with_codes, self.outcomes, strict=True)):
             log_dets[:, index] = levels.log_masses(codes[:, number], residuals[:, index])
         if shares is not None:
-            numbers, log_shares = self._dequantized(numbers, shares)
+            numbers, log_shares = self._dequantized(prepared, shares)
             log_dets += log_shares
         angles, log_slopes = self._angles(numbers[:, self.circular])
         log_dets[:, self.circular] += log_slopes
@@ -205,7 +204,7 @@ class ColumnEncoder:
 
     def continuous_numbers(self, prepared: Prepared, shares: Tensor | None = None) -> Tensor:
         """Return the numbers that coordinates are made of, (B, D), NaN where there is none, to fit their maps to."""
-        numbers = prepared.numbers if shares is None else self._dequantized(prepared.numbers, shares)[0]
+        numbers = prepared.numbers if shares is None else self._dequantized(prepared, shares)[0]
         return self.off_the_edges(numbers)[:, self.continuous]
 
     @cached_property
@@ -227,19 +226,16 @@ class ColumnEncoder:
                 out[:, number] = codes[:, owner] == 0
         return out
 
-    def _stretched(self, index: int) -> Column:
-        """Return a column as its ``numbers`` are, which run within outcomes of dates."""
-        column = self.schema.columns[index]
-        if column.seasonal_period is None or column.step is None:
-            return column
-        return replace(column, step=column.step * column.seasonal_period)
-
-    def _dequantized(self, numbers: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+    def _dequantized(self, prepared: Prepared, shares: Tensor) -> tuple[Tensor, Tensor]:
         """Move rounded numbers within their intervals; return them and the logarithms of what edges leave of these."""
-        numbers, log_shares = numbers.clone(), torch.zeros_like(numbers)
+        numbers, log_shares = prepared.numbers.clone(), torch.zeros_like(prepared.numbers)
         for index in self.rounded:
-            column, own = self._stretched(index), shares[:, index]
+            column, own = self.schema.columns[index], shares[:, index]
             assert column.step is not None
+            if column.seasonal_period is not None:
+                low, high = self._season(index).interval(prepared.residuals[:, index], numbers[:, index])
+                numbers[:, index] = torch.where(own.isnan(), numbers[:, index], torch.lerp(low, high, own))
+                continue
             low, high = rounding_interval(numbers[:, index], column)
             width = ((high - low) / column.step).nan_to_num(1.0)
             stays = own.isnan()
@@ -252,6 +248,12 @@ class ColumnEncoder:
                 moved = torch.where(inside, around, numbers[:, index])  # what is no angle of the table stays none
             numbers[:, index] = moved
         return numbers, log_shares
+
+    def _season(self, index: int) -> Season:
+        """Return the outcomes of a column of dates."""
+        season = self.outcomes[self.with_codes.index(index)]
+        assert isinstance(season, Season)
+        return season
 
     def off_the_edges(self, numbers: Tensor) -> Tensor:
         """Move numbers that lie on the edge of a support into it.

@@ -52,7 +52,8 @@ class Column:
         format: How numbers are written, where that is more than their digits: a date's ``%Y-%m-%d``, or ``$#,#``.
         missing: Whether cells may be missing.
         seasonal_period: Of dates without missing cells, into how many outcomes their density is divided: 7 for the days
-            of the week, 12 for the months or 4 for the quarters of a year; ``None`` where it is not.
+            of the week, 12 for the months or 4 for the quarters of a year, 84 for the days of the week in each of the
+            months; ``None`` where it is not.
         missing_words: The words for a missing cell, beside the empty one, which all columns of a table have in common;
             ``None`` for the usual ones.
         subtracted_columns: The columns, without missing cells, whose multiples are taken from the value first.

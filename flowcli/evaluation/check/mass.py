@@ -126,7 +126,7 @@ class NumbersProposal:
             out += np.where(here.numpy(), circle.log_prob(points.residuals[:, index].numpy()), 0.0)
         if self.proposal is not None:
             x = _where_observed(subject.along(points)[:, part.continuous], observed[:, : len(part.continuous)])
-            out += self.proposal.log_prob(x, self._features(points)) + subject.log_seasons
+            out += self.proposal.log_prob(x, self._features(points)) + subject.log_seasons(points).numpy()
         return out
 
     @torch.no_grad()
@@ -154,14 +154,14 @@ def _by_quadrature(subject: Subject, guess: NumbersProposal, drawn: Points) -> F
 
     def function(v: Rows, labels: NDArray[np.intp]) -> Rows:
         own = templates.select(torch.from_numpy(labels))
-        residuals, log_volume = own.residuals.clone(), np.full(len(v), -subject.log_seasons)
+        residuals, log_volume = own.residuals.clone(), np.zeros(len(v))
         for d, (index, each) in enumerate(zip(subject.numbers, maps, strict=True)):
             x, log_width = _unrolled(each, v[:, d])
             here = observed[labels, d]
             residuals[:, index] = torch.where(torch.from_numpy(here), torch.from_numpy(x), residuals[:, index])
             log_volume += np.where(here, log_width, 0.0)
         points = Points(subject.of_codes(residuals, codes[torch.from_numpy(labels)]), own.features)
-        log_p = _log_density(subject, points, own)
+        log_p = _log_density(subject, points, own) - subject.log_seasons(points).numpy()
         return np.asarray(np.exp(log_p + log_volume))
 
     limit = (limits.MASS_1, limits.MASS_2)[dimensions - 1]

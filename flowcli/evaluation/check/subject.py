@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
@@ -127,10 +126,13 @@ class Subject:
         self.part.decode(Encoded(codes, angles, u, u.new_zeros(len(codes))), residuals, chance)
         return Points(residuals, points.features)
 
-    @property
-    def log_seasons(self) -> float:
-        """The logarithm of how much faster numbers run along the outcomes of dates than the dates do."""
-        return math.fsum(math.log(season.count) for _, _, season in self._seasons)
+    def log_seasons(self, points: Points) -> Tensor:
+        """Return the logarithm of how much faster numbers run along the outcomes of dates than the dates do, (B,)."""
+        total = points.residuals.new_zeros(len(points.residuals))
+        for _, index, season in self._seasons:
+            dates = points.residuals[:, index]
+            total += season.log_masses(season.codes(dates), dates)
+        return total
 
     def along(self, points: Points) -> Tensor:
         """Return residual rows (B, N_c) with dates as how far they are along their day of the week."""

@@ -29,7 +29,7 @@ from flowcli.model.files.earlier_formats import in_todays_words
 from flowcli.model.flow_density import FlowDensity
 from flowcli.model.held_out import HeldOut
 from flowcli.table.inference.lattice import MAX_DECIMALS
-from flowcli.table.inference.season import possible_period
+from flowcli.table.inference.season import possible_periods
 from flowcli.table.schema import Column, Schema
 from flowcli.table.values.missing import are_possible
 from flowcli.version import __version__
@@ -246,7 +246,7 @@ def _is_possible(column: Column) -> bool:
     }.get(column.kind, False)
     return (
         possible
-        and (column.seasonal_period is None or column.seasonal_period == possible_period(column))
+        and (column.seasonal_period is None or column.seasonal_period in possible_periods(column))
         and (column.straight_above is None or column.straight_above > 0)
         and 0 <= column.off_lattice < 1
         and (column.least is None or column.most is None or column.least < column.most)

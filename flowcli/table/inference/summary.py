@@ -12,7 +12,7 @@ from flowcli.table.values.dates import DateFormat
 from flowcli.table.values.words import is_missing
 from flowcli.text import quoted
 
-SEASONS = {7: "weekday", 12: "month", 4: "quarter"}
+SEASONS = {7: "weekday", 12: "month", 4: "quarter", 84: "month and weekday"}
 
 
 def decisions(schema: Schema, values: NDArray[np.float64]) -> list[tuple[str, str, str, str]]:

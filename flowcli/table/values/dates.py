@@ -27,6 +27,7 @@ MONTHS = (
 )  # fmt: skip
 SHORT_MONTHS = tuple(name[:3] for name in MONTHS)
 DAY = 86_400  # seconds
+WEEK, YEAR = 7, 12  # days, months
 FIRST_YEAR, LAST_YEAR = 1, 9999
 # Two digits are years from here on for a century, as POSIX has it.
 PIVOT = 1969
