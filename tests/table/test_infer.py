@@ -46,6 +46,7 @@ GRIDS: dict[str, tuple[np.ndarray, Written, float | None]] = {
     "tenths, and few hundredths, all even": (np.r_[np.arange(60) / 10, 1.3, 0.14, 2.98], Written(decimals=2), 0.01),
     "whole, and few that end in five": (np.r_[np.arange(60) * 10, 130, 705], Written(integer=True, decimals=0), 1.0),
     "whole, and many that end in five": (np.r_[np.arange(60) * 5, 5], Written(integer=True, decimals=0), 5.0),
+    "as many digits as a float64 has": (np.round(np.repeat(RNG.normal(size=1000) / 100, 2), 15), Written(), None),
     "two values": (WALK % 2 * 7, Written(integer=True, decimals=0), 7.0),
     "not rounded": (RNG.normal(size=2000), Written(), None),
     "not rounded but doubled": (np.repeat(RNG.normal(size=1000), 2), Written(), None),

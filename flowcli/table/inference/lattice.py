@@ -9,7 +9,7 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcli.table.inference.any_step import COARSE, EVIDENCE, Lattice, find_any_step
+from flowcli.table.inference.any_step import COARSE, EVIDENCE, MOST_STEPS, Lattice, find_any_step
 
 MAX_DECIMALS = 12
 # A column counts as rounded when at least this share of its rows repeat the value of another row.
@@ -76,6 +76,8 @@ def find_lattice(values: NDArray[np.float64], written: Written) -> Lattice | Non
         return None
     if written.finest is None and step < COARSE * tolerance:
         return None  # every float64 lies on that one
+    if step < 1 and np.ptp(distinct) / step > MOST_STEPS:
+        return None  # no density can tell them apart
     return _from_origin(distinct, step)
 
 
