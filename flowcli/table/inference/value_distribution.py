@@ -18,6 +18,7 @@ FEW, MOST = 12, 512
 ROWS_EACH_OF_FEW, ROWS_EACH = 50, 20
 SPIKY = 0.05  # nats a row that telling values apart gains over a smooth histogram
 WINDOWS = (1, 2, 4, 8, 16, 32)  # half widths of that histogram, in steps
+MOST_CELLS = 2**22  # of it: values that lie farther apart have no neighbours
 UNSEEN = 5  # rows: where a value has fewer, there are probably some that have not been seen (Good, 1953)
 
 # A table with an atom goes without layers that mix columns, which a handful of rows is not worth, unless the others
@@ -60,21 +61,25 @@ def is_discrete(numbers: Numbers, found: Values, lattice: Lattice) -> bool:
 
 
 def spikiness(numbers: Numbers, lattice: Lattice) -> float:
-    """By how many nats a row the frequencies of values predict other rows better than a smooth histogram does."""
+    """By how many nats a row the frequencies of values predict other rows better than a smooth histogram does.
+
+    A window of that histogram ends with the values, lest it say that many have the least of them and fewer the next.
+    """
     indices = np.round((numbers - lattice.origin) / lattice.step)
+    indices = (indices - indices.min()).astype(np.int64)
+    cells = np.arange(int(indices.max()) + 1)
+    if len(cells) > MOST_CELLS:
+        return math.inf
     half = numpy_generator(0, Stream.VALUE_HALVES).permutation(len(indices)) < len(indices) // 2
-    seen, counts = np.unique(indices[half], return_counts=True)
-    others = indices[~half]
-    total, levels = counts.sum(), len(np.unique(indices))
-    at = np.searchsorted(seen, others).clip(max=len(seen) - 1)
-    own = np.where(seen[at] == others, counts[at], 0)
-    raw = np.log((own + 0.5) / (total + 0.5 * levels)).mean()
+    counts, others = np.bincount(indices[half], minlength=len(cells)), indices[~half]
+    levels = len(np.unique(indices))
+    raw = np.log((counts[others] + 0.5) / (counts.sum() + 0.5 * levels)).mean()
     sums = np.concatenate([[0], np.cumsum(counts)])
     smooth = []
     for reach in WINDOWS:
-        inside = sums[np.searchsorted(seen, others + reach, "right")] - sums[np.searchsorted(seen, others - reach)]
-        width = 2 * reach + 1
-        smooth.append(np.log((inside + 0.5) / (width * (total + 0.5 * max(1.0, np.ptp(seen) / width)))).mean())
+        begin, end = np.maximum(cells - reach, 0), np.minimum(cells + reach + 1, len(cells))
+        means = (sums[end] - sums[begin] + 0.5) / (end - begin)
+        smooth.append(np.log(means[others] / means.sum()).mean())
     return float(raw - max(smooth))
 
 
