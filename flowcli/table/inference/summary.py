@@ -12,7 +12,12 @@ from flowcli.table.values.dates import DateFormat
 from flowcli.table.values.words import is_missing
 from flowcli.text import quoted
 
-SEASONS = {7: "weekday", 12: "month", 4: "quarter", 84: "month and weekday"}
+SEASONS = {
+    7: "weekday by itself",
+    12: "month by itself",
+    4: "quarter by itself",
+    84: "month and weekday by themselves",
+}
 
 
 def decisions(schema: Schema, values: NDArray[np.float64]) -> list[tuple[str, str, str, str]]:
@@ -40,7 +45,7 @@ def decision(column: Column) -> str:
         if column.origin:
             words += f" from {column.origin:g}"
     if column.seasonal_period is not None:
-        words += f", {SEASONS[column.seasonal_period]} by itself"
+        words += f", {SEASONS[column.seasonal_period]}"
     if column.atoms:
         words += f"; {' and '.join(f'{atom:g}' for atom in column.atoms)} apart"
     if column.at_least is not None:
