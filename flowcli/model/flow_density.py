@@ -119,11 +119,12 @@ class FlowDensity(Density):
 
     def scores(self, values: Rows, *, double: bool = False, draws: int = DRAWS, seed: int = 0) -> Scores:
         """Return log-density of each row, with its standard error; see ``Density.scores``."""
-        shares = points(draws, self.encoder.rounded, values.shape[1], seed)
         parts: list[LogMean] = []
         for block in self._blocks(values):
             if self.rounded:
-                at_points = [self._terms(block, double, own.expand(len(block), -1)).log_prob for own in shares]
+                encoded = self.encoder.modelled.encode(block.modelled)
+                shares = points(draws, self.encoder.rounded, values.shape[1], encoded, seed)
+                at_points = [self._terms(block, double, own).log_prob for own in shares]
                 parts.append(averaged(torch.stack(at_points)))
             else:
                 log_prob = self._terms(block, double).log_prob

@@ -6,10 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from flowcli.errors import DataError
-from flowcli.table import Column, ColumnRequest, ReadOptions, Schema, from_frame, open_table, read_table, to_cells
+from flowcli.table import (
+    Column,
+    ColumnRequest,
+    ReadOptions,
+    Schema,
+    from_frame,
+    open_table,
+    read_table,
+    read_values,
+    to_cells,
+)
 from flowcli.table.io import csv_reader
 from flowcli.table.io.load import Table
 
@@ -185,3 +197,17 @@ def test_a_decimal_comma_is_part_of_a_format(tmp_path):
     assert cells(table.schema.columns[0], table.values[:, 0]) == texts
     with open_table(str(path), table.schema.columns, options=options, notice=lambda _: None) as reader:
         assert np.array_equal(reader.values(), table.values)
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("us"), pa.timestamp("s", "Europe/Berlin"), pa.time64("us")])
+def test_typed_dates_can_be_categories(tmp_path, kind):
+    unit = {pa.date32(): 1, pa.timestamp("s", "Europe/Berlin"): 86_400}.get(kind, 3_600_000_000)
+    numbers = RNG.integers(0, 12, 200) * unit
+    cells = pa.array(numbers, pa.int32() if kind == pa.date32() else pa.int64()).cast(kind)
+    pq.write_table(pa.table({"when": cells, "x": RNG.normal(size=200)}), tmp_path / "d.parquet")
+    table = read_table(str(tmp_path / "d.parquet"), ColumnRequest(kinds={"when": "category"}), notice=lambda _: None)
+    column = table.schema.columns[0]
+    assert (column.kind, len(column.levels)) == ("category", 12)
+    assert np.isfinite(table.values).all()
+    like = read_values(str(tmp_path / "d.parquet"), table.schema.columns, ReadOptions())
+    assert np.array_equal(like, table.values)

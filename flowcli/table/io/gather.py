@@ -106,7 +106,8 @@ class GatheredRows:
                 column.add(chunk.values[:, index], bad, chunk.cells.column(name))
             if column.is_text or (bad is not None and bad.any() and not self.source.typed):
                 cells = chunk.cells.column(name)
-                texts[index] = cells if is_temporal(cells.type) else self._texts_of(cells, index, chunk)
+                raw = is_temporal(cells.type) and name not in self._categories
+                texts[index] = cells if raw else self._texts_of(cells, index, chunk)
         self._texts.append(texts)
         self._chunks.append(replace(chunk, cells=chunk.cells.select([])))
         if chunk.malformed is not None:
@@ -152,7 +153,7 @@ class GatheredRows:
         column, values = self._columns[index], self.values[:, index]
         if meaning is None:
             return column.written(values)
-        if isinstance(column, TypedCells) and is_temporal(column.kind):
+        if isinstance(column, TypedCells) and is_temporal(column.kind) and self.names[index] not in self._categories:
             seconds = np.concatenate([seconds_of(texts[index], self.source.missing) for texts in self._texts])
             form = format_of(seconds, column.kind)
             values[:] = in_unit(seconds, DateFormat(form).unit)
