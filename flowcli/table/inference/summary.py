@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcli.table.inference.infer import shown_sum
+from flowcli.table.inference.sums import shown_sum
 from flowcli.table.schema import Column, Schema
 from flowcli.table.values.cell_format import is_date, texts_of, unit_of
 from flowcli.table.values.dates import DateFormat
