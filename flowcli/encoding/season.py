@@ -106,7 +106,8 @@ class CalendarSeason(Season):
     """The months of the year as outcomes of days or seconds, January first, or each with the days of the week in it.
 
     Months have four lengths, so a year is what is left of a date, and the share of the month's days, or of its Mondays,
-    that went by before.
+    that went by before. It is counted so that the middle of each month is where it is in the year: no date is more than
+    half a year from where it lies then, and one that is a little later than all others lies little beyond them.
     """
 
     def __init__(self, column: Column) -> None:
@@ -128,13 +129,15 @@ class CalendarSeason(Season):
         month = _month_of(days)
         of_month = _months(month)
         share = ((days - of_month.first) // self._apart + within) / self._size(days, of_month)
-        return self._begin + DAYS_OF_A_YEAR * self._length * (month // YEAR + share)
+        years = month // YEAR + share + _middle_of(torch.remainder(month, YEAR))
+        return self._begin + DAYS_OF_A_YEAR * self._length * years
 
     def inverse(self, y: Tensor, codes: Tensor) -> Tensor:
         """Return the dates (B,) of outcomes (B,) that are as far along as y (B,); the inverse of ``forward``."""
-        along = (y - self._begin) / (DAYS_OF_A_YEAR * self._length)
+        month = codes // self._of_week
+        along = (y - self._begin) / (DAYS_OF_A_YEAR * self._length) - _middle_of(month)
         year = torch.floor(along)
-        of_month = _months(year.long() * YEAR + codes // self._of_week)
+        of_month = _months(year.long() * YEAR + month)
         first = of_month.first
         if self._of_week > 1:
             first = first + torch.remainder(codes % self._of_week - (first + THURSDAY), WEEK)
@@ -163,6 +166,11 @@ class CalendarSeason(Season):
     def _size(self, days: Tensor, of_month: _Months) -> Tensor:
         """Return how many days of the same outcome as these days (B,) their months have, (B,)."""
         return (of_month.days - 1 - (days - of_month.first) % self._apart) // self._apart + 1
+
+
+def _middle_of(month: Tensor) -> Tensor:
+    """Return how much later than the middle of a year that of its months (B,), from zero on, is, (B,), in years."""
+    return (month + 0.5) / YEAR - 0.5
 
 
 def _month_of(days: Tensor) -> Tensor:

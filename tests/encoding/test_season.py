@@ -44,7 +44,7 @@ def test_outcome_and_place_are_the_date_one_to_one(column):
         there = season.inverse(places, torch.full_like(codes[: len(places)], code))
         assert (season.codes(there) == code).all()
         assert torch.allclose(season.forward(there), places, rtol=0, atol=1e-3)
-    reach = 366 if season.count > 7 and column.format != "%Y-%m" else season.count
+    reach = 200 if season.count > 7 and column.format != "%Y-%m" else season.count
     assert (y.detach() - x.detach()).abs().max() <= reach * season._length
 
 
@@ -129,6 +129,9 @@ def test_what_differs_from_month_to_month_reaches_the_density():
     findings = {finding.name: finding.passed for finding in check(model.density)}
     assert findings["total mass"]
     assert False not in findings.values()
+    # The training rows end on 2022-04-26: a month later is a little less likely, and not out of the world.
+    later = model.log_prob(pd.DataFrame({"date": ["20.04.2022", "26.05.2022", "30.06.2022"], "sold": [1.0, 1.0, 1.0]}))
+    assert later.min() > later[0] - 15
 
 
 def test_months_and_days_of_the_week_together_add_up_to_one():
