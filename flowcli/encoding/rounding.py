@@ -43,11 +43,11 @@ def points(count: int, columns: Sequence[int], width: int, rows: Encoded, seed: 
     """
     random = numpy_generator(seed, Stream.ROUNDING_POINTS)
     key = np.uint64(random.integers(2**63))
-    places = torch.from_numpy(np.argsort(random.random((count, len(columns))), axis=0)) / count
+    hypercube = torch.from_numpy(np.argsort(random.random((count, len(columns))), axis=0)) / count
     shifts = torch.from_numpy(_numbers_of(rows, len(columns), key))
-    for place in places:
+    for point in hypercube:
         result = torch.full((len(shifts), width), 0.5, dtype=torch.float64)
-        result[:, list(columns)] = torch.remainder(place + shifts, 1.0)
+        result[:, list(columns)] = torch.remainder(point + shifts, 1.0)
         yield result
 
 

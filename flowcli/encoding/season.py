@@ -128,7 +128,7 @@ class CalendarSeason(Season):
         days, within = self._days(x)
         month = _month_of(days)
         of_month = _months(month)
-        share = ((days - of_month.first) // self._apart + within) / self._size(days, of_month)
+        share = ((days - of_month.first) // self._stride + within) / self._size(days, of_month)
         years = month // YEAR + share + _middle_of(torch.remainder(month, YEAR))
         return self._begin + DAYS_OF_A_YEAR * self._length * years
 
@@ -142,9 +142,9 @@ class CalendarSeason(Season):
         if self._of_week > 1:
             first = first + torch.remainder(codes % self._of_week - (first + THURSDAY), WEEK)
         size = self._size(first, of_month)
-        place = (along - year) * size
-        whole = torch.minimum(torch.floor(place), size - 1.0)
-        return self._begin + (first + whole * self._apart + (place - whole)) * self._length
+        position = (along - year) * size
+        whole = torch.minimum(torch.floor(position), size - 1.0)
+        return self._begin + (first + whole * self._stride + (position - whole)) * self._length
 
     def log_masses(self, codes: Tensor, x: Tensor) -> Tensor:
         """Return the logarithm of the derivative of ``forward`` at x (B,), (B,)."""
@@ -153,7 +153,7 @@ class CalendarSeason(Season):
         return torch.log(DAYS_OF_A_YEAR / size.double()).where(~x.isnan(), 0.0)
 
     @property
-    def _apart(self) -> int:
+    def _stride(self) -> int:
         """How many days lie between two of the same outcome in one month."""
         return WEEK if self._of_week > 1 else 1
 
@@ -165,7 +165,7 @@ class CalendarSeason(Season):
 
     def _size(self, days: Tensor, of_month: _Months) -> Tensor:
         """Return how many days of the same outcome as these days (B,) their months have, (B,)."""
-        return (of_month.days - 1 - (days - of_month.first) % self._apart) // self._apart + 1
+        return (of_month.days - 1 - (days - of_month.first) % self._stride) // self._stride + 1
 
 
 def _middle_of(month: Tensor) -> Tensor:

@@ -108,10 +108,12 @@ def _shown_multiple(whole: NDArray[np.int64], divisor: int, evidence: float) -> 
     while divisor % (10 * digits) == 0:
         digits *= 10
     telling = np.count_nonzero(whole % (10 * digits) != 0)
-    rest = divisor // digits
-    chance = (1 / rest - 1 / math.lcm(rest, 10)) / 0.9  # of a number whose last digit is not zero
-    for multiple, told in ((divisor, rest == 1 or telling * -math.log(chance) >= EVIDENCE_OF_DIGITS), (digits, True)):
-        if multiple > 1 and told and (len(whole) - 2) * math.log(multiple) >= evidence:
+    cofactor = divisor // digits
+    chance = (1 / cofactor - 1 / math.lcm(cofactor, 10)) / 0.9  # of a number whose last digit is not zero
+    if cofactor > 1 and telling * -math.log(chance) < EVIDENCE_OF_DIGITS:
+        divisor = digits
+    for multiple in (divisor, digits):
+        if multiple > 1 and (len(whole) - 2) * math.log(multiple) >= evidence:
             return multiple
     return 1
 
