@@ -67,8 +67,8 @@ class ForeignNumbers:
         if count := self._off.rows:
             have = "has" if count == 1 else "have"
             notes.append(
-                f"{counted(count, 'row')} {have} a number off its column's steps ({self._off.shown}); such a one"
-                " is expected once in as many rows as were fitted to"
+                f"{counted(count, 'row')} {have} a number off its column's steps ({self._off.shown}); it counts as"
+                " unlikely, as so many rows had none"
             )
         return notes
 
