@@ -132,8 +132,8 @@ def discrete(column: Column, numbers: Numbers) -> Column:
 def share_off_lattice(column: Column, cells: Numbers, written: Written) -> float:
     """Return with which probability a number lies between those of a lattice that is coarser than the digits.
 
-    That none of n does says that the next one does with one in n + 2, if any may (Laplace's rule of succession). That any
-    may is beforehand as likely as that none can; after n rows that do not, n + 2 times less (Jeffreys, 1939).
+    That none of n does says that the next one does with one in n + 2, if any may (Laplace's rule of succession). That
+    any may is beforehand as likely as that none can; after n rows that do not, n + 2 times less (Jeffreys, 1939).
     """
     if column.step is None or not column.continuous or column.given or column.subtracted_columns:
         return 0.0
