@@ -264,6 +264,19 @@ def test_the_cells_of_a_bounded_grid_with_an_atom_sum_to_one() -> None:
     assert float(np.exp(density.log_prob(grid, draws=256)).sum()) == pytest.approx(1.0, abs=2e-4)
 
 
+def test_an_atom_on_a_lattice_counts_as_its_probability() -> None:
+    """Hundredths are a density per unit, and so 1 / 0.01 times their mass; zero, which is apart, is not."""
+    random = np.random.default_rng(4)
+    paid = np.where(random.random(2000) < 0.4, 0.0, np.round(1 + random.gamma(3.0, 2.0, 2000), 2))
+    table = from_frame(pd.DataFrame({"paid": paid}), notice=lambda _: None)
+    assert (table.schema.columns[0].atoms, table.schema.columns[0].step) == ((0.0,), 0.01)
+    density = last(run(training.prepare_fit(table, config.load("auto", SHORT), notice=lambda _: None)))
+    (zero,) = np.exp(density.log_prob(np.zeros((1, 1))))
+    assert zero == pytest.approx((paid == 0).mean(), abs=0.02)
+    hundredths = np.exp(density.log_prob(np.arange(1, 6000, dtype=np.float64)[:, None] / 100, draws=64)).sum() * 0.01
+    assert zero + hundredths == pytest.approx(1.0, abs=2e-3)
+
+
 LOW = np.random.default_rng(5).normal(20, 5, 1500)
 ABOVE = np.random.default_rng(6).gamma(1.2, 1.5, 1500)
 ORDERED = {
