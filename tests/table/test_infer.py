@@ -84,6 +84,8 @@ TAKEN: dict[str, tuple[np.ndarray, Written, str]] = {
         "bounded, 0 to 100, in steps of 0.1",
     ),
     "counts": (POISSON, WHOLE, f"{POISSON.max() + 1} values or another"),
+    "years of many rows": (RNG.integers(2000, 2020, 25_000), WHOLE, "20 values"),
+    "years of fewer rows": (RNG.integers(2000, 2020, 5000), WHOLE, "real, in steps of 1"),
     "years of few rows": (RNG.integers(2000, 2020, 60), WHOLE, "real, in steps of 1"),
     "round prices among others": (
         np.where(RNG.random(9000) < 0.5, 500, RNG.integers(400, 600, 9000)),

@@ -13,9 +13,10 @@ from flowcli.table.inference.any_step import Lattice
 
 Numbers = NDArray[np.float64]
 
-# Of so few values each is a step that a flow would have to climb; of so many, a softmax has too much to learn.
-FEW, MOST = 12, 512
-ROWS_EACH_OF_FEW, ROWS_EACH = 50, 20
+# Of so few values each is a step that a flow would have to climb; of so many, a softmax has too much to learn. Of those
+# in between, it learns each where there are many rows, and then what other columns tell of it exactly, too.
+FEW, MORE, MOST = 12, 64, 512
+ROWS_EACH_OF_FEW, ROWS_EACH_OF_MORE, ROWS_EACH = 50, 1000, 20
 SPIKY = 0.05  # nats a row that telling values apart gains over a smooth histogram
 WINDOWS = (1, 2, 4, 8, 16, 32)  # half widths of that histogram, in steps
 MOST_CELLS = 2**22  # of it: values that lie farther apart have no neighbours
@@ -56,6 +57,8 @@ def is_discrete(numbers: Numbers, found: Values, lattice: Lattice) -> bool:
     if count > MOST or len(numbers) < ROWS_EACH * count:
         return False
     if count <= FEW and len(numbers) >= ROWS_EACH_OF_FEW * count:
+        return True
+    if count <= MORE and len(numbers) >= ROWS_EACH_OF_MORE * count:
         return True
     return spikiness(numbers, lattice) >= SPIKY
 
