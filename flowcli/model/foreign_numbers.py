@@ -75,7 +75,7 @@ class ForeignNumbers:
 
 def _off(column: Column, cells: Rows) -> NDArray[np.bool_]:
     """Return which numbers (n,) lie off a column's lattice, and may."""
-    return between(column, cells) & ~off_lattice(column, cells) & ~np.isin(cells, column.atoms)
+    return off_lattice(column, cells)[1] & ~np.isin(cells, column.atoms)
 
 
 def _longer(column: Column, cells: Rows) -> NDArray[np.bool_]:

@@ -87,17 +87,14 @@ def infer_schema(
         if difference is not None and is_easier(difference, columns, values, high)
     }
     columns = [easier.get(index, column) for index, column in enumerate(columns)]
-    periods = [
-        None if column.name in request else seasonal_period(column, values, index)
-        for index, column in enumerate(columns)
-    ]
     columns = [
-        replace(column, off_lattice=share_off_lattice(column, values[:, index], written[index]))
+        replace(
+            column,
+            seasonal_period=None if column.name in request else seasonal_period(column, values, index),
+            off_lattice=share_off_lattice(column, values[:, index], written[index]),
+            missing_words=missing_words,
+        )
         for index, column in enumerate(columns)
-    ]
-    columns = [
-        replace(column, seasonal_period=period, missing_words=missing_words)
-        for column, period in zip(columns, periods, strict=True)
     ]
     _say(columns, values, relations, notice)
     say_sentinels(columns, values, missing_words, notice)

@@ -137,8 +137,7 @@ def _decimal_step(values: NDArray[np.float64], written: Written) -> float | None
         steps = _on_grid(values, digits, written.kind)
         if steps is not None:
             divisor = _common_divisor(steps)
-            distinct = np.unique(steps)
-            if divisor > 1 and FEW_VALUES * len(distinct) > len(steps):
+            if divisor > 1 and FEW_VALUES * len(distinct := np.unique(steps)) > len(steps):
                 divisor = _shown_multiple(distinct, divisor, EVIDENCE_OF_DIGITS)
             return float(Decimal(divisor).scaleb(-digits)) if divisor else None
     return None

@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from flowcli.table.inference.sums import shown_sum
 from flowcli.table.schema import Column, Schema
 from flowcli.table.values.cell_format import is_date, texts_of, unit_of
-from flowcli.table.values.dates import DateFormat
+from flowcli.table.values.dates import WEEK, YEAR, DateFormat
 from flowcli.table.values.words import is_missing
 from flowcli.text import quoted
 
 SEASONS = {
-    7: "weekday by itself",
-    12: "month by itself",
+    WEEK: "weekday by itself",
+    YEAR: "month by itself",
     4: "quarter by itself",
-    84: "month and weekday by themselves",
+    WEEK * YEAR: "month and weekday by themselves",
 }
 
 

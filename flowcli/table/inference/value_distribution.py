@@ -15,8 +15,8 @@ Numbers = NDArray[np.float64]
 
 # Of so few values each is a step that a flow would have to climb; of so many, a softmax has too much to learn. Of those
 # in between, it learns each where there are many rows, and then what other columns tell of it exactly, too.
-FEW, MORE, MOST = 12, 64, 512
-ROWS_EACH_OF_FEW, ROWS_EACH_OF_MORE, ROWS_EACH = 50, 1000, 20
+LEARNED = {12: 50, 64: 1000}  # by how many values: rows each that are enough
+MOST, ROWS_EACH = 512, 20
 SPIKY = 0.05  # nats a row that telling values apart gains over a smooth histogram
 WINDOWS = (1, 2, 4, 8, 16, 32)  # half widths of that histogram, in steps
 MOST_CELLS = 2**22  # of it: values that lie farther apart have no neighbours
@@ -56,9 +56,7 @@ def is_discrete(numbers: Numbers, found: Values, lattice: Lattice) -> bool:
     count = len(found.values)
     if count > MOST or len(numbers) < ROWS_EACH * count:
         return False
-    if count <= FEW and len(numbers) >= ROWS_EACH_OF_FEW * count:
-        return True
-    if count <= MORE and len(numbers) >= ROWS_EACH_OF_MORE * count:
+    if any(count <= most and len(numbers) >= rows_each * count for most, rows_each in LEARNED.items()):
         return True
     return spikiness(numbers, lattice) >= SPIKY
 

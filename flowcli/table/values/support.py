@@ -27,14 +27,18 @@ def outside(column: Column, cells: Numbers) -> NDArray[np.bool_]:
     return np.asarray((cells <= lower) | (cells >= upper))
 
 
-def off_lattice(column: Column, cells: Numbers) -> NDArray[np.bool_]:
-    """Return which numbers (N,) a rounded column cannot hold, since they lie between those of its lattice."""
-    if column.takes_more_digits:
-        return np.zeros(len(cells), dtype=np.bool_)
-    off = between(column, cells)
-    if column.off_lattice:
-        off &= off_digits(column, cells) & column.integer
-    return off
+def off_lattice(column: Column, cells: Numbers) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which numbers (N,) a rounded column cannot hold, as they lie off its lattice, and which it may, though so.
+
+    A column may hold numbers with more digits, or between steps that are coarser than its digits: the latter are those
+    that are returned, as they are of small probability.
+    """
+    nowhere = np.zeros(len(cells), dtype=np.bool_)
+    off = nowhere if column.takes_more_digits else between(column, cells)
+    if not column.off_lattice:
+        return off, nowhere
+    longer = off_digits(column, cells) if column.integer else nowhere
+    return off & longer, off & ~longer
 
 
 def log_shares(column: Column, cells: Numbers) -> Numbers:
@@ -42,9 +46,10 @@ def log_shares(column: Column, cells: Numbers) -> Numbers:
 
     Missing cells lie nowhere: zero.
     """
-    shares = np.where(off_lattice(column, cells), -np.inf, 0.0)
+    impossible, unlikely = off_lattice(column, cells)
+    shares = np.where(impossible, -np.inf, math.log1p(-column.off_lattice))
     if column.off_lattice:
-        shares += np.where(between(column, cells), math.log(column.off_lattice), math.log1p(-column.off_lattice))
+        shares[unlikely] = math.log(column.off_lattice)
         shares[np.isnan(cells)] = 0.0
     return shares
 
@@ -86,7 +91,7 @@ def first_invalid(column: Column, cells: Numbers) -> tuple[int, str] | None:
         wrong = outside(column, cells) & ~np.isin(cells, column.atoms)
         be = f"outside the column, which is {_described(column)}"
         if not (column.given or wrong.any()):
-            wrong = off_lattice(column, cells) & ~np.isin(cells, column.atoms)
+            wrong = off_lattice(column, cells)[0] & ~np.isin(cells, column.atoms)
             be = f"none of the column's numbers, which lie {column.step:g} apart" if column.step else ""
     wrong &= ~np.isnan(cells)
     if not wrong.any():
