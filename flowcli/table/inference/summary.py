@@ -13,10 +13,10 @@ from flowcli.table.values.words import is_missing
 from flowcli.text import quoted
 
 SEASONS = {
-    WEEK: "weekday by itself",
-    YEAR: "month by itself",
-    4: "quarter by itself",
-    WEEK * YEAR: "month and weekday by themselves",
+    WEEK: "by weekday",
+    YEAR: "by month",
+    4: "by quarter",
+    WEEK * YEAR: "by month + weekday",
 }
 
 
